@@ -1,0 +1,44 @@
+"""A job is a request that came through the API: its row exists before the record is produced (rule D1)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`record` is the PromptRequest to produce; `body_hash` tells a repeat from a conflict."""
+
+    tenant: str
+    id: str
+    body_hash: bytes
+    record: bytes
+    submitted_at: datetime
+    api_key_id: str | None = None
+    idempotency_key: str | None = None
+    traceparent: str | None = None
+    reply_to: str | None = None
+
+
+class Submission(StrEnum):
+    """What submitting a job met."""
+
+    NEW = "new"
+    REPEATED = "repeated"  # the same id with the same body
+    CONFLICT = "conflict"  # the same id with another body
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A line of `GET /v1/jobs`; `state` is accepted, waiting, running, completed, failed, rejected or cancelled."""
+
+    tenant: str
+    id: str
+    state: str
+    run: int
+    created_at: datetime
+    updated_at: datetime
+    error_code: str | None = None
+    result: bytes | None = None
+    not_before: datetime | None = None
+    reason: str | None = None

@@ -1,0 +1,241 @@
+"""The values that go into and come out of the ledger, one small record a verb. No I/O.
+
+A request moves accepted -> dispatched <-> waiting -> completed | failed | rejected, keyed by (tenant, id).
+`run` counts explicit restarts from 1, `epoch` every change of hands within a run: it is the fencing token.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a request stands; the last three are final."""
+
+    ACCEPTED = "accepted"
+    DISPATCHED = "dispatched"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({State.COMPLETED, State.FAILED, State.REJECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a delivery came from: the same source twice is a redelivery, another one is a repeat (rule L2)."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request as intake read it. `call` is the encoded PromptCall, kept until the request is swept."""
+
+    tenant: str
+    id: str
+    body_hash: bytes
+    source: Source
+    call: bytes
+    lane: str
+    submitted_at: datetime
+    deadline: datetime | None = None
+    fail_on_unknown: bool = False
+    rerun: bool = False
+
+
+class Standing(StrEnum):
+    """What a claim met."""
+
+    NEW = "new"  # ours: go on
+    RESUMED = "resumed"  # a redelivery of an accepted row: produce the call again, spend no limit
+    EMIT = "emit"  # a redelivery of a row that intake settled: produce the stored result again
+    SETTLED_ELSEWHERE = "settled_elsewhere"  # a redelivery that others already carry on or finished: nothing to do
+    JOINED = "joined"  # a repeat of an unfinished request
+    REPEATED = "repeated"  # a repeat of a finished request: `state` and `result` say how it ended
+    CONFLICT = "conflict"  # the id is taken by another body
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The answer to a Claim, in the order of the batch. `result` is the stored bytes where the request is final."""
+
+    standing: Standing
+    run: int
+    state: State
+    result: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """infer wants to work on (tenant, id, run); the first attempt is recorded as started in the same transaction."""
+
+    tenant: str
+    id: str
+    run: int
+    provider: str
+    model: str
+
+
+class Grip(StrEnum):
+    """What a Take met."""
+
+    TAKEN = "taken"  # ours under `epoch`; attempt number `attempt` is recorded as started
+    EXHAUSTED = "exhausted"  # ours under `epoch`, but it must end as unknown_outcome without a call (rule L9)
+    HELD = "held"  # another worker's live lease: it was put into waiting until the lease ends (rule L7)
+    STALE = "stale"  # an older run, a delivery before not_before, or a row that is gone: acknowledge and drop
+    FINISHED = "finished"  # final and emitted: nothing to produce
+    UNEMITTED = "unemitted"  # final but perhaps not produced: produce `result` and `usage` again
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer to a Take, in the order of the batch."""
+
+    grip: Grip
+    epoch: int = 0
+    attempt: int = 0
+    result: bytes | None = None
+    usage: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDone:
+    """How attempt number `attempt` of a run ended. `record` is the encoded UsageRecord, stored to be produced again."""
+
+    attempt: int
+    outcome: str
+    cost_usd: Decimal
+    input_tokens: int
+    output_tokens: int
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A further attempt within the same epoch (a re-ask): completes `done`, records a new one as started (rule L8)."""
+
+    tenant: str
+    id: str
+    run: int
+    epoch: int
+    done: AttemptDone
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A final transition. `result` is the encoded PromptResult; `epoch` fences it (rule L11).
+
+    settled_by: the stage, `intake` or `infer` or `wake`. `done` is the last attempt, None where no call was made.
+    """
+
+    tenant: str
+    id: str
+    run: int
+    epoch: int
+    state: State
+    result: bytes
+    settled_by: str
+    error_code: str | None = None
+    done: AttemptDone | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Whether the settlement won, and the stored records of *all* attempts of the run, to be produced."""
+
+    won: bool
+    usage: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Put a request into waiting until `not_before` (rule L10); its call comes back through wake.
+
+    reason: rate_limit | budget | pacing | breaker | retry | lease | coalesced
+    """
+
+    tenant: str
+    id: str
+    run: int
+    epoch: int
+    not_before: datetime
+    reason: str
+    lane: str
+    done: AttemptDone | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A request that is due: accepted again under a new epoch. `call` is the stored PromptCall."""
+
+    tenant: str
+    id: str
+    run: int
+    lane: str
+    call: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A final request whose result may not have been produced (rule L15)."""
+
+    tenant: str
+    id: str
+    run: int
+    call: bytes
+    result: bytes
+    usage: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as the ledger knows it; `outcome` is `started` while it runs, `unknown` where nobody can tell."""
+
+    attempt: int
+    epoch: int
+    provider: str
+    model: str
+    outcome: str
+    cost_usd: Decimal | None
+    input_tokens: int | None
+    output_tokens: int | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """Everything `explain` and `/v1/jobs/{id}` show of a request."""
+
+    tenant: str
+    id: str
+    run: int
+    epoch: int
+    state: State
+    lane: str
+    source: Source
+    dispatches: int
+    created_at: datetime
+    updated_at: datetime
+    submitted_at: datetime
+    not_before: datetime | None
+    reason: str | None
+    worker: str | None
+    lease_until: datetime | None
+    settled_by: str | None
+    emitted_at: datetime | None
+    error_code: str | None
+    result: bytes | None
+    attempts: tuple[Attempt, ...]

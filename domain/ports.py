@@ -1,0 +1,246 @@
+"""What the rules and the stages need from the outside. Every port has an in-memory twin in connectors/memory.
+
+All methods may raise `Unavailable` (the dependency does not answer: nothing may be assumed) and are safe to repeat.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from domain.accounts.model import ApiKey, Tenant
+from domain.admission.model import Charge
+from domain.jobs.model import Job, JobView, Submission
+from domain.ledger.model import (
+    Claim,
+    Claimed,
+    Finished,
+    Next,
+    Park,
+    RequestRecord,
+    Settled,
+    Settlement,
+    Take,
+    Taken,
+    Woken,
+)
+from domain.routing.model import ModelCall, ModelReply
+
+
+class Ledger(Protocol):
+    """The authority over requests, attempts and money. Batches are ordered; answers are in the batch's order.
+
+    Every verb is one transaction and idempotent; a bad row never fails its neighbours (rule L16): the batch is
+    bisected, and the row that cannot be stored makes its own answer an exception instance in its place.
+    """
+
+    async def claim(self, batch: Sequence[Claim]) -> list[Claimed]: ...
+
+    async def take(self, batch: Sequence[Take]) -> list[Taken]:
+        """Take requests under this incarnation's lease and record the first attempt as started (L6, L8, L9).
+
+        A row under another live lease is parked until that lease ends (L7).
+        """
+        ...
+
+    async def go_on(self, batch: Sequence[Next]) -> list[int]:
+        """Complete an attempt and start the next in the same epoch: its number, or 0 when fenced (do not call)."""
+        ...
+
+    async def settle(self, batch: Sequence[Settlement]) -> list[Settled]: ...
+
+    async def park(self, batch: Sequence[Park]) -> list[bool]:
+        """True where the request is now waiting, False where the epoch was not ours any more."""
+        ...
+
+    async def wake(self, limit: int) -> list[Woken]:
+        """Up to `limit` due requests, in due order, made accepted under a new epoch. Safe from several workers.
+
+        A woken row that is not taken within 30 s is found again by `stray` (rule L15).
+        """
+        ...
+
+    async def stray(self, limit: int) -> list[Woken]:
+        """Unfinished requests nobody works on: lease dead, or accepted for more than 30 s (rule L15)."""
+        ...
+
+    async def unemitted(self, limit: int) -> list[Finished]:
+        """Final requests settled more than 10 s ago and not known to be produced (rule L15)."""
+        ...
+
+    async def overdue(self, limit: int) -> list[Woken]:
+        """Requests whose deadline passed while nobody works on them: to be settled as deadline_exceeded."""
+        ...
+
+    async def emitted(self, batch: Sequence[tuple[str, str, int]]) -> None:
+        """(tenant, id, run) whose result is durable on its topic."""
+        ...
+
+    async def register(self, incarnation: str, stage: str) -> None:
+        """Start this worker's lease (rule L6). `incarnation` is new at every start of a process."""
+        ...
+
+    async def renew(self) -> None:
+        """Extend this worker's lease by 10 s of the database's clock."""
+        ...
+
+    async def release(self) -> None:
+        """End this worker's lease: what it still holds is stray at once."""
+        ...
+
+    async def find(self, tenant: str, id: str) -> RequestRecord | None: ...
+
+    async def next_due(self) -> datetime | None:
+        """When the earliest waiting request is due."""
+        ...
+
+
+class Jobs(Protocol):
+    """The API's rows (rule D1): what was submitted, whether or not it has been claimed yet."""
+
+    async def submit(self, job: Job) -> Submission: ...
+
+    async def produced(self, keys: Sequence[tuple[str, str]]) -> None:
+        """(tenant, id) whose record the broker has acknowledged."""
+        ...
+
+    async def unproduced(self, older_than: timedelta, limit: int) -> list[Job]:
+        """Jobs submitted longer ago than that and not known to be produced: to be produced again."""
+        ...
+
+    async def view(self, tenant: str, ids: Sequence[str]) -> list[JobView]:
+        """Those of `ids` that exist, finished or not, whichever door they came through; `result` included."""
+        ...
+
+    async def listing(self, tenant: str, limit: int, before: tuple[datetime, str] | None) -> list[JobView]:
+        """Newest first; `before` is the (created_at, id) of the last row of the previous page. Without results."""
+        ...
+
+
+class Accounts(Protocol):
+    """Tenants and keys."""
+
+    async def tenants(self) -> list[Tenant]: ...
+
+    async def tenant(self, name: str) -> Tenant | None: ...
+
+    async def create_tenant(self, tenant: Tenant) -> bool:
+        """False when the name exists already; nothing is changed then."""
+        ...
+
+    async def keys(self, tenant: str) -> list[ApiKey]: ...
+
+    async def key_by_digest(self, digest: bytes) -> ApiKey | None: ...
+
+    async def create_key(self, key: ApiKey) -> None: ...
+
+    async def revoke_key(self, tenant: str, id: str, at: datetime) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record to produce; headers are (name, bytes)."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = field(default=())
+
+
+class Producer(Protocol):
+    """The broker's inlet, acks=all and idempotent."""
+
+    async def send(self, records: Sequence[Record]) -> None:
+        """Returns when every record is acknowledged; raises Unavailable when one may not be."""
+        ...
+
+
+class Limiter(Protocol):
+    """Fleet-wide GCRA (ITU-T I.371) on the store's clock."""
+
+    async def admit(self, batch: Sequence[Charge]) -> list[float]:
+        """Seconds until each may pass; 0 is now. A positive wait is already reserved, unless `reject` was set."""
+        ...
+
+    async def peek(self, charge: Charge) -> float:
+        """Seconds a new event would wait; spends nothing."""
+        ...
+
+
+class Cache(Protocol):
+    """Exact answers by key."""
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]: ...
+
+    async def put_many(self, entries: Sequence[tuple[str, bytes]], ttl: timedelta) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished request for the API instance that waits for it."""
+
+    instance: str
+    tenant: str
+    id: str
+    result: bytes
+
+
+class Replies(Protocol):
+    """Wakes waiting API instances. A lost reply costs a look into the ledger, never an answer."""
+
+    async def notify(self, replies: Sequence[Reply]) -> None: ...
+
+    def listen(self, instance: str) -> AsyncIterator[Reply]: ...
+
+
+class Model(Protocol):
+    """Calls a provider once. Raises ModelError; never retries."""
+
+    async def call(self, call: ModelCall) -> ModelReply: ...
+
+    async def close(self) -> None: ...
+
+
+class UsageReader(Protocol):
+    """Reads the analytics of one tenant."""
+
+    async def usage(self, tenant: str | None, by: Sequence[str], since: datetime) -> list[dict[str, Any]]:
+        """Rows of usage_hourly grouped by `by`; tenant None is the operator's view over all tenants."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A record as a sink gets it. `timestamp` is the record's log time."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: datetime
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An item the destination will never take, with its reason."""
+
+    item: Item
+    reason: str
+
+
+class Sink(Protocol):
+    """A destination of results.
+
+    write returns only when the accepted items are durable, names the refused ones, raises Transient when nothing
+    may be assumed; writing a batch twice is harmless. It never retries, batches, logs payloads or reads settings.
+    """
+
+    topics: tuple[str, ...]
+
+    async def open(self) -> None: ...
+
+    async def write(self, batch: Sequence[Item]) -> list[Refused]: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,78 @@
+"""A deployment is one way to reach one model; a call is one attempt at it. No I/O."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+Dialect = Literal["openai", "anthropic", "litellm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens, valid under `version`."""
+
+    version: str
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    reasoning: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """`name` is `provider/model`, unique in the catalogue. `api_key` is resolved from the environment by main.
+
+    structured: how the provider takes a schema: json_schema | json_object | tool | none
+    """
+
+    name: str
+    provider: str
+    model: str
+    dialect: Dialect
+    base_url: str
+    price: Price
+    api_key: str | None = field(default=None, repr=False)
+    structured: str = "json_schema"
+    context_tokens: int = 128_000
+    max_output_tokens: int = 4_096
+    timeout_s: float = 60.0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One attempt. `request_id` goes out as X-Client-Request-Id; `timeout_s` bounds the whole call."""
+
+    deployment: Deployment
+    messages: list[dict[str, Any]]
+    output_schema: dict[str, Any] | None
+    parameters: dict[str, Any]
+    provider_options: dict[str, Any]
+    request_id: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """As the provider counted them; `cached_input` is part of `input`, `reasoning` part of `output`."""
+
+    input: int = 0
+    output: int = 0
+    cached_input: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """What came back with status 200. finish: stop | length | refusal | tool_calls | content_filter.
+
+    `text` is what the model said (for a tool-shaped schema: the tool's arguments as JSON text), `refusal` why not.
+    `headers` are the response's, lower-cased, for pacing.
+    """
+
+    text: str
+    finish: str
+    tokens: Tokens
+    provider_request_id: str | None = None
+    refusal: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,122 @@
+"""Every setting, once. Pure: `load` reads a mapping that main passes in. docs/settings.md is generated from here."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from domain.errors import InvalidSettings
+
+OWN = "STRUCTURED_PROMPT_"
+
+
+def _own(name: str, default: Any, description: str, **rules: Any) -> Any:
+    return Field(default=default, alias=OWN + name, description=description, **rules)
+
+
+class Settings(BaseModel):
+    """Read once by each main.py. Any secret may come from a file: NAME_FILE holds the path."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+
+    kafka: str = Field(alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port of the brokers, separated by commas.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", alias="KAFKA_SECURITY_PROTOCOL", description="How to speak to the brokers."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        default=None, alias="KAFKA_SASL_MECHANISM", description="SASL mechanism, with SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_username: str | None = Field(default=None, alias="KAFKA_SASL_USERNAME", description="SASL user.")
+    kafka_sasl_password: SecretStr | None = Field(
+        default=None, alias="KAFKA_SASL_PASSWORD", description="SASL password."
+    )
+    kafka_ssl_cafile: str | None = Field(
+        default=None, alias="KAFKA_SSL_CAFILE", description="CA certificates (PEM) of the brokers."
+    )
+    kafka_ssl_certfile: str | None = Field(default=None, alias="KAFKA_SSL_CERTFILE", description="Client certificate.")
+    kafka_ssl_keyfile: str | None = Field(default=None, alias="KAFKA_SSL_KEYFILE", description="Client key.")
+    database_url: SecretStr = Field(
+        alias="DATABASE_URL", description="PostgreSQL, the authority: postgresql://user:password@host:port/name."
+    )
+    database_read_url: SecretStr | None = Field(
+        default=None, alias="DATABASE_READ_URL", description="A replica for reads that may be a little old."
+    )
+    redis_url: SecretStr = Field(alias="REDIS_URL", description="Redis, the accelerator: redis://host:port/0.")
+    clickhouse_url: SecretStr = Field(
+        alias="CLICKHOUSE_URL", description="ClickHouse: http://user:password@host:port/structured_prompt."
+    )
+
+    topic_prefix: str = _own("TOPIC_PREFIX", "", "Put before every topic and consumer group.", pattern="^[a-z0-9._-]*$")
+    replication: int = _own("REPLICATION_FACTOR", 3, "Replicas of every topic.", ge=1, le=9)
+    models: str | None = _own("MODELS", None, "Path of the model catalogue (YAML); the shipped one when absent.")
+    templates: str | None = _own("TEMPLATES", None, "A directory of template files beside the five shipped ones.")
+    simulated_provider_url: str | None = _own(
+        "SIMULATED_PROVIDER_URL", None, "Use only the simulated provider at this URL, which ends in /v1."
+    )
+    key_pepper: SecretStr = _own(
+        "KEY_PEPPER",
+        SecretStr(""),
+        "Secret that API keys are hashed with; the same for all processes, >= 32 characters.",
+    )
+    requests_per_minute: int = _own("REQUESTS_PER_MINUTE", 600_000, "A tenant's limit unless it has its own.", ge=1)
+    burst: int = _own("BURST", 100_000, "Requests a tenant may send at once unless it has its own.", ge=1)
+    infer_slots: int = _own("INFER_SLOTS", 2_000, "Calls in flight of one infer worker.", ge=1, le=100_000)
+    database_pool: int = _own("DATABASE_POOL", 4, "Connections of one process to PostgreSQL.", ge=1, le=100)
+    re_asks: int = _own("RE_ASKS", 2, "How often an answer that breaks its schema is asked again.", ge=0, le=5)
+    max_attempts: int = _own("MAX_ATTEMPTS", 5, "Provider attempts of a run, all kinds together.", ge=1, le=20)
+    call_timeout_s: float = _own("CALL_TIMEOUT_S", 60.0, "Seconds until a provider call is given up.", gt=0, le=3600)
+    cache_ttl_s: int = _own("CACHE_TTL_S", 86_400, "Seconds an exact answer is kept.", ge=0)
+    cache_memory_mb: int = _own("CACHE_MEMORY_MB", 32, "Memory of a worker for cached answers.", ge=0)
+    sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
+    sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)
+    drain_s: float = _own("DRAIN_S", 25.0, "Seconds a stopping worker finishes its calls.", gt=0, le=3600)
+    metrics_host: str = _own("METRICS_HOST", "127.0.0.1", "Address of /healthz, /readyz and /metrics.")
+    metrics_port: int = _own("METRICS_PORT", 9400, "Port of /healthz, /readyz and /metrics; 0 chooses one.", ge=0)
+    api_host: str = _own("API_HOST", "127.0.0.1", "Address the API listens on.")
+    api_port: int = _own("API_PORT", 8000, "Port the API listens on.", ge=1, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _own("LOG_LEVEL", "INFO", "Least severe log line.")
+    log_format: Literal["json", "text"] = _own("LOG_FORMAT", "json", "json for machines, text for people.")
+    otel_endpoint: str | None = Field(
+        default=None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Traces go here over OTLP/HTTP; off when absent."
+    )
+
+    @property
+    def cache_ttl(self) -> timedelta:
+        return timedelta(seconds=self.cache_ttl_s)
+
+
+def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Settings:
+    """Settings from environment variables. Raises InvalidSettings naming every problem at once."""
+    values, problems = _values(environ, read_file)
+    known = {field.alias for field in Settings.model_fields.values()}
+    for name in sorted(values):
+        if name.startswith(OWN) and name not in known:
+            problems.append(f"{name}: no such setting; docs/settings.md lists them")
+    try:
+        settings = Settings.model_validate({name: text for name, text in values.items() if name in known and text})
+    except ValidationError as error:
+        problems += [f"{e['loc'][0]}: {_reason(e['type'], e['msg'])}" for e in error.errors()]
+    if problems:
+        raise InvalidSettings("these settings are wrong:\n  " + "\n  ".join(problems))
+    return settings
+
+
+def _values(environ: Mapping[str, str], read_file: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:
+    values = dict(environ)
+    problems = []
+    known = {field.alias for field in Settings.model_fields.values()}
+    for name, path in environ.items():
+        target = name.removesuffix("_FILE")
+        if target == name or target not in known:
+            continue
+        values.pop(name)
+        try:
+            values[target] = read_file(path).strip()
+        except OSError as error:
+            problems.append(f"{name}: cannot read {path}: {error.strerror}")
+    return values, problems
+
+
+def _reason(kind: str, message: str) -> str:
+    return "is required; see docs/settings.md" if kind == "missing" else message
