@@ -1,0 +1,101 @@
+"""From a request to the call that answers it: render the prompt, find the model, compile the schema. Pure.
+
+The door and intake use the same preparation, so that they refuse the same things for the same reasons.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.caching.keys import cache_key
+from domain.errors import InvalidRequest, Problem
+from domain.output.schema import compile as compile_schema
+from domain.prompting.library import Library, Template
+from domain.routing.catalogue import Catalogue
+from topics.base import format_money, format_time
+from topics.call import PromptCall
+from topics.request import PromptRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a request besides its body. Bytes are latin-1 text."""
+
+    request_hash: str
+    received_at: datetime
+    key: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    reply_to: str | None = None
+    api_key_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Holds what preparing needs; `prepare` raises InvalidRequest with a code of contracts.md."""
+
+    library: Library
+    catalogue: Catalogue
+
+    def prepare(self, request: PromptRequest, origin: Origin) -> PromptCall:
+        template = self._template(request)
+        messages = _messages(request, template)
+        schema = _schema(request, template)
+        model = request.model if "model" in request.model_fields_set or template is None else template.model
+        self.catalogue.resolve(model)
+        parameters = _parameters(request, template)
+        return PromptCall(
+            tenant=request.tenant,
+            id=request.id,
+            lane=request.lane,
+            model=model,
+            messages=messages,
+            request_hash=origin.request_hash,
+            submitted_at=format_time(request.submitted_at or origin.received_at),
+            output_schema=schema,
+            parameters=parameters,
+            provider_options=request.provider_options,
+            cache_key=cache_key(request.tenant, model, messages, parameters, request.provider_options, schema),
+            template={"name": template.name, "version": template.version} if template else None,
+            deadline=format_time(request.deadline) if request.deadline else None,
+            max_cost_usd=None if request.max_cost_usd is None else format_money(request.max_cost_usd),
+            on_unknown_outcome=request.on_unknown_outcome,
+            subject=request.subject,
+            tags=request.tags,
+            metadata=request.metadata,
+            callback_url=request.callback_url,
+            api_key_id=origin.api_key_id,
+            reply_to=origin.reply_to,
+            traceparent=origin.traceparent,
+            key=origin.key,
+            headers=list(origin.headers),
+        )
+
+    def _template(self, request: PromptRequest) -> Template | None:
+        if request.template is None:
+            return None
+        return self.library.get(request.template.name, request.template.version)
+
+
+def _messages(request: PromptRequest, template: Template | None) -> list[dict[str, Any]]:
+    if template is not None and request.template is not None:
+        return template.render(request.template.variables)
+    if request.messages is not None:
+        return [message.model_dump(exclude_none=True) for message in request.messages]
+    return [{"role": "user", "content": request.prompt}]
+
+
+def _schema(request: PromptRequest, template: Template | None) -> dict[str, Any] | None:
+    schema = request.output_schema
+    if schema is None:
+        return template.output_schema if template else None
+    if set(schema) <= {"name", "version"} and isinstance(schema.get("name"), str):
+        reason = f"no output schema is named {schema['name']!r}; send the JSON Schema itself"
+        raise InvalidRequest("invalid_request", reason, [Problem("/output_schema/name", "unknown name")])
+    compile_schema(schema)
+    return schema
+
+
+def _parameters(request: PromptRequest, template: Template | None) -> dict[str, Any]:
+    given = request.parameters.model_dump(exclude_none=True) if request.parameters.model_fields_set else {}
+    return {**template.parameters, **given} if template else given
