@@ -1,0 +1,1 @@
+"""chDB (the ClickHouse engine in a wheel) behind ClickHouse's HTTP protocol, for a laptop and for tests."""

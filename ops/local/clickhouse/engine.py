@@ -1,0 +1,148 @@
+"""Statements on chDB: a few connections, each used by one thread at a time."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import chdb
+
+from .statement import Statement
+
+CONNECTIONS = 6
+SESSION_STATEMENT = re.compile(r"\s*(?:USE|SET)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body, with what goes into X-ClickHouse-Summary; `more` holds the rest of a long result."""
+
+    body: bytes
+    read_rows: int = 0
+    written_rows: int = 0
+    more: AsyncIterator[bytes] | None = None
+
+
+class Session:
+    """One chDB connection with the database and settings of the request that uses it."""
+
+    def __init__(self, path: str) -> None:
+        self._connection = chdb.connect(path)
+        self._database: str | None = None
+
+    def enter(self, database: str, settings: Mapping[str, str]) -> None:
+        if database != self._database:
+            self._connection.query(f"USE {quoted_name(database)}")
+            self._database = database
+        if settings:
+            self._connection.query("SET " + ", ".join(f"{_word(k)} = {quoted(v)}" for k, v in settings.items()))
+
+    def leave(self, settings: Mapping[str, str]) -> None:
+        for name in settings:
+            with contextlib.suppress(Exception):
+                self._connection.query(f"SET {_word(name)} = DEFAULT")
+
+    def run(self, statement: Statement) -> Answer:
+        if statement.data is not None:
+            return self._insert(statement)
+        if SESSION_STATEMENT.match(statement.sql):
+            return Answer(b"")  # there are no sessions: it would leak into somebody else's request
+        result = self._connection.query(statement.sql, statement.format, params=dict(statement.params) or None)
+        return Answer(result.bytes(), read_rows=result.rows_read())
+
+    def stream(self, statement: Statement) -> Iterator[tuple[bytes, int]]:
+        """The pieces of a result, with the rows of each."""
+        stream = self._connection.send_query(statement.sql, statement.format, params=dict(statement.params) or None)
+        try:
+            for piece in stream:
+                yield piece.bytes(), piece.rows_read()
+        finally:
+            stream.cancel()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _insert(self, statement: Statement) -> Answer:
+        assert statement.data is not None
+        with self._connection.send_insert(statement.sql, statement.format) as inserter:
+            inserter.append(statement.data)
+            return Answer(b"", written_rows=inserter.finish().rows_written)
+
+
+class Engine:
+    """chDB on the files in `path`."""
+
+    def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
+        self._all = [Session(path) for _ in range(connections)]
+        self._free: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
+        for session in self._all:
+            self._free.put_nowait(session)
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="chdb")
+
+    async def run(self, statement: Statement, database: str) -> Answer:
+        """Run one statement. Raises what chDB raises: its text begins with `Code: N.`."""
+        session = await self._free.get()
+        kept = False
+        try:
+            await self._call(session.enter, database, statement.settings)
+            if not statement.streams:
+                return await self._call(session.run, statement)
+            pieces = session.stream(statement)
+            first, second = await self._call(_next, pieces), await self._call(_next, pieces)
+            if second is None:
+                return Answer(first[0], read_rows=first[1]) if first else Answer(b"")
+            kept = True
+            more = self._rest(session, statement, pieces, second[0])
+            return Answer(first[0] if first else b"", more=more)
+        finally:
+            if not kept:
+                await self._release(session, statement)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for session in self._all:
+            session.close()
+
+    async def _rest(
+        self, session: Session, statement: Statement, pieces: Iterator[tuple[bytes, int]], second: bytes
+    ) -> AsyncIterator[bytes]:
+        try:
+            yield second
+            while (piece := await self._call(_next, pieces)) is not None:
+                yield piece[0]
+        finally:
+            await self._call(_close, pieces)
+            await self._release(session, statement)
+
+    async def _release(self, session: Session, statement: Statement) -> None:
+        try:
+            if statement.settings:
+                await asyncio.shield(self._call(session.leave, statement.settings))
+        finally:
+            self._free.put_nowait(session)
+
+    async def _call(self, function: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _next(pieces: Iterator[tuple[bytes, int]]) -> tuple[bytes, int] | None:
+    return next(pieces, None)
+
+
+def _close(pieces: Any) -> None:
+    pieces.close()
+
+
+def _word(name: str) -> str:
+    return re.sub(r"\W", "", name)
+
+
+def quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def quoted_name(name: str) -> str:
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

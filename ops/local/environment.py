@@ -1,0 +1,63 @@
+"""The environment of the children: nothing of the caller's shell but what a process needs to run at all.
+
+Safe by default (contracts.md): no shell variable may point an embedded process at somebody's database or spend money.
+So this is a list of what passes, not of what is removed; `--use-env` adds families by name.
+"""
+
+from collections.abc import Iterable, Mapping
+
+PASSES = frozenset(
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "XDG_CACHE_HOME"]
+)
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "kafka": ("KAFKA_",),
+    "postgres": ("DATABASE_URL", "DATABASE_READ_URL"),
+    "redis": ("REDIS_URL",),
+    "clickhouse": ("CLICKHOUSE_URL",),
+    "providers": (
+        "STRUCTURED_PROMPT_MODELS",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "NO_PROXY",
+        "AWS_",
+        "GOOGLE_",
+        "VERTEXAI_",
+        "AZURE_",
+    ),
+}
+PROVIDER_ENDINGS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_API_KEY_FILE", "_API_VERSION")
+NEEDED: Mapping[str, str] = {
+    "kafka": "KAFKA_BOOTSTRAP_SERVERS",
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "clickhouse": "CLICKHOUSE_URL",
+}
+
+
+def clean(caller: Mapping[str, str], use_env: Iterable[str] = ()) -> dict[str, str]:
+    """What the children get of the caller's environment."""
+    families = frozenset(use_env)
+    return {name: value for name, value in caller.items() if _passes(name, families)}
+
+
+def missing(caller: Mapping[str, str], use_env: Iterable[str]) -> list[str]:
+    """Variables that `use_env` asks for and the caller's environment lacks."""
+    wanted = [NEEDED[family] for family in use_env if family in NEEDED]
+    return [name for name in wanted if not caller.get(name) and not caller.get(f"{name}_FILE")]
+
+
+def _passes(name: str, families: frozenset[str]) -> bool:
+    if name in PASSES or name.startswith("LC_"):
+        return True
+    if any(name.startswith(FAMILIES[family]) for family in families):
+        return True
+    return "providers" in families and name.endswith(PROVIDER_ENDINGS)
+
+
+def export_lines(values: Mapping[str, str]) -> str:
+    """`export NAME='value'` lines for a shell to source."""
+    return "".join(f"export {name}={_shell(value)}\n" for name, value in values.items())
+
+
+def _shell(value: str) -> str:
+    return "'" + value.replace("'", "'\\''") + "'"
