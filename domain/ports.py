@@ -244,3 +244,24 @@ class Sink(Protocol):
     async def write(self, batch: Sequence[Item]) -> list[Refused]: ...
 
     async def close(self) -> None: ...
+
+
+class BatchSource(Protocol):
+    """Topics read in batches. What was yielded comes again, here or to another member, until it was committed.
+
+    Values are whole records of committed transactions; tombstones never appear. Topic names come without the prefix.
+    """
+
+    def batches(self) -> AsyncIterator[Sequence[Item]]:
+        """Batches bounded in rows, bytes and time, until `stop`; none is empty. Stays in its group between two."""
+        ...
+
+    async def commit(self, batch: Sequence[Item]) -> None:
+        """Everything up to this batch is done. A partition that was taken away meanwhile is left to its new owner."""
+        ...
+
+    def stop(self) -> None:
+        """Makes `batches` end; what was yielded may still be committed."""
+        ...
+
+    async def close(self) -> None: ...
