@@ -57,7 +57,7 @@ class Standing(StrEnum):
     """What a claim met."""
 
     NEW = "new"  # ours: go on
-    RESUMED = "resumed"  # a redelivery of an accepted row: produce the call again, spend no limit
+    RESUMED = "resumed"  # a redelivery of an accepted row: go on as if it were new
     EMIT = "emit"  # a redelivery of a row that intake settled: produce the stored result again
     SETTLED_ELSEWHERE = "settled_elsewhere"  # a redelivery that others already carry on or finished: nothing to do
     JOINED = "joined"  # a repeat of an unfinished request
@@ -73,24 +73,32 @@ class Claimed:
     run: int
     state: State
     result: bytes | None = None
+    epoch: int = 0  # intake settles and parks under it
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """infer wants to work on (tenant, id, run); the first attempt is recorded as started in the same transaction."""
+    """infer wants to work on (tenant, id, run); the first attempt is recorded as started in the same transaction.
+
+    With `calls` False no attempt is recorded: the request will be settled without one (its deadline passed).
+    A row that this incarnation itself has dispatched is taken again: whoever asks has nothing of it running.
+    """
 
     tenant: str
     id: str
     run: int
     provider: str
     model: str
+    calls: bool = True
 
 
 class Grip(StrEnum):
     """What a Take met."""
 
     TAKEN = "taken"  # ours under `epoch`; attempt number `attempt` is recorded as started
-    EXHAUSTED = "exhausted"  # ours under `epoch`, but it must end as unknown_outcome without a call (rule L9)
+    # ours under `epoch`, but it must end as unknown_outcome without a call: dispatched three times before without
+    # anybody hearing of the outcome (a park resets the count), or once where the request says fail (rule L9)
+    EXHAUSTED = "exhausted"
     HELD = "held"  # another worker's live lease: it was put into waiting until the lease ends (rule L7)
     STALE = "stale"  # an older run, a delivery before not_before, or a row that is gone: acknowledge and drop
     FINISHED = "finished"  # final and emitted: nothing to produce
@@ -185,6 +193,7 @@ class Woken:
     run: int
     lane: str
     call: bytes
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +222,7 @@ class Attempt:
     output_tokens: int | None
     started_at: datetime
     finished_at: datetime | None
+    record: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
