@@ -59,9 +59,8 @@ class Child:
     async def keep(self) -> None:
         """Start the process again whenever it dies, until cancelled."""
         back_off = BACK_OFF_FIRST
-        while True:
-            assert self._process is not None
-            clock = asyncio.get_running_loop().time
+        clock = asyncio.get_running_loop().time
+        while self._process is not None:
             since = clock()
             await self._process.wait()
             self._bury()
@@ -69,8 +68,7 @@ class Child:
             self.row.restarts += 1
             self._set("restarting")
             await asyncio.sleep(back_off)
-            await self._spawn()
-            await self._until_serving()
+            await self._until_serving(await self._spawn())
 
     async def stop(self) -> None:
         """Signal, wait as long as the program may take, then SIGKILL. Does nothing when it is not running."""
@@ -87,10 +85,9 @@ class Child:
         self._bury()
         self._set("stopped")
 
-    async def _until_serving(self) -> None:
+    async def _until_serving(self, process: asyncio.subprocess.Process) -> None:
         """Show `running` once it answers again; a process that dies first is `keep`'s business."""
-        assert self._process is not None
-        while self._process.returncode is None:
+        while process.returncode is None:
             if await answers(self.program.ready):
                 self._set("running")
                 return

@@ -22,6 +22,7 @@ class Guard:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._pipe = -1
         self._children: dict[int, int] = {}
 
     def add(self, pid: int, stop_signal: int) -> None:
@@ -35,18 +36,24 @@ class Guard:
     def close(self) -> None:
         """End the guard; children that were not removed are stopped by it."""
         if self._process is not None:
-            self._process.communicate()
+            os.close(self._pipe)
+            self._process.wait()
             self._process = None
 
     def _tell(self, line: str) -> None:
         if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-S", "-E", __file__], stdin=subprocess.PIPE, start_new_session=True
-            )
-            line = "".join(f"+{pid} {int(number)}\n" for pid, number in self._children.items())
-        assert self._process.stdin is not None
-        self._process.stdin.write(line.encode())
-        self._process.stdin.flush()
+            line = self._open()
+        os.write(self._pipe, line.encode())
+
+    def _open(self) -> str:
+        """Start a guard (again), and say what it has to be told first."""
+        if self._process is not None:
+            os.close(self._pipe)
+        reading, self._pipe = os.pipe()
+        command = [sys.executable, "-S", "-E", __file__]
+        self._process = subprocess.Popen(command, stdin=reading, start_new_session=True)
+        os.close(reading)
+        return "".join(f"+{pid} {int(number)}\n" for pid, number in self._children.items())
 
 
 def stop_groups(children: dict[int, int], seconds: float = GRACE_SECONDS) -> None:

@@ -12,7 +12,7 @@ from .kafka_jars import fetched_jars
 from .program import Program, StackError
 
 # One node: every replication factor is 1. The cleaner's buffer is 128 MB by default, most of a small heap. Rebalances
-# start at once, because on a laptop nobody else is about to join. Topics are created by `topics apply`, never by a typo.
+# start at once, because on a laptop nobody else is about to join. A typo creates no topic.
 CONFIG = """\
 process.roles=broker,controller
 node.id=1

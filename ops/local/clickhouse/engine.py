@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Answer:
     body: bytes
     read_rows: int = 0
     written_rows: int = 0
-    more: AsyncIterator[bytes] | None = None
+    more: AsyncGenerator[bytes, None] | None = None
 
 
 class Session:
@@ -47,7 +47,7 @@ class Session:
 
     def run(self, statement: Statement) -> Answer:
         if statement.data is not None:
-            return self._insert(statement)
+            return self._insert(statement.sql, statement.format, statement.data)
         if SESSION_STATEMENT.match(statement.sql):
             return Answer(b"")  # there are no sessions: it would leak into somebody else's request
         result = self._connection.query(statement.sql, statement.format, params=dict(statement.params) or None)
@@ -65,10 +65,9 @@ class Session:
     def close(self) -> None:
         self._connection.close()
 
-    def _insert(self, statement: Statement) -> Answer:
-        assert statement.data is not None
-        with self._connection.send_insert(statement.sql, statement.format) as inserter:
-            inserter.append(statement.data)
+    def _insert(self, sql: str, input_format: str, data: bytes) -> Answer:
+        with self._connection.send_insert(sql, input_format) as inserter:
+            inserter.append(data)
             return Answer(b"", written_rows=inserter.finish().rows_written)
 
 
@@ -108,7 +107,7 @@ class Engine:
 
     async def _rest(
         self, session: Session, statement: Statement, pieces: Iterator[tuple[bytes, int]], second: bytes
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         try:
             yield second
             while (piece := await self._call(_next, pieces)) is not None:

@@ -13,11 +13,12 @@ import hmac
 import json
 import re
 import uuid
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from aiohttp import web
 
-from .engine import Answer, Engine, quoted_name
+from .engine import Engine, quoted_name
 from .statement import BadRequest, decompressed, parse
 
 USER = "app"
@@ -64,7 +65,7 @@ class Server:
         answer = await self._engine.run(statement, database)
         headers["X-ClickHouse-Format"] = statement.format
         if answer.more is not None:
-            return await _streamed(request, answer, headers)
+            return await _streamed(request, answer.body, answer.more, headers)
         summary = {"read_rows": str(answer.read_rows), "written_rows": str(answer.written_rows)}
         headers["X-ClickHouse-Summary"] = json.dumps(summary)
         return web.Response(body=answer.body, headers=headers)
@@ -102,13 +103,14 @@ def _refusal(error: Exception, headers: dict[str, str]) -> web.Response:
     return web.Response(status=STATUS.get(code, 500), text=text + "\n", headers=headers)
 
 
-async def _streamed(request: web.Request, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
-    assert answer.more is not None
+async def _streamed(
+    request: web.Request, first: bytes, more: AsyncGenerator[bytes, None], headers: dict[str, str]
+) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
     try:
         await response.prepare(request)
-        await response.write(answer.body)
-        async for piece in answer.more:
+        await response.write(first)
+        async for piece in more:
             await response.write(piece)
         await response.write_eof()
     except Exception:
@@ -117,7 +119,7 @@ async def _streamed(request: web.Request, answer: Answer, headers: dict[str, str
             request.transport.abort()
         raise
     finally:
-        await answer.more.aclose()  # type: ignore[attr-defined]
+        await more.aclose()
     return response
 
 

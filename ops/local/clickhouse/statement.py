@@ -11,7 +11,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 TRANSPORT = frozenset(
-    ["database", "buffer_size", "session_id", "session_timeout", "session_check", "query_id", "quota_key", "compress", "decompress", "wait_end_of_query", "client_protocol_version", "role", "send_progress_in_http_headers", "http_headers_progress_interval_ms", "enable_http_compression", "query", "default_format", "user", "password", "readonly"]
+    (
+        "database",
+        "buffer_size",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "query_id",
+        "quota_key",
+        "compress",
+        "decompress",
+        "wait_end_of_query",
+        "client_protocol_version",
+        "role",
+        "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms",
+        "enable_http_compression",
+        "query",
+        "default_format",
+        "user",
+        "password",
+        "readonly",
+    )
 )
 IS_INSERT = re.compile(r"\s*INSERT\s+INTO\b", re.I)
 HAS_DATA_FORMAT = re.compile(r"\bFORMAT\s+(\w+)[ \t]*(?:;|\r?\n)?", re.I)
