@@ -25,12 +25,15 @@ class Submission(StrEnum):
 
     NEW = "new"
     REPEATED = "repeated"  # the same id with the same body
-    CONFLICT = "conflict"  # the same id with another body
+    CONFLICT = "conflict"  # the same id with another body, or the same idempotency key with another id
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A line of `GET /v1/jobs`; `state` is accepted, waiting, running, completed, failed, rejected or cancelled."""
+    """A line of `GET /v1/jobs`; `state` is accepted, waiting, running, completed, failed, rejected or cancelled.
+
+    `result` is None while unfinished, in listings, and for a finished job whose result is no longer kept.
+    """
 
     tenant: str
     id: str
