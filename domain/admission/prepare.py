@@ -55,7 +55,7 @@ class Preparer:
             output_schema=schema,
             parameters=parameters,
             provider_options=request.provider_options,
-            cache_key=cache_key(request.tenant, model, messages, parameters, request.provider_options, schema),
+            cache_key=self._cache_key(request, model, messages, parameters, schema),
             template={"name": template.name, "version": template.version} if template else None,
             deadline=format_time(request.deadline) if request.deadline else None,
             max_cost_usd=None if request.max_cost_usd is None else format_money(request.max_cost_usd),
@@ -70,6 +70,18 @@ class Preparer:
             key=origin.key,
             headers=list(origin.headers),
         )
+
+    def _cache_key(
+        self,
+        request: PromptRequest,
+        model: str,
+        messages: list[dict[str, Any]],
+        parameters: dict[str, Any],
+        schema: dict[str, Any] | None,
+    ) -> str | None:
+        if request.cache == "bypass":
+            return None
+        return cache_key(request.tenant, model, messages, parameters, request.provider_options, schema)
 
     def _template(self, request: PromptRequest) -> Template | None:
         if request.template is None:

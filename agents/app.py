@@ -1,0 +1,176 @@
+"""Faust, set up for the stage: its consumer, its settings, its worker. Every default that loses events is set here.
+
+What is replaced, and why (measured in docs/decisions/0002-faust.md):
+- Acknowledgements: Faust acknowledges what it skips and commits past gaps. Here only the stage's heads are committed.
+- Pausing: a pause in the middle of a fetch drops the rest of that fetch. Here a full partition is merely not fetched.
+- The drain loop makes four asyncio tasks a record. Here a record that is taken at once makes none.
+- Isolation is read_uncommitted. Here aborted records of upstream transactions are not seen.
+"""
+
+import asyncio
+import tempfile
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+
+CommitHeads = Callable[[Any], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and how to speak to it; `credentials` is Faust's object or None."""
+
+    url: str
+    credentials: Any = None
+    member: str | None = None
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Reads only what was committed upstream."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        # Faust derives the isolation level from this flag and nothing else
+        before, self.consumer.in_transaction = self.consumer.in_transaction, True
+        try:
+            return super()._create_worker_consumer(transport)
+        finally:
+            self.consumer.in_transaction = before
+
+
+class StageConsumer(driver.Consumer):  # type: ignore[misc]
+    """Commits what the stage says is finished, and nothing else."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def ack(self, message: Any) -> bool:
+        message.acked = True
+        return True
+
+    def track_message(self, message: Any) -> None:
+        """Faust's list of unacknowledged messages is not used."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[Any]:
+        return [tp for tp in self.app.stage.assigned() if topics is None or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: Any) -> int | None:
+        return self.app.stage.head(tp)
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        self.app.stage.revoked(revoked)
+        self._buffered_partitions.difference_update(revoked)
+        await super().on_partitions_revoked(revoked)
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 - Faust's signature
+        busy = self.suspend_flow.is_set() or self._stopped.is_set() or self._crashed.is_set()
+        if busy or timeout is not None or len(coros) != 2:
+            return await super().wait_first(*coros, timeout=timeout)
+        callback, suspended = coros
+        try:
+            pending = callback.send(None)
+        except StopIteration:
+            suspended.close()
+            return None
+        return await super().wait_first(_started(callback, pending), suspended)
+
+
+@types.coroutine
+def _resume(coro: Coroutine[Any, Any, Any], pending: Any) -> Generator[Any, Any, Any]:
+    while True:
+        try:
+            try:
+                value = yield pending
+            except BaseException as error:  # noqa: BLE001 - handed on to the coroutine it is for
+                pending = coro.throw(error)
+            else:
+                pending = coro.send(value)
+        except StopIteration as stop:
+            return stop.value
+
+
+async def _started(coro: Coroutine[Any, Any, Any], pending: Any) -> Any:
+    return await _resume(coro, pending)
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    Consumer = StageConsumer
+
+
+class StageApp(faust.App):  # type: ignore[misc]
+    """A Faust app that serves one stage; `boot` and `shutdown` run inside its loop."""
+
+    stage: Any
+    boot: Callable[[], Awaitable[None]]
+    shutdown: Callable[[], Awaitable[None]]
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    async def on_start(self) -> None:
+        await self.boot()
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        await self.shutdown()
+
+
+class DrainingWorker(faust.Worker):  # type: ignore[misc]
+    """On SIGTERM the stage drains before Faust may stop, for Faust cancels what is in flight (rule S4)."""
+
+    async def _stop_on_signal(self, signal: Any) -> None:
+        for service in self.services:
+            if isinstance(service, StageApp):
+                await service.stage.drain()
+                await service.consumer.commit()
+        await super()._stop_on_signal(signal)
+
+    def on_setup_root_logger(self, logger: Any, level: int) -> None:
+        """Logging is set up by main; Faust's own set-up puts the root logger at DEBUG."""
+
+
+def build(group: str, broker: Broker, stage: Any, boot: Any, shutdown: Any) -> StageApp:
+    """A Faust app for one stage and its consumer group, with an agent for each of the stage's sources."""
+    app = StageApp(group, **_settings(broker))
+    app.stage, app.boot, app.shutdown = stage, boot, shutdown
+    stage.bind(app)
+    for source in stage.sources:
+        topic = app.topic(source.topic, key_serializer="raw", value_serializer="raw")
+        app.agent(topic, name=f"{group}.{source.topic}")(source.consume)
+    return app
+
+
+def _settings(broker: Broker) -> Mapping[str, Any]:
+    return {
+        "broker": "kafka://" + broker.url,
+        "broker_credentials": broker.credentials,
+        "store": "memory://",
+        "datadir": Path(tempfile.mkdtemp(prefix="structured-prompt-")),
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": broker.member,
+        "stream_wait_empty": False,
+        "stream_buffer_maxsize": 65_536,
+        "broker_commit_interval": 1.0,
+        "broker_session_timeout": 10.0,
+        "broker_heartbeat_interval": 2.0,
+        "broker_request_timeout": 30.0,
+        "broker_max_poll_interval": 300.0,
+        "broker_max_poll_records": 500,
+        "producer_request_timeout": 30.0,
+    }
+
+
+def run(apps: Iterable[StageApp], loop: asyncio.AbstractEventLoop) -> None:
+    """Serve until a signal ends it; leaves by SystemExit with Faust's exit code."""
+    first, *others = apps
+    DrainingWorker(
+        first, *others, loglevel="INFO", quiet=True, redirect_stdouts=False, loop=loop
+    ).execute_from_commandline()

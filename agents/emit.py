@@ -1,0 +1,168 @@
+"""What leaves the stages: results, usage, events, calls and dead letters as records, and who is told of them."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from agents.line import Delivery
+from domain.batching import Batcher
+from domain.errors import Problem, Unavailable
+from domain.ledger.model import State
+from domain.metrics import Metrics
+from domain.ports import Ledger, Producer, Record, Replies, Reply
+from topics import headers as head
+from topics import table
+from topics.base import format_time
+from topics.call import PromptCall
+from topics.codec import encode
+
+log = structlog.get_logger("emit")
+
+FULL_VALUE = 1024 * 1024
+FIRST_PART = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """A finished run: its stored bytes, the records of its attempts, and lifecycle events that belong to it."""
+
+    call: PromptCall
+    run: int
+    result: bytes
+    completed_at: str
+    usage: Sequence[bytes] = ()
+    events: Sequence[bytes] = ()
+    settled: bool = True  # False for a result without a row: nothing to mark as emitted
+
+
+class Emitter:
+    """Produces what a batch of finished runs says, tells who waits, and marks the rows as emitted (rule L15)."""
+
+    def __init__(self, producer: Producer, replies: Replies, ledger: Ledger, metrics: Metrics) -> None:
+        self._producer = producer
+        self._replies = replies
+        self._metrics = metrics
+        self._marks = Batcher(ledger_marks(ledger))
+
+    async def emit(self, batch: Sequence[Emission], more: Sequence[Record] = ()) -> list[None]:
+        """Returns when everything is durable on its topics. Raises Unavailable."""
+        records = [record for emission in batch for record in _records(emission)]
+        await self._producer.send([*records, *more])
+        await self.notify([_reply(e) for e in batch if e.call.reply_to])
+        for emission in batch:
+            if emission.settled:
+                # not awaited: a mark that is lost costs one more production of the same bytes
+                self._marks.submit((emission.call.tenant, emission.call.id, emission.run)).add_done_callback(_seen)
+        return [None] * len(batch)
+
+    async def notify(self, replies: Sequence[Reply]) -> None:
+        """Wake those who wait. They look into the ledger themselves when this fails."""
+        if not replies:
+            return
+        try:
+            await self._replies.notify(replies)
+        except Unavailable as error:
+            self._metrics.count("replies_lost_total", len(replies))
+            log.warning("replies_lost", count=len(replies), reason=str(error))
+
+
+def ledger_marks(ledger: Ledger):  # type: ignore[no-untyped-def]
+    async def mark(batch: Sequence[tuple[str, str, int]]) -> list[None]:
+        await ledger.emitted(batch)
+        return [None] * len(batch)
+
+    return mark
+
+
+def _seen(future) -> None:  # type: ignore[no-untyped-def]
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.warning("emitted_mark_lost", reason=str(error))
+
+
+def _reply(emission: Emission) -> Reply:
+    call = emission.call
+    return Reply(call.reply_to or "", call.tenant, call.id, emission.result)
+
+
+def _records(emission: Emission) -> list[Record]:
+    call, run = emission.call, emission.run
+    key = call.key.encode("latin-1") if call.key else call.id.encode()
+    tenant = call.tenant.encode()
+    more = head.restored(call.headers) if call.headers else ()
+    result_headers = head.RESULT.headers(
+        head.run_id(call.tenant, call.id, run), emission.completed_at, call.traceparent, more
+    )
+    records = [Record(table.RESULTS, emission.result, key, result_headers)]
+    for number, record in enumerate(emission.usage, 1):
+        usage_id = head.attempt_id(call.tenant, call.id, run, number)
+        usage_headers = head.USAGE.headers(usage_id, emission.completed_at, call.traceparent)
+        records.append(Record(table.USAGE, record, tenant, usage_headers))
+    records += [event_record(call, event, emission.completed_at) for event in emission.events]
+    return records
+
+
+def event_record(call: PromptCall, event: bytes, at: str) -> Record:
+    """A LifecycleEvent on its way; `ce_id` is a hash of it, so that a repeat is recognised."""
+    event_id = hashlib.sha256(event).hexdigest()[:32]
+    return Record(table.EVENTS, event, call.tenant.encode(), head.EVENT.headers(event_id, at, call.traceparent))
+
+
+def call_record(tenant: str, id: str, run: int, lane: str, value: bytes, at: str) -> Record:
+    """A PromptCall on its way to infer. Keyed by tenant and id, so that a request stays in one partition."""
+    return Record(table.CALLS[lane], value, f"{tenant}/{id}".encode(), head.call_headers(tenant, id, run, at))  # type: ignore[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a record becomes a dead letter, and what could be read of it."""
+
+    stage: str
+    code: str
+    text: str
+    problems: Sequence[Problem] = ()
+    tenant: str | None = None
+    id: str | None = None
+    run: int | None = None
+    attempts: int = 0
+
+
+def dead_letter(delivery: Delivery, reason: Reason, now: datetime) -> Record:
+    """The record as it came, with the reason; above 1 MiB its first 64 KiB, its size and hash."""
+    value = delivery.value or b""
+    kept = value if len(value) <= FULL_VALUE else value[:FIRST_PART]
+    letter = {
+        "topic": delivery.topic,
+        "partition": delivery.partition,
+        "offset": delivery.offset,
+        "timestamp": datetime.fromtimestamp(delivery.timestamp, UTC),
+        "key": base64.b64encode(delivery.key).decode() if delivery.key is not None else None,
+        "headers": [(name, base64.b64encode(text or b"").decode()) for name, text in delivery.headers],
+        "value": base64.b64encode(kept).decode() if delivery.value is not None else None,
+        "size": len(value),
+        "sha256": hashlib.sha256(value).hexdigest(),
+        "stage": reason.stage,
+        "attempts": reason.attempts,
+        "code": reason.code,
+        "reason": reason.text[:2_000],
+        "errors": [{"path": problem.path, "message": problem.message} for problem in reason.problems],
+        "tenant": reason.tenant,
+        "id": reason.id,
+        "run": reason.run,
+        "first_seen": now,
+        "last_seen": now,
+    }
+    source = head.source_id(delivery.topic, delivery.partition, delivery.offset)
+    return Record(table.DEAD_LETTERS, encode(letter), delivery.key, head.DEAD_LETTER.headers(source, format_time(now)))
+
+
+DEAD_LETTERED = frozenset({"invalid_output", "provider_error", "provider_timeout", "unknown_outcome", "internal"})
+"""Failed results with these codes leave a dead letter to redrive from as well."""
+
+
+def leaves_dead_letter(state: State, code: str | None) -> bool:
+    """Whether a request that ends so is also kept as a dead letter."""
+    return state is State.FAILED and code in DEAD_LETTERED

@@ -1,0 +1,122 @@
+"""Who is finished in which order: the bookkeeping behind acknowledgements (rules S2 and S3). Pure, no Faust.
+
+An offset may be committed only when everything before it is finished too. So each assigned partition has a line of
+deliveries in the order they came; what is acknowledged is the finished head of the line. Finished is recorded for a
+delivery, not for an offset: a partition that left and came back brings the same offsets as new deliveries.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_EVENTS: Final = 1_000
+MAX_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One record as it was delivered. `generation` is the assignment it came under, `timestamp` seconds since 1970."""
+
+    tp: Hashable
+    topic: str
+    partition: int
+    offset: int
+    generation: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    timestamp: float
+    finished: bool = field(default=False, init=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.value or b"") + len(self.key or b"")
+
+
+@dataclass(slots=True)
+class Line:
+    """The unacknowledged deliveries of one partition in one assignment."""
+
+    generation: int
+    queue: deque[Delivery] = field(default_factory=deque)
+    bytes: int = 0
+    paused: bool = False
+    head: int | None = None  # the next offset to commit
+
+    @property
+    def full(self) -> bool:
+        return len(self.queue) >= MAX_EVENTS or self.bytes >= MAX_BYTES
+
+    @property
+    def roomy(self) -> bool:
+        """Half empty again: resuming earlier would pause again at once."""
+        return len(self.queue) <= MAX_EVENTS // 2 and self.bytes <= MAX_BYTES // 2
+
+
+class Lines:
+    """The lines of all assigned partitions."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, Line] = {}
+
+    def add(self, delivery: Delivery) -> bool:
+        """Append to its partition's line; True when that partition must pause now."""
+        line = self._lines.get(delivery.tp)
+        if line is None or line.generation != delivery.generation or self._rewound(line, delivery):
+            line = self._lines[delivery.tp] = Line(delivery.generation)
+        line.queue.append(delivery)
+        line.bytes += delivery.size
+        if line.full and not line.paused:
+            line.paused = True
+            return True
+        return False
+
+    def finish(self, delivery: Delivery) -> bool:
+        """Mark as finished and advance the head; True when its paused partition may resume.
+
+        A delivery of an assignment that ended is ignored: whoever has the partition now is served it again.
+        """
+        delivery.finished = True
+        line = self._lines.get(delivery.tp)
+        if line is None or line.generation != delivery.generation:
+            return False
+        queue = line.queue
+        while queue and queue[0].finished:
+            done = queue.popleft()
+            line.bytes -= done.size
+            line.head = done.offset + 1
+        if line.paused and line.roomy:
+            line.paused = False
+            return True
+        return False
+
+    def revoke(self, partitions: Iterable[Hashable]) -> None:
+        """Forget partitions that left. Their calls go on, settle and produce; only the acknowledgement is not ours."""
+        for tp in partitions:
+            self._lines.pop(tp, None)
+
+    def owns(self, delivery: Delivery) -> bool:
+        """Whether its partition is still assigned as it was when the record came."""
+        line = self._lines.get(delivery.tp)
+        return line is not None and line.generation == delivery.generation
+
+    def head(self, tp: Hashable) -> int | None:
+        """The next offset to commit, None when nothing is finished yet."""
+        line = self._lines.get(tp)
+        return line.head if line else None
+
+    def partitions(self) -> list[Hashable]:
+        return list(self._lines)
+
+    def unfinished(self, tp: Hashable) -> int:
+        """Deliveries in the line, finished behind a slow head included."""
+        line = self._lines.get(tp)
+        return len(line.queue) if line else 0
+
+    @staticmethod
+    def _rewound(line: Line, delivery: Delivery) -> bool:
+        # the consumer went back without a new assignment (a seek after a suspended flow)
+        last = line.queue[-1].offset if line.queue else (line.head or 0) - 1
+        return delivery.offset <= last

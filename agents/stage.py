@@ -1,0 +1,308 @@
+"""The one place that iterates a Faust stream: read -> handle -> acknowledge, losing nothing (rules S1 to S7).
+
+A plain Faust agent acknowledges an event when its body moves on, whatever became of the work; under concurrency it
+commits past events still in flight, and an exception acknowledges what it failed on. Here a delivery is finished only
+when its handler returned, which it does only when everything that follows from it is durable; the offset of a
+partition is committed up to its finished head (agents/line.py).
+
+Two forms of handler:
+- each:   `handle(delivery)` for one delivery, up to `slots` of them at once;
+- batch:  `handle_batch(deliveries)`, naturally batched: the next batch is what arrived while the last one ran.
+A handler raises Transient when a dependency is away (it is tried again), NotForUs for a record of a newer writer
+(its partition waits for a newer worker), and anything else for a fault of ours: then `bury` must make a dead letter.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+from domain.metrics import Metrics
+
+from agents.line import Delivery, Lines
+from domain.errors import StructuredPromptError, Transient
+
+log = structlog.get_logger("stage")
+
+
+class NotForUs(StructuredPromptError):
+    """A record says that an older reader must not read it (rule S7)."""
+
+
+class Each(Protocol):
+    """Works on one delivery; returns when everything that follows from it is durable."""
+
+    async def handle(self, delivery: Delivery) -> None: ...
+
+    async def bury(self, delivery: Delivery, error: Exception) -> None:
+        """Make a dead letter of it, durably. Raises when that is not possible."""
+        ...
+
+
+class Batch(Protocol):
+    """Works on several deliveries at once; the same promises as Each."""
+
+    async def handle_batch(self, batch: Sequence[Delivery]) -> None: ...
+
+    async def bury(self, delivery: Delivery, error: Exception) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a stage behaves. Seconds, unless said otherwise.
+
+    fault_limit: faults of our own within `fault_window` after which the stage halts instead of burying more (S6).
+    task_limit:  a delivery in the hands of its handler for longer is stuck.
+    """
+
+    name: str
+    batch: int = 500
+    drain: float = 25.0
+    fault_limit: int = 25
+    fault_window: float = 60.0
+    task_limit: float = 3_900.0
+
+
+class Stage:
+    """The sources of one consumer group, their lines, and the state that health and acknowledgements come from."""
+
+    def __init__(self, policy: Policy, sources: "Sequence[Source]", metrics: Metrics) -> None:
+        self.policy = policy
+        self.sources = sources
+        self.metrics = metrics
+        self.lines = Lines()
+        self.draining = False
+        self.halted: str | None = None
+        self.running: dict[Delivery, float] = {}
+        self._faults: deque[float] = deque(maxlen=policy.fault_limit)
+        self._consumer: Callable[[], Any] = lambda: None
+        self._idle = asyncio.Event()
+        for source in sources:
+            source.stage = self
+
+    def bind(self, app: Any) -> None:
+        """Tell the stage which app's consumer to pause and resume."""
+        self._consumer = lambda: app.consumer
+
+    # what the consumer asks
+
+    def assigned(self) -> list[Any]:
+        return self.lines.partitions()
+
+    def head(self, tp: Any) -> int | None:
+        return self.lines.head(tp)
+
+    def revoked(self, partitions: Any) -> None:
+        self.lines.revoke(partitions)
+        for source in self.sources:
+            source.forget(lambda delivery: not self.lines.owns(delivery))
+
+    # what the sources tell
+
+    def admit(self, delivery: Delivery) -> None:
+        if self.lines.add(delivery):
+            self.pause(delivery)
+
+    def pause(self, delivery: Delivery) -> None:
+        # not Consumer.pause_partitions: that drops what is left of the current fetch, and commits past it
+        self._consumer().on_buffer_full(delivery.tp)
+        self.metrics.count("partition_pauses", stage=self.policy.name)
+
+    def finish(self, delivery: Delivery) -> None:
+        if self.lines.finish(delivery):
+            self._consumer().on_buffer_drop(delivery.tp)
+
+    def began(self, delivery: Delivery) -> None:
+        self.running[delivery] = time.monotonic()
+
+    def ended(self, delivery: Delivery) -> None:
+        self.running.pop(delivery, None)
+        if not self.running:
+            self._idle.set()
+
+    @property
+    def open(self) -> bool:
+        """Whether new work may begin."""
+        return not self.draining and self.halted is None
+
+    def fault(self, delivery: Delivery, error: Exception) -> bool:
+        """Note a fault of ours; False when there were too many and the stage halts instead (rule S6)."""
+        now = time.monotonic()
+        self._faults.append(now)
+        log.error("fault", stage=self.policy.name, topic=delivery.topic, offset=delivery.offset, exc_info=error)
+        full = len(self._faults) == self.policy.fault_limit
+        if full and now - self._faults[0] < self.policy.fault_window:
+            self.halt(f"{self.policy.fault_limit} faults within {self.policy.fault_window:.0f} s, the last: {error!r}")
+        return self.halted is None
+
+    def halt(self, reason: str) -> None:
+        """Begin nothing more; what was delivered stays unacknowledged and comes again after a restart."""
+        self.halted = reason
+        log.critical("stage_halted", stage=self.policy.name, reason=reason)
+
+    async def drain(self) -> None:
+        """Stop beginning, finish what runs (rule S4). The caller commits afterwards."""
+        self.draining = True
+        deadline = time.monotonic() + self.policy.drain
+        while self.running and time.monotonic() < deadline:
+            self._idle.clear()
+            try:
+                await asyncio.wait_for(self._idle.wait(), deadline - time.monotonic())
+            except TimeoutError:
+                break
+        log.info("drained", stage=self.policy.name, left=len(self.running))
+
+    @property
+    def oldest(self) -> float:
+        """Seconds the oldest running delivery has been in its handler's hands."""
+        return time.monotonic() - min(self.running.values()) if self.running else 0.0
+
+
+class Source:
+    """One topic of a stage: takes events off its stream into the lines and hands them to the handler."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.stage: Stage
+        self._ready: deque[Delivery] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def consume(self, stream: Any) -> None:
+        """The body of the Faust agent. Ends quietly when the stream does (at shutdown)."""
+        async for event in stream.noack().events():
+            delivery = _delivery(event.message)
+            self.stage.admit(delivery)
+            self._ready.append(delivery)
+            self.begin()
+
+    def begin(self) -> None:
+        """Start what may start."""
+        raise NotImplementedError
+
+    def forget(self, gone: Callable[[Delivery], bool]) -> None:
+        """Drop what has not begun and is not ours any more."""
+        self._ready = deque(delivery for delivery in self._ready if not gone(delivery))
+
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # neither done nor buried: nothing of it may be acknowledged, so the stage must not go on (rule S5)
+            self.stage.halt(f"could not finish nor bury a delivery: {error!r}")
+        self.begin()
+
+
+class EachSource(Source):
+    """Hands out single deliveries, at most `slots` at once."""
+
+    def __init__(self, topic: str, handler: Each, slots: int) -> None:
+        super().__init__(topic)
+        self._handler = handler
+        self._slots = slots
+
+    def begin(self) -> None:
+        while self._ready and len(self._tasks) < self._slots and self.stage.open:
+            delivery = self._ready.popleft()
+            self.stage.began(delivery)
+            self._start(self._one(delivery))
+
+    async def _one(self, delivery: Delivery) -> None:
+        try:
+            await attempt(partial(self._handler.handle, delivery), self.stage)
+        except NotForUs as error:
+            self.stage.pause(delivery)
+            log.warning("record_of_a_newer_writer", topic=delivery.topic, offset=delivery.offset, reason=str(error))
+            return
+        except Halted:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not leave the stage (rule S5)
+            if not self.stage.fault(delivery, error):
+                return
+            await attempt(partial(self._handler.bury, delivery, error), self.stage)
+        finally:
+            self.stage.ended(delivery)
+        self.stage.finish(delivery)
+
+
+class BatchSource(Source):
+    """Hands out natural batches, one at a time."""
+
+    def __init__(self, topic: str, handler: Batch) -> None:
+        super().__init__(topic)
+        self._handler = handler
+
+    def begin(self) -> None:
+        if not self._ready or self._tasks or not self.stage.open:
+            return
+        size = min(len(self._ready), self.stage.policy.batch)
+        batch = [self._ready.popleft() for _ in range(size)]
+        for delivery in batch:
+            self.stage.began(delivery)
+        self._start(self._batch(batch))
+
+    async def _batch(self, batch: Sequence[Delivery]) -> None:
+        try:
+            await self._settle(batch)
+        except Halted:
+            return
+        finally:
+            for delivery in batch:
+                self.stage.ended(delivery)
+
+    async def _settle(self, batch: Sequence[Delivery]) -> None:
+        """Handle a batch; one that fails as a whole is handled one by one, so that one bad record harms no other."""
+        try:
+            await attempt(partial(self._handler.handle_batch, batch), self.stage)
+        except Halted:
+            raise
+        except Exception as error:  # noqa: BLE001 - rule S5
+            if len(batch) > 1:
+                for delivery in batch:
+                    await self._settle([delivery])
+                return
+            if not self.stage.fault(batch[0], error):
+                return
+            await attempt(partial(self._handler.bury, batch[0], error), self.stage)
+        for delivery in batch:
+            self.stage.finish(delivery)
+
+
+class Halted(Exception):
+    """The stage stops while a dependency is away: the delivery stays unacknowledged."""
+
+
+async def attempt(work: Callable[[], Awaitable[None]], stage: Stage) -> None:
+    """Until it returns or fails for good. A dependency that is away is waited for: that is not being stuck."""
+    wait = 0.05
+    while True:
+        try:
+            return await work()
+        except Transient as error:
+            if not stage.open:
+                raise Halted from error
+            log.warning("dependency_away", stage=stage.policy.name, reason=str(error), wait_s=wait)
+            stage.metrics.count("dependency_waits", stage=stage.policy.name)
+            await asyncio.sleep(error.retry_after or wait)
+            wait = min(wait * 2, 5.0)
+
+
+def _delivery(message: Any) -> Delivery:
+    return Delivery(
+        tp=message.tp,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        generation=message.generation_id,
+        key=message.key,
+        value=message.value,
+        headers=message.headers or (),
+        timestamp=message.timestamp,
+    )
