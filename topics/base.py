@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+)
 
 
 class Message(BaseModel):
@@ -33,13 +41,25 @@ def format_money(amount: Decimal) -> str:
 
 
 def _only_text(value: Any) -> Any:
-    # pydantic would take a number as a unix time; the contract says RFC 3339
-    if isinstance(value, str | datetime):
+    # pydantic would take a number, or its text, as a unix time; the contract says RFC 3339
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
     raise ValueError("must be an RFC 3339 time such as 2026-01-01T00:00:00.000Z")
 
 
-UtcTime = Annotated[AwareDatetime, BeforeValidator(_only_text), PlainSerializer(format_time, return_type=str)]
+def _in_utc(at: datetime) -> datetime:
+    # the ends of the calendar overflow as soon as anybody adds a day or changes the zone
+    if not 1900 <= at.year <= 2200:
+        raise ValueError("must lie between the years 1900 and 2200")
+    return at.astimezone(UTC)
+
+
+UtcTime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_only_text),
+    AfterValidator(_in_utc),
+    PlainSerializer(format_time, return_type=str),
+]
 Money = Annotated[Decimal, PlainSerializer(format_money, return_type=str)]
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@=+,~-]{1,255}$")]
 TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -19,7 +19,7 @@ class ChatMessage(Message):
     """One turn of a conversation; `content` is text or a list of OpenAI content parts (text, image_url, file)."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[dict[str, Any]]
+    content: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)]
     name: str | None = None
     tool_call_id: str | None = None
 
@@ -49,7 +49,7 @@ class PromptRequest(Message):
     id: RequestId
     tenant: TenantName
     prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
-    messages: list[ChatMessage] | None = Field(default=None, min_length=1)
+    messages: list[ChatMessage] | None = Field(default=None, min_length=1, fail_fast=True)
     template: TemplateRef | None = None
     output_schema: dict[str, Any] | None = None
     model: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "fast"
@@ -57,7 +57,7 @@ class PromptRequest(Message):
     provider_options: dict[str, Any] = {}
     lane: Lane = "standard"
     deadline: UtcTime | None = None
-    max_cost_usd: Annotated[Money, Field(ge=0)] | None = None
+    max_cost_usd: Annotated[Money, Field(ge=0, le=1_000_000, decimal_places=9)] | None = None
     cache: Literal["use", "refresh", "bypass", "semantic"] = "use"
     on_limit: Literal["wait", "reject"] = "wait"
     on_unknown_outcome: Literal["retry", "fail"] = "retry"
