@@ -63,6 +63,12 @@ def missing(caller: Mapping[str, str], use_env: Iterable[str]) -> list[str]:
     return [name for name in wanted if not caller.get(name) and not caller.get(f"{name}_FILE")]
 
 
+def is_setting(name: str) -> bool:
+    """Whether the variable could point one of our processes somewhere, or pay for something."""
+    prefixes = ("STRUCTURED_PROMPT_", "OTEL_", *(prefix for family in FAMILIES.values() for prefix in family))
+    return name not in PASSES and (name.startswith(prefixes) or name.endswith(PROVIDER_ENDINGS))
+
+
 def _passes(name: str, families: frozenset[str]) -> bool:
     if name in PASSES or name.startswith("LC_"):
         return True
