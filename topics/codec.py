@@ -22,7 +22,7 @@ MAX_DEPTH = 64
 MAX_PROBLEMS = 20
 _MANY_PROBLEMS = 1_000
 _HASH_VERSION = b"\x01"
-_NOT_HASHED = frozenset({"rerun", "submitted_at"})
+_NOT_HASHED = frozenset({"rerun", "submitted_at", "on_limit"})
 _ID = re.compile(r"[A-Za-z0-9._:@=+,~-]{1,255}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PEEK_BYTES = 64 * 1024
@@ -99,8 +99,9 @@ def check_request(fields: dict[str, Any], raw: bytes) -> Read:
 
 
 def body_hash(fields: Mapping[str, Any]) -> bytes:
-    """33 bytes: the hash's version and the SHA-256 of the canonical JSON, without `rerun` and `submitted_at`.
+    """33 bytes: the hash's version and the SHA-256 of the canonical JSON, without `rerun`, `submitted_at` and `on_limit`.
 
+    Those say how to run a request, not what it asks: the same body may come through doors with different defaults.
     Canonical means keys sorted and no spaces; an absent field and its default are different bodies.
     """
     body = {name: value for name, value in fields.items() if name not in _NOT_HASHED}
