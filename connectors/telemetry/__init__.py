@@ -1,0 +1,1 @@
+"""What operators see: metrics, logs, traces and the small server that shows them."""

@@ -1,0 +1,134 @@
+"""Every metric, once: the closed list that code counts with, operators read and dashboards draw.
+
+On the wire each name gets the prefix `structured_prompt_`, and counters end in `_total`. Labels are few and of low
+cardinality: never a tenant, a request or a key, those are questions for ClickHouse. Times are seconds.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+PREFIX = "structured_prompt_"
+
+# from half a millisecond, a Redis call, to two minutes, the longest a client may wait
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+
+
+class Metrics(Protocol):
+    """Where a process counts. A name or a label that METRICS does not declare raises ValueError."""
+
+    def count(self, name: str, n: float = 1, /, **labels: str) -> None:
+        """Add `n` >= 0 to a counter."""
+        ...
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
+        """Put a value into a histogram."""
+        ...
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+        """Set a gauge."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A row of the list. `buckets` are the upper bounds of a histogram."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def wire_name(self) -> str:
+        """As Prometheus shows it; histograms add _bucket, _sum and _count."""
+        return PREFIX + self.name + ("_total" if self.kind == "counter" else "")
+
+
+def _counter(name: str, help: str, *labels: str) -> Metric:
+    return Metric(name, "counter", help, labels)
+
+
+def _gauge(name: str, help: str, *labels: str) -> Metric:
+    return Metric(name, "gauge", help, labels)
+
+
+def _seconds(name: str, help: str, *labels: str) -> Metric:
+    return Metric(name, "histogram", help, labels, SECONDS)
+
+
+def _sizes(name: str, help: str, *labels: str) -> Metric:
+    return Metric(name, "histogram", help, labels, SIZES)
+
+
+_LIST = (
+    # the stages: stage is intake, infer, wake or the name of a sink
+    _counter("events_in", "Records a stage took from its topics.", "stage"),
+    _counter("events_out", "Records a stage produced and the broker acknowledged.", "stage", "topic"),
+    _counter("tombstones", "Records without a value, which are ignored.", "stage"),
+    _seconds("stage_seconds", "From taking a record to its end in this stage.", "stage"),
+    _gauge("in_flight", "Records taken and not finished.", "stage"),
+    # what a replica has not read yet; lag is counted from delivered events (rule S1)
+    _gauge("consumer_lag", "Records on a partition that its consumer has not finished.", "topic", "partition"),
+    _counter("partition_pauses", "Times a partition was paused because its run-ahead was full (rule S3).", "stage"),
+    _counter("dependency_waits", "Times a stage waited for a dependency that did not answer.", "stage"),
+    _counter("dead_letters", "Records buried on prompt.dead-letters, by error code.", "stage", "code"),
+    # natural batches (rule L17): verb is the ledger's or the connector's
+    _sizes("batch_size", "Rows of one batch.", "stage", "verb"),
+    _seconds("batch_seconds", "Time of one batch.", "stage", "verb"),
+    # requests
+    _counter("requests_settled", "Final transitions won; code is empty when completed.", "stage", "status", "code"),
+    _seconds("request_seconds", "From submission to the final transition.", "lane"),
+    _counter("requests_parked", "Requests put into waiting, by reason.", "stage", "reason"),
+    _counter("requests_woken", "Waiting requests that were due and went back to their lane.", "lane"),
+    # found is stray, unemitted or overdue; more than a few mean that workers die (rule L15)
+    _counter("requests_found", "Requests the sweeper had to carry on.", "found"),
+    _gauge("waiting_rows", "Requests in waiting, by reason.", "reason"),
+    _gauge("waiting_overdue_seconds", "By how much the earliest waiting request is late."),
+    # outcome is passed, waits or rejected
+    _counter("limit_decisions", "Answers of the rate limiter.", "outcome"),
+    # outcome is hit or miss
+    _counter("cache_lookups", "Exact cache look-ups.", "outcome"),
+    _counter("cache_errors", "Cache calls given up because Redis did not answer; the answer counts as a miss."),
+    # providers
+    _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),
+    _seconds("provider_seconds", "Time of a provider attempt.", "provider", "model"),
+    _counter("provider_repeats", "Calls made again because the end of an earlier one is unknown.", "provider", "model"),
+    _counter("re_asks", "Answers asked again because they broke their schema.", "model"),
+    # kind is input, output, cached_input or reasoning
+    _counter("tokens", "Tokens billed.", "provider", "model", "kind"),
+    _counter("cost_usd", "US dollars of provider attempts.", "provider", "model"),
+    # the ledger; outcome is renewed, failed or fenced
+    _counter("lease_renewals", "Renewals of this worker's lease (rule L6).", "outcome"),
+    # sinks
+    _counter("sink_rows", "Rows a sink made durable.", "sink", "topic"),
+    _counter("sink_refused", "Rows a destination will never take.", "sink", "topic"),
+    _counter("sink_errors", "Writes that failed and are tried again.", "sink"),
+    _gauge("sink_age_seconds", "Log time of the newest row written, as an age.", "sink"),
+    # the door; route is the template of the path
+    _counter("http_requests", "Requests answered.", "method", "route", "status"),
+    _seconds("http_seconds", "Time to answer.", "method", "route"),
+    _gauge("http_waiters", "Synchronous requests that wait for their result."),
+    # how a waiter learnt of its result: reply, ledger or timeout
+    _counter("http_wakes", "Ends of a synchronous wait.", "how"),
+    _counter("jobs_republished", "Submitted jobs that had to be produced again (rule D1)."),
+    # the process
+    _gauge("loop_lag_seconds", "How late the event loop ran a timer."),
+    _gauge("ready", "1 while this process is ready.", "stage"),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _LIST}
+
+
+def declared(name: str, kind: str, labels: frozenset[str]) -> Metric:
+    """The metric, if it is declared with this kind and exactly these labels. Raises ValueError."""
+    metric = METRICS.get(name)
+    if metric is None:
+        raise ValueError(f"metric {name!r} is not declared; add it to domain/metrics.py")
+    if metric.kind != kind or frozenset(metric.labels) != labels:
+        raise ValueError(
+            f"metric {name!r} is a {metric.kind} with the labels {sorted(metric.labels)}, "
+            f"not a {kind} with {sorted(labels)}; domain/metrics.py is the list"
+        )
+    return metric
