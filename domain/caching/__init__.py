@@ -1,1 +1,1 @@
-
+"""Which requests ask the same question."""

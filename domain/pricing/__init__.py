@@ -1,1 +1,1 @@
-
+"""What an attempt costs, to the billionth of a dollar."""

@@ -16,6 +16,7 @@ class Price:
     output: Decimal
     cached_input: Decimal | None = None
     reasoning: Decimal | None = None
+    cache_write: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,17 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """As the provider counted them; `cached_input` is part of `input`, `reasoning` part of `output`."""
+    """As the provider counted them; `cached_input` and `cache_write` are parts of `input`, `reasoning` of `output`.
+
+    `estimated` where the provider counted nothing and the adapter had to.
+    """
 
     input: int = 0
     output: int = 0
     cached_input: int = 0
     reasoning: int = 0
+    cache_write: int = 0
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,23 @@
+"""The exact cache's key: two requests share an answer only if nothing that shapes the answer differs."""
+
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+
+def cache_key(
+    tenant: str,
+    model: str,
+    messages: list[dict[str, Any]],
+    parameters: dict[str, Any],
+    provider_options: dict[str, Any],
+    schema: dict[str, Any] | None,
+) -> str:
+    """`<tenant>:<64 hex digits>`, the tenant in the clear so that no two tenants can ever meet.
+
+    `model` names what may answer (an alias or the deployments behind it). The order of object keys does not matter,
+    the order of messages does; 1 and 1.0 are different.
+    """
+    parts = [model, messages, parameters, provider_options, schema]
+    return f"{tenant}:{sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()}"
