@@ -99,7 +99,7 @@ def check_request(fields: dict[str, Any], raw: bytes) -> Read:
 
 
 def body_hash(fields: Mapping[str, Any]) -> bytes:
-    """33 bytes: the hash's version and the SHA-256 of the canonical JSON, without `rerun`, `submitted_at` and `on_limit`.
+    """33 bytes: the hash's version and SHA-256 of the canonical JSON, without `rerun`, `submitted_at` and `on_limit`.
 
     Those say how to run a request, not what it asks: the same body may come through doors with different defaults.
     Canonical means keys sorted and no spaces; an absent field and its default are different bodies.
