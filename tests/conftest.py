@@ -22,8 +22,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from ops.local.environment import clean, is_setting
-from ops.local.instance import is_running
+from ops.local.environment import clean, is_setting, read_env
+from ops.local.instance import is_running, read_state
 from ops.local.ports import Ports, is_free
 
 LOOPBACK = ("127.", "::1", "localhost")
@@ -88,26 +88,31 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def _running(data: Path) -> dict[str, str]:
     if not is_running(data):
         raise RuntimeError(f"no stack runs in {data}")
-    return _addresses((data / "env").read_text())
+    return _addresses(data)
 
 
-def _addresses(env: str) -> dict[str, str]:
-    values = dict(line.removeprefix("export ").split("=", 1) for line in env.splitlines())
+def _addresses(data: Path) -> dict[str, str]:
+    values = read_env(data)
     names = {
         "kafka": "KAFKA_BOOTSTRAP_SERVERS",
         "database_url": "DATABASE_URL",
         "redis_url": "REDIS_URL",
         "clickhouse_url": "CLICKHOUSE_URL",
     }
-    return {field: values[name].strip("'") for field, name in names.items()}
+    return {field: values[name] for field, name in names.items()}
+
+
+def _is_ready(data: Path) -> bool:
+    state = read_state(data)
+    return state is not None and state.phase == "ready"
 
 
 @contextmanager
 def _embedded(data: Path) -> Iterator[dict[str, str]]:
     log = data / "supervisor.log"
     with _process([sys.executable, "-m", "ops.local.engines", "--data", str(data)], log) as process:
-        _await(process, (data / "env").exists, log, seconds=120)
-        yield _addresses((data / "env").read_text())
+        _await(process, lambda: _is_ready(data), log, seconds=120)
+        yield _addresses(data)
 
 
 @contextmanager
@@ -233,7 +238,7 @@ def with_path(url: str, path: str) -> str:
 
 
 def _migrate(database_url: str) -> None:
-    with suppress(ModuleNotFoundError):
+    with suppress(ImportError):
         from connectors.postgres import migrate
 
         done = migrate.upgrade(database_url)

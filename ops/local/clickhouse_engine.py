@@ -15,6 +15,7 @@ DATABASE = "structured_prompt"
 
 class ClickHouse:
     name = "clickhouse"
+    variable = "CLICKHOUSE_URL"
 
     def __init__(self, data: Path, port: int, environment: Mapping[str, str]) -> None:
         self._dir = data / "clickhouse"

@@ -4,7 +4,9 @@ Safe by default (contracts.md): no shell variable may point an embedded process 
 So this is a list of what passes, not of what is removed; `--use-env` adds families by name.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 PASSES = frozenset(
     (
@@ -28,7 +30,7 @@ PASSES = frozenset(
 )
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "kafka": ("KAFKA_",),
-    "postgres": ("DATABASE_URL", "DATABASE_READ_URL"),
+    "postgres": ("DATABASE_URL", "DATABASE_READ_URL", "STRUCTURED_PROMPT_KEY_PEPPER"),
     "redis": ("REDIS_URL",),
     "clickhouse": ("CLICKHOUSE_URL",),
     "providers": (
@@ -77,10 +79,18 @@ def _passes(name: str, families: frozenset[str]) -> bool:
     return "providers" in families and name.endswith(PROVIDER_ENDINGS)
 
 
-def export_lines(values: Mapping[str, str]) -> str:
-    """`export NAME='value'` lines for a shell to source."""
-    return "".join(f"export {name}={_shell(value)}\n" for name, value in values.items())
+def write_env(data: Path, values: Mapping[str, str]) -> None:
+    """`DIR/env`: `export NAME='value'` lines for a shell to source, for its owner only, since they hold passwords."""
+    path = data / "env"
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {name}={_shell(value)}\n" for name, value in values.items()))
+
+
+def read_env(data: Path) -> dict[str, str]:
+    """The values of `DIR/env`. Raises FileNotFoundError before the stack was ready once."""
+    words = shlex.split((data / "env").read_text())
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def _shell(value: str) -> str:
-    return "'" + value.replace("'", "'\\''") + "'"
+    return "'" + value.replace("'", "'\\''") + "'"  # always quoted, unlike shlex.quote

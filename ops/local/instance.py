@@ -71,6 +71,10 @@ class Instance:
         stop_left_overs(self.data)
         self.save()
 
+    def enter(self, phase: str) -> None:
+        self.state.phase = phase
+        self.save()
+
     def save(self) -> None:
         scratch = self.data / "state.json.new"
         scratch.write_text(json.dumps(asdict(self.state), indent=1))

@@ -63,6 +63,7 @@ JVM = (
 
 class Kafka:
     name = "kafka"
+    variable = "KAFKA_BOOTSTRAP_SERVERS"
 
     def __init__(self, data: Path, ports: tuple[int, int], environment: Mapping[str, str], cache: Path) -> None:
         """`ports`: the brokers' and the controller's. `cache`: where the jars are kept between data directories."""

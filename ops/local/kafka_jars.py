@@ -1,7 +1,7 @@
 """Kafka's jars: fetched once from Maven Central into the user's cache, checked against the hashes beside this file.
 
-`python -m ops.local.kafka_jars CACHE` fetches. It is a process of its own, so that the resolver's memory is given
-back, and so that `make install` can call it.
+`python -m ops.local.kafka_jars [CACHE]` fetches what is not there yet. It is a process of its own, so that the
+resolver's memory is given back, and so that `make install` can call it.
 """
 
 import hashlib
@@ -24,9 +24,13 @@ def default_cache() -> Path:
     return Path.home() / ".cache" / "structured-prompt"
 
 
+def jars_of(cache: Path) -> Path:
+    return cache / f"kafka-{VERSION}"
+
+
 def fetched_jars(cache: Path) -> Path:
     """The directory with the jars, fetched first if need be (45 MB, once). Raises StackError without a network."""
-    target = cache / f"kafka-{VERSION}"
+    target = jars_of(cache)
     if not target.is_dir():
         print(f"fetching Apache Kafka {VERSION} from Maven Central (45 MB, once) …", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "ops.local.kafka_jars", str(cache)]
@@ -47,7 +51,7 @@ def fetch(cache: Path) -> None:
         for jar in _download(scratch):
             shutil.copy(jar, jars / jar.name)
         _check(jars)
-        target = cache / f"kafka-{VERSION}"
+        target = jars_of(cache)
         try:
             jars.rename(target)
         except OSError:
@@ -65,7 +69,7 @@ def _download(scratch: Path) -> list[Path]:
 
 
 def _check(jars: Path) -> None:
-    wanted = dict(reversed(line.split()) for line in HASHES.read_text().splitlines())
+    wanted = {name: digest for digest, name in (line.split() for line in HASHES.read_text().splitlines())}
     found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars.iterdir()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:
@@ -73,4 +77,6 @@ def _check(jars: Path) -> None:
 
 
 if __name__ == "__main__":
-    fetch(Path(sys.argv[1]))
+    wanted = Path(sys.argv[1]) if len(sys.argv) > 1 else default_cache()
+    if not jars_of(wanted).is_dir():
+        fetch(wanted)

@@ -49,6 +49,7 @@ log_min_duration_statement = 1000
 
 class Postgres:
     name = "postgres"
+    variable = "DATABASE_URL"
 
     def __init__(self, data: Path, port: int, environment: Mapping[str, str]) -> None:
         self._dir = data / "postgres"
@@ -106,14 +107,8 @@ class Postgres:
         staging.rename(target)
 
     def _run(self, binary: str, *arguments: str, cwd: Path, text: str = "") -> None:
-        command = [str(self._binary(binary)), *arguments]
-        account = (
-            {"user": self._account, "group": pwd.getpwnam(self._account).pw_gid, "extra_groups": []}
-            if self._account
-            else {}
-        )
         done = subprocess.run(
-            command,
+            [str(self._binary(binary)), *arguments],
             input=text,
             capture_output=True,
             text=True,
@@ -121,7 +116,9 @@ class Postgres:
             check=False,
             cwd=cwd,
             env=dict(self._environment),
-            **account,
+            user=self._account,
+            group=pwd.getpwnam(self._account).pw_gid if self._account else None,
+            extra_groups=[] if self._account else None,
         )
         if done.returncode != 0:
             raise StackError(f"{binary} cannot create {self._dir}: {done.stderr.strip()[-500:]}")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from domain.errors import Permanent
+
 Probe = Callable[[], Awaitable[bool]]
 
 
-class StackError(Exception):
+class StackError(Permanent):
     """The embedded stack cannot do what was asked; the message names the cause and the remedy."""
 
 
@@ -51,10 +53,13 @@ class Command:
 
 
 class Engine(Protocol):
-    """An engine of the embedded stack."""
+    """An engine of the embedded stack; `variable` is the setting that takes its `url`."""
+
+    name: str
+    variable: str
 
     @property
-    def name(self) -> str: ...
+    def url(self) -> str: ...
 
     def prepare(self) -> None:
         """Create what the first start needs, and clear what a killed life left; blocking and repeatable.

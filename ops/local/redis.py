@@ -28,6 +28,7 @@ daemonize no
 
 class Redis:
     name = "redis"
+    variable = "REDIS_URL"
 
     def __init__(self, data: Path, port: int, environment: Mapping[str, str]) -> None:
         self._dir = data / "redis"

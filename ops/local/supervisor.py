@@ -8,6 +8,7 @@ No library: the known ones (supervisord, circus, honcho) know neither health gat
 """
 
 import asyncio
+import signal
 from collections.abc import Callable, Sequence
 
 from .child import Child, last_lines
@@ -93,3 +94,30 @@ class Supervisor:
             how = f"takes more than {command.seconds:.0f} s" if code is None else f"ended with {code}"
             raise StackError(f"`{command.name}` {how}; the end of {log}:\n{last_lines(log)}")
         self._say(f"{command.name} done")
+
+
+async def serve(instance: Instance, groups: Sequence[Group], say: Say, when_ready: Callable[[], None]) -> None:
+    """Start, call `when_ready`, stay until SIGINT, SIGTERM or SIGHUP, stop. Raises StackError when a start fails."""
+    asked_to_stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
+    supervisor = Supervisor(instance, say)
+    starting = asyncio.create_task(supervisor.start(groups))
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            when_ready()
+            instance.enter("ready")
+            await stopping
+    except StackError as error:
+        instance.state.error = str(error)
+        raise
+    finally:
+        instance.enter("stopping")
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await supervisor.stop()
+        instance.enter("failed" if instance.state.error else "stopped")

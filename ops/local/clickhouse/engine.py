@@ -69,6 +69,8 @@ class Session:
         self._connection.close()
 
     def _insert(self, sql: str, input_format: str, data: bytes) -> Answer:
+        if not data:
+            return Answer(b"")
         # Not send_insert: chDB 4.4 reports success there when a materialised view or a constraint refuses the rows.
         with tempfile.NamedTemporaryFile(prefix="insert-", dir=MEMORY if os.path.isdir(MEMORY) else None) as file:
             file.write(data)

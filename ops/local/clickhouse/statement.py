@@ -34,7 +34,8 @@ TRANSPORT = frozenset(
         "readonly",
     )
 )
-IS_INSERT = re.compile(r"\s*INSERT\s+INTO\b", re.I)
+# INSERT … FORMAT name, but not INSERT … SELECT … FORMAT name, and not INSERT … VALUES ('… FORMAT name').
+TAKES_DATA = re.compile(r"\s*INSERT\s+INTO\b(?:(?!\b(?:SELECT|VALUES)\b).)*?\bFORMAT\s+\w+", re.I | re.S)
 HAS_DATA_FORMAT = re.compile(r"\bFORMAT\s+(\w+)[ \t]*(?:;|\r?\n)?", re.I)
 OUTPUT_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.I)
 READS = re.compile(r"\s*(?:SELECT|WITH)\b", re.I)
@@ -82,16 +83,18 @@ def parse(query: Mapping[str, str], body: bytes) -> Statement:
 def _split(sql: str, body: bytes) -> tuple[str, bytes | None]:
     """The statement and the data of an INSERT. The statement is in `sql`, in the body, or begins in one of them."""
     if sql:
-        if IS_INSERT.match(sql) and HAS_DATA_FORMAT.search(sql) and body:
+        if TAKES_DATA.match(sql):
             return sql, body
         return (f"{sql}\n{body.decode()}" if body else sql), None
     head = body[:65_536].decode(errors="replace")
-    found = HAS_DATA_FORMAT.search(head) if IS_INSERT.match(head) else None
-    if found is None:
+    if not TAKES_DATA.match(head):
         return body.decode(), None
+    found = HAS_DATA_FORMAT.search(head)
+    if found is None:
+        raise BadRequest(62, "an INSERT without its FORMAT (SYNTAX_ERROR)")
     # The data begins exactly one newline after FORMAT: of Native a second one is already the data.
     end = len(head[: found.end()].encode())
-    return head[: found.end()], body[end:] or None
+    return head[: found.end()], body[end:]
 
 
 def decompressed(body: bytes, encoding: str) -> bytes:

@@ -1,0 +1,69 @@
+"""Start in the background, and stop, from another process than the supervisor's."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .child import last_lines
+from .instance import ProcessState, is_alive, is_running, log_path, read_state, stop_left_overs
+from .program import StackError
+
+STOP_SECONDS = 90  # drains of the workers, then the engines
+
+
+def start_detached(data: Path, command: Sequence[str], relay: Callable[[str], None]) -> None:
+    """Run `command` (an `up` in the foreground) as a session of its own; returns once it is ready.
+
+    What it prints goes to its log and to `relay`. Raises StackError when it ends instead.
+    """
+    log = log_path(data, "supervisor")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        with log.open("rb") as reading:
+            while process.poll() is None and not _is_ready(data, process.pid):
+                relay(reading.read().decode(errors="replace"))
+                time.sleep(0.05)
+            if process.poll() is None:
+                relay(reading.read().decode(errors="replace"))
+    except BaseException:
+        process.terminate()
+        raise
+    if process.poll() is not None:
+        raise StackError(last_lines(log, 40))
+
+
+def _is_ready(data: Path, pid: int) -> bool:
+    state = read_state(data)
+    return state is not None and state.pid == pid and state.phase == "ready"
+
+
+def stop(data: Path) -> bool:
+    """Stop the stack in `data` and wait for its end; False when none ran. Raises StackError when it does not end."""
+    if not is_running(data):
+        if not data.exists():
+            return False
+        stop_left_overs(data)
+        return False
+    state = read_state(data)
+    if state is None or not is_alive(ProcessState("supervisor", state.pid, state.created)):
+        raise StackError(f"{data} is locked by a process that wrote no state; it may be starting: try again")
+    os.kill(state.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while is_running(data):
+        if time.monotonic() > deadline:
+            raise StackError(f"the supervisor (pid {state.pid}) does not end: see {log_path(data, 'supervisor')}")
+        time.sleep(0.05)
+    return True
+
+
+def console(*words: str) -> list[str]:
+    """The command line of our own console with `words`."""
+    return [sys.executable, "-m", "cli.main", *words]
