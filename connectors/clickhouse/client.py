@@ -1,0 +1,102 @@
+"""One HTTP session to a ClickHouse server (https://clickhouse.com/docs/interfaces/http)."""
+
+import io
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+import orjson
+
+from connectors.clickhouse.errors import translate
+from domain.errors import InvalidSettings, Unavailable
+
+# Answers only after the insert and its views are done, and reads our messages as they are.
+INSERT_SETTINGS = {
+    "wait_end_of_query": "1",
+    "async_insert": "0",
+    "input_format_skip_unknown_fields": "1",
+    "input_format_null_as_default": "1",
+    "input_format_json_ignore_unknown_keys_in_named_tuple": "1",
+    "input_format_json_defaults_for_missing_elements_in_named_tuple": "1",
+    "input_format_json_read_objects_as_strings": "1",
+    "date_time_input_format": "best_effort",
+    # A batch that reaches far back in time is no error: partitions are days.
+    "max_partitions_per_insert_block": "0",
+}
+QUERY_SETTINGS = {
+    "wait_end_of_query": "1",
+    "output_format_json_quote_decimals": "1",
+    "output_format_json_quote_64bit_integers": "0",
+}
+
+
+class ClickHouse:
+    """A server and a database, from `http://user:password@host:port/database`."""
+
+    def __init__(self, url: str, timeout_s: float = 60.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidSettings("CLICKHOUSE_URL must look like http://user:password@host:port/structured_prompt")
+        port = parts.port or (8443 if parts.scheme == "https" else 8123)
+        self.place = f"{parts.hostname}:{port}"
+        self.database = unquote(parts.path.strip("/")) or "structured_prompt"
+        self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2].removesuffix(f':{port}')}:{port}/"
+        self._headers = {
+            "X-ClickHouse-User": unquote(parts.username or "default"),
+            "X-ClickHouse-Key": unquote(parts.password or ""),
+        }
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def insert(self, table: str, rows: bytes) -> None:
+        """Insert JSONEachRow `rows`; returns when they are stored. Raises BadRows or Unavailable."""
+        query = {"query": f"INSERT INTO {table} FORMAT JSONEachRow", "database": self.database, **INSERT_SETTINGS}
+        await self._post(query, rows)
+
+    async def select(self, sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Rows of a SELECT without FORMAT; decimals arrive as text. Raises Unavailable."""
+        bound = {f"param_{name}": value for name, value in parameters.items()}
+        query = {"database": self.database, "default_format": "JSONEachRow", **QUERY_SETTINGS, **bound}
+        return [orjson.loads(line) for line in (await self._post(query, sql.encode())).splitlines()]
+
+    async def execute(self, sql: str, database: str | None = None) -> None:
+        """A statement without an answer. Raises Unavailable."""
+        await self._post({"database": database or self.database}, sql.encode())
+
+    async def _post(self, query: Mapping[str, str], body: bytes) -> bytes:
+        if self._session is None:
+            raise Unavailable("the ClickHouse client is not open; call open() first")
+        try:
+            async with self._session.post(self._url, params=query, data=io.BytesIO(body)) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"ClickHouse at {self.place} does not answer: {type(error).__name__}") from error
+        # With wait_end_of_query=0 an exception may follow a 200; the header says so even then.
+        code = int(response.headers.get("X-ClickHouse-Exception-Code", "0"))
+        if response.status != 200 or code:
+            raise translate(code, answer.decode(errors="replace"), _seconds(response.headers.get("Retry-After")))
+        return answer
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after and retry_after.isdigit() else None
