@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .child import last_lines
-from .instance import ProcessState, is_alive, is_running, log_path, read_state, stop_left_overs
+from .instance import ProcessState, already_running, is_alive, is_running, log_path, read_state, stop_left_overs
 from .program import StackError
 
 STOP_SECONDS = 90  # drains of the workers, then the engines
@@ -20,6 +20,8 @@ def start_detached(data: Path, command: Sequence[str], relay: Callable[[str], No
 
     What it prints goes to its log and to `relay`. Raises StackError when it ends instead.
     """
+    if is_running(data):
+        raise already_running(data)
     log = log_path(data, "supervisor")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -37,7 +39,7 @@ def start_detached(data: Path, command: Sequence[str], relay: Callable[[str], No
         process.terminate()
         raise
     if process.poll() is not None:
-        raise StackError(last_lines(log, 40))
+        raise StackError(last_lines(log, 40).rpartition("error: ")[2])
 
 
 def _is_ready(data: Path, pid: int) -> bool:

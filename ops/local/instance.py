@@ -61,12 +61,7 @@ class Instance:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            holder = read_state(self.data)
-            pid = f" (pid {holder.pid})" if holder else ""
-            raise StackError(
-                f"{self.data} is already in use by a running stack{pid}: "
-                f"`structured-prompt down --data {self.data}` stops it, --data DIR starts another one"
-            ) from None
+            raise already_running(self.data) from None
         self._lock = lock
         stop_left_overs(self.data)
         self.save()
@@ -87,6 +82,15 @@ class Instance:
 
     def log_path(self, name: str) -> Path:
         return log_path(self.data, name)
+
+
+def already_running(data: Path) -> StackError:
+    holder = read_state(data)
+    pid = f" (pid {holder.pid})" if holder else ""
+    return StackError(
+        f"{data} is already in use by a running stack{pid}: "
+        f"`structured-prompt down --data {data}` stops it, --data DIR starts another one beside it"
+    )
 
 
 def log_path(data: Path, name: str) -> Path:

@@ -1,0 +1,168 @@
+"""`up`, `down`, `status`, `logs`, `doctor`: the embedded stack of a data directory."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli._output import print_json, print_table
+
+DEFAULT = Path(".local")
+EXTERNAL = ("kafka", "postgres", "redis", "clickhouse", "providers")
+Data = Annotated[Path, typer.Option("--data", help="Directory of the stack: its data, logs and addresses.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (up, down, status, logs, doctor):
+        app.command()(command)
+
+
+def up(
+    data: Data = DEFAULT,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the API; 8000 or the next free.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Replicas of each stage.")] = 1,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once ready, and leave it running.")] = False,
+    use_env: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Take these from the environment instead: {','.join(EXTERNAL)}.")
+    ] = "",
+) -> None:
+    """Start everything on this machine: engines, simulated provider, API, workers, sinks.
+
+    Uses only embedded engines and the simulated provider, whatever the environment says, unless --use-env names more.
+    """
+    families = _families(use_env)
+    data = data.absolute()
+    if detach:
+        _up_detached(data, port, workers, families)
+    else:
+        _up(data, port, workers, families)
+
+
+def down(data: Data = DEFAULT) -> None:
+    """Stop everything, workers first; calls in flight are finished."""
+    from ops.local.control import stop
+
+    print(f"stopped {data}" if stop(data.absolute()) else f"nothing runs in {data}")
+
+
+def status(data: Data = DEFAULT, as_json: AsJson = False) -> None:
+    """One row a process: is it well, what lags, what does it take."""
+    from ops.local.instance import is_running
+    from ops.local.status import rows
+
+    running = is_running(data.absolute())
+    found = asyncio.run(rows(data.absolute())) if running else []
+    if as_json:
+        print_json([row.as_json() for row in found])
+    elif running:
+        cells = [tuple(row.as_json().values()) for row in found]
+        print_table(("name", "pid", "state", "health", "lag", "rss_mb", "restarts"), cells)
+    if not running:
+        print(f"nothing runs in {data}: `structured-prompt up` starts it", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def logs(
+    name: Annotated[str | None, typer.Argument(help="Of one process; without it, of all.")] = None,
+    data: Data = DEFAULT,
+    lines: Annotated[int, typer.Option(min=1, help="How many of each.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay, and print what comes.")] = False,
+) -> None:
+    """The end of the logs."""
+    from ops.local.child import last_lines
+
+    known = {path.stem: path for path in sorted((data / "logs").glob("*.log"))}
+    if name is not None and name not in known:
+        raise typer.BadParameter(f"no log of {name!r} in {data}; there are: {', '.join(known) or 'none'}")
+    chosen = [known[name]] if name else list(known.values())
+    sizes = {path: path.stat().st_size for path in chosen}
+    for path in chosen:
+        print(last_lines(path, lines) if name else f"==> {path.stem} <==\n{last_lines(path, lines)}\n")
+    if follow:
+        _follow(sizes)
+
+
+def doctor(
+    data: Data = DEFAULT, use_env: Annotated[str, typer.Option(metavar="NAMES")] = "", as_json: AsJson = False
+) -> None:
+    """Check this machine and the settings, and say what to do about what is wrong."""
+    from ops.local.doctor import examine
+    from ops.local.kafka_jars import default_cache
+
+    checks = examine(data.absolute(), default_cache(), os.environ, _families(use_env))
+    if as_json:
+        print_json([check.as_json() for check in checks])
+    else:
+        print_table(("", "check", "found", "what to do"), [(c.verdict, c.name, c.found, c.remedy) for c in checks])
+    if any(check.verdict == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+def _families(use_env: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in use_env.split(",") if name.strip())
+    unknown = [name for name in names if name not in EXTERNAL]
+    if unknown:
+        raise typer.BadParameter(f"--use-env knows {', '.join(EXTERNAL)}, not {', '.join(unknown)}")
+    return names
+
+
+def _up(data: Path, port: int | None, workers: int, families: tuple[str, ...]) -> None:
+    from ops.local.environment import write_env
+    from ops.local.instance import Instance
+    from ops.local.kafka_jars import default_cache
+    from ops.local.stack import Stack, Wishes
+    from ops.local.supervisor import serve
+
+    instance = Instance(data)
+    instance.open()
+    try:
+        stack = Stack(Wishes(data, default_cache(), os.environ, port, workers, families))
+        instance.state.url, instance.state.external = stack.url, list(families)
+
+        def ready() -> None:
+            write_env(data, stack.env())
+            rows = [(row.name, row.port or row.metrics_port, row.pid, "embedded") for row in instance.state.processes]
+            print_table(("name", "port", "pid", ""), [*rows, *((name, None, None, "external") for name in families)])
+            print(f"addresses and the API key: {data / 'env'}")
+            print(f"ready {stack.url}", flush=True)
+
+        asyncio.run(serve(instance, stack.groups(), _say, ready))
+    finally:
+        instance.close()
+
+
+def _up_detached(data: Path, port: int | None, workers: int, families: Sequence[str]) -> None:
+    from ops.local.control import console, start_detached
+    from ops.local.kafka_jars import default_cache, fetched_jars
+
+    if "kafka" not in families:
+        fetched_jars(default_cache())
+    words = ["up", "--data", str(data), "--workers", str(workers), "--use-env", ",".join(families)]
+    words += ["--port", str(port)] if port else []
+    start_detached(data, console(*words), lambda text: print(text, end="", flush=True))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _follow(sizes: dict[Path, int]) -> None:
+    several = len(sizes) > 1
+    while True:
+        for path, seen in list(sizes.items()):
+            size = path.stat().st_size if path.exists() else 0
+            if size > seen:
+                with path.open("rb") as file:
+                    file.seek(seen)
+                    text = file.read(size - seen).decode(errors="replace")
+                print("".join(f"{path.stem}: {line}\n" for line in text.splitlines()) if several else text, end="")
+            sizes[path] = size
+        sys.stdout.flush()
+        time.sleep(0.3)

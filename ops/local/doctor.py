@@ -1,0 +1,166 @@
+"""Can the embedded stack run here? Each check says what it found and what to do about it."""
+
+import importlib.util
+import os
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from domain import settings
+from domain.errors import InvalidSettings
+
+from .environment import clean, is_setting, missing
+from .instance import is_running
+from .kafka import java_binary
+from .kafka_jars import jars_of
+from .ports import is_free
+from .postgres import installed, reachable, unprivileged_account
+from .program import StackError
+from .redis import server_binary
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`verdict`: ok | warn (it runs, but) | fail (it does not run). `remedy` is empty when there is nothing to do."""
+
+    name: str
+    verdict: str
+    found: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def examine(data: Path, cache: Path, caller: Mapping[str, str], use_env: Iterable[str]) -> list[Check]:
+    """All checks, cheapest first; none changes anything."""
+    families = tuple(use_env)
+    return [
+        _machine(),
+        _python(),
+        _memory(),
+        _disk(data),
+        _open_files(),
+        _part("Java runtime", lambda: str(java_binary())),
+        _jars(cache),
+        _part("Redis", lambda: str(server_binary())),
+        _part("PostgreSQL", _postgres),
+        _part("ClickHouse engine", _chdb),
+        _data(data),
+        _api_port(data),
+        _ignored(caller, families),
+        _settings(caller, families),
+    ]
+
+
+def _machine() -> Check:
+    found = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    known = platform.system() in ("Linux", "Darwin") and platform.machine() in ("x86_64", "aarch64", "arm64")
+    return (
+        Check("machine", "ok", found)
+        if known
+        else Check("machine", "fail", found, "use Linux (x86-64, arm64) or macOS; on Windows, WSL 2")
+    )
+
+
+def _python() -> Check:
+    return Check("Python", "ok", f"{platform.python_version()} at {sys.prefix}")
+
+
+def _memory() -> Check:
+    free = psutil.virtual_memory().available
+    found = f"{free / GIB:.1f} GiB free"
+    if free > 2 * GIB:
+        return Check("memory", "ok", found)
+    return Check("memory", "warn", found, "the stack takes about 1.5 GB: close something, or use --use-env")
+
+
+def _disk(data: Path) -> Check:
+    place = next(folder for folder in (data, *data.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    found = f"{free / GIB:.1f} GiB free at {place}"
+    if free > 2 * GIB:
+        return Check("disk", "ok", found)
+    return Check("disk", "warn", found, "Kafka and PostgreSQL stop when the disk is full: free some, or use --data")
+
+
+def _open_files() -> Check:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit >= 1024:
+        return Check("open files", "ok", str(limit))
+    return Check("open files", "warn", str(limit), "raise it: ulimit -n 4096")
+
+
+def _part(name: str, find: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", find())
+    except StackError as error:
+        found, _, remedy = str(error).partition(": ")
+        return Check(name, "fail", found, remedy)
+
+
+def _postgres() -> str:
+    account = unprivileged_account() if os.geteuid() == 0 else None
+    return f"{installed(None)}{f', runs as {account}' if account else ''}"
+
+
+def _chdb() -> str:
+    if importlib.util.find_spec("chdb") is None:
+        raise StackError("no chdb: install the extra `structured-prompt[local]`")
+    return "chdb"
+
+
+def _jars(cache: Path) -> Check:
+    if jars_of(cache).is_dir():
+        return Check("Kafka's jars", "ok", str(jars_of(cache)))
+    return Check("Kafka's jars", "warn", "not fetched yet", "the first `up` fetches 45 MB from Maven Central")
+
+
+def _data(data: Path) -> Check:
+    if is_running(data):
+        return Check("data directory", "ok", f"{data}, in use by a running stack")
+    place = next(folder for folder in (data, *data.parents) if folder.exists())
+    if not os.access(place, os.W_OK):
+        return Check("data directory", "fail", f"{place} cannot be written", "choose another --data")
+    account = unprivileged_account() if os.geteuid() == 0 else None
+    if account and not reachable(place, account):
+        return Check("data directory", "ok", f"{data}; PostgreSQL's data goes to /var/lib/structured-prompt")
+    return Check("data directory", "ok", str(data))
+
+
+def _api_port(data: Path) -> Check:
+    if is_running(data) or is_free(8000):
+        return Check("port 8000", "ok", "free" if is_free(8000) else "ours")
+    return Check("port 8000", "warn", "taken", "`up` moves to the next free one; --port chooses")
+
+
+def _ignored(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
+    ignored = sorted(name for name in caller if is_setting(name) and name not in clean(caller, families))
+    if not ignored:
+        return Check("environment", "ok", "nothing that `up` ignores")
+    return Check("environment", "ok", f"ignored by `up`: {', '.join(ignored)}", "--use-env uses what it names")
+
+
+def _settings(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
+    lacking = missing(caller, families)
+    if lacking:
+        return Check("settings", "fail", f"--use-env lacks {', '.join(lacking)}", "set them, see docs/settings.md")
+    embedded = {
+        "KAFKA_BOOTSTRAP_SERVERS": "embedded",
+        "DATABASE_URL": "embedded",
+        "REDIS_URL": "embedded",
+        "CLICKHOUSE_URL": "embedded",
+    }
+    try:
+        settings.load({**embedded, **clean(caller, families)}, lambda path: Path(path).read_text())
+    except InvalidSettings as error:
+        return Check("settings", "fail", str(error), "see docs/settings.md")
+    return Check("settings", "ok", f"from the environment: {', '.join(families) or 'nothing'}")
