@@ -31,6 +31,12 @@ class Settings(BaseModel):
     kafka_sasl_password: SecretStr | None = Field(
         default=None, alias="KAFKA_SASL_PASSWORD", description="SASL password."
     )
+    kafka_sasl_token_url: str | None = Field(
+        default=None, alias="KAFKA_SASL_TOKEN_URL", description="With OAUTHBEARER: the token endpoint (OIDC)."
+    )
+    kafka_sasl_scope: str | None = Field(
+        default=None, alias="KAFKA_SASL_SCOPE", description="With OAUTHBEARER: the scope to ask for."
+    )
     kafka_ssl_cafile: str | None = Field(
         default=None, alias="KAFKA_SSL_CAFILE", description="CA certificates (PEM) of the brokers."
     )

@@ -1,0 +1,1 @@
+"""Apache Kafka through librdkafka: producer, batch consumer, topics, security."""
