@@ -10,7 +10,7 @@ What is replaced, and why (measured in docs/decisions/0002-faust.md):
 import asyncio
 import tempfile
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import faust
 from faust.transport.drivers import aiokafka as driver
 
-CommitHeads = Callable[[Any], int | None]
+LAG_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +123,14 @@ class StageApp(faust.App):  # type: ignore[misc]
 class DrainingWorker(faust.Worker):  # type: ignore[misc]
     """On SIGTERM the stage drains before Faust may stop, for Faust cancels what is in flight (rule S4)."""
 
+    def __init__(self, *apps: StageApp, **options: Any) -> None:
+        super().__init__(*apps, **options)
+        self._apps = apps
+
     async def _stop_on_signal(self, signal: Any) -> None:
-        for service in self.services:
-            if isinstance(service, StageApp):
-                await service.stage.drain()
-                await service.consumer.commit()
+        await asyncio.gather(*(app.stage.drain() for app in self._apps))
+        for app in self._apps:
+            await app.consumer.commit()
         await super()._stop_on_signal(signal)
 
     def on_setup_root_logger(self, logger: Any, level: int) -> None:
@@ -168,9 +171,24 @@ def _settings(broker: Broker) -> Mapping[str, Any]:
     }
 
 
-def run(apps: Iterable[StageApp], loop: asyncio.AbstractEventLoop) -> None:
+async def measure_lag(app: StageApp, prefix: str) -> None:
+    """Set the lag of each assigned partition, until cancelled.
+
+    What is not fetched yet plus what is delivered and not finished: the distance of offsets would count transaction
+    markers, which are never delivered (rule S1).
+    """
+    while True:
+        await asyncio.sleep(LAG_EVERY)
+        for tp in app.stage.assigned():
+            position, end = await app.consumer.position(tp), app.consumer.highwater(tp)
+            ahead = max(0, end - position) if position is not None and end is not None else 0
+            lag = ahead + app.stage.lines.unfinished(tp)
+            app.stage.metrics.gauge(
+                "consumer_lag", lag, topic=tp.topic.removeprefix(prefix), partition=str(tp.partition)
+            )
+
+
+def run(apps: Sequence[StageApp], loop: asyncio.AbstractEventLoop) -> None:
     """Serve until a signal ends it; leaves by SystemExit with Faust's exit code."""
-    first, *others = apps
-    DrainingWorker(
-        first, *others, loglevel="INFO", quiet=True, redirect_stdouts=False, loop=loop
-    ).execute_from_commandline()
+    worker = DrainingWorker(*apps, loglevel="INFO", quiet=True, redirect_stdouts=False, loop=loop)
+    worker.execute_from_commandline()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import orjson
 import structlog
 
 from agents.line import Delivery
@@ -36,7 +37,13 @@ class Emission:
     completed_at: str
     usage: Sequence[bytes] = ()
     events: Sequence[bytes] = ()
+    letters: Sequence[Record] = ()
     settled: bool = True  # False for a result without a row: nothing to mark as emitted
+
+    @classmethod
+    def stored(cls, call: PromptCall, run: int, result: bytes, usage: Sequence[bytes]) -> "Emission":
+        """Of a row somebody settled earlier: the same bytes again."""
+        return cls(call, run, result, orjson.loads(result)["completed_at"], usage)
 
 
 class Emitter:
@@ -66,7 +73,7 @@ class Emitter:
         try:
             await self._replies.notify(replies)
         except Unavailable as error:
-            self._metrics.count("replies_lost_total", len(replies))
+            self._metrics.count("replies_lost", len(replies))
             log.warning("replies_lost", count=len(replies), reason=str(error))
 
 
@@ -102,7 +109,7 @@ def _records(emission: Emission) -> list[Record]:
         usage_headers = head.USAGE.headers(usage_id, emission.completed_at, call.traceparent)
         records.append(Record(table.USAGE, record, tenant, usage_headers))
     records += [event_record(call, event, emission.completed_at) for event in emission.events]
-    return records
+    return [*records, *emission.letters]
 
 
 def event_record(call: PromptCall, event: bytes, at: str) -> Record:

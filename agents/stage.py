@@ -21,10 +21,10 @@ from functools import partial
 from typing import Any, Protocol
 
 import structlog
-from domain.metrics import Metrics
 
 from agents.line import Delivery, Lines
 from domain.errors import StructuredPromptError, Transient
+from domain.metrics import Metrics
 
 log = structlog.get_logger("stage")
 
@@ -124,6 +124,11 @@ class Stage:
         if not self.running:
             self._idle.set()
 
+    def begin(self) -> None:
+        """Start what may start, the first source first."""
+        for source in self.sources:
+            source.begin()
+
     @property
     def open(self) -> bool:
         """Whether new work may begin."""
@@ -197,11 +202,14 @@ class Source:
         if not task.cancelled() and (error := task.exception()) is not None:
             # neither done nor buried: nothing of it may be acknowledged, so the stage must not go on (rule S5)
             self.stage.halt(f"could not finish nor bury a delivery: {error!r}")
-        self.begin()
+        self.stage.begin()
 
 
 class EachSource(Source):
-    """Hands out single deliveries, at most `slots` at once."""
+    """Hands out single deliveries while fewer than `slots` of the whole stage run.
+
+    Sources of one stage share its slots: one that may fill more of them keeps room that the others cannot take.
+    """
 
     def __init__(self, topic: str, handler: Each, slots: int) -> None:
         super().__init__(topic)
@@ -209,7 +217,7 @@ class EachSource(Source):
         self._slots = slots
 
     def begin(self) -> None:
-        while self._ready and len(self._tasks) < self._slots and self.stage.open:
+        while self._ready and len(self.stage.running) < self._slots and self.stage.open:
             delivery = self._ready.popleft()
             self.stage.began(delivery)
             self._start(self._one(delivery))

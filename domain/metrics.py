@@ -82,6 +82,8 @@ _LIST = (
     _seconds("request_seconds", "From submission to the final transition.", "lane"),
     _counter("requests_parked", "Requests put into waiting, by reason.", "stage", "reason"),
     _counter("requests_woken", "Waiting requests that were due and went back to their lane.", "lane"),
+    _counter("fenced", "Settlements refused because another worker had taken the request over (rule L11).", "stage"),
+    _counter("replies_lost", "Replies that could not be sent; who waits looks into the ledger."),
     # found is stray, unemitted or overdue; more than a few mean that workers die (rule L15)
     _counter("requests_found", "Requests the sweeper had to carry on.", "found"),
     _gauge("waiting_rows", "Requests in waiting, by reason.", "reason"),

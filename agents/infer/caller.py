@@ -1,0 +1,132 @@
+"""One attempt at a provider and what follows from it: finish, ask again, or wait. Writes nothing."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from agents.infer.work import Finish, Later, ReAsk, Step, Work
+from domain.errors import ModelError, Problem
+from domain.ledger.model import State
+from domain.ledger.results import Called, Ending, call_id, failed
+from domain.metrics import Metrics
+from domain.output.verdict import Verdict, judge
+from domain.ports import Model
+from domain.pricing.cost import cost
+from domain.routing.model import ModelCall, ModelReply, Tokens
+from domain.routing.retry import Retry, RetryPolicy, decide
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """Bounds of a run; `timeout` in seconds."""
+
+    retry: RetryPolicy
+    re_asks: int
+    timeout: float
+
+
+class Caller:
+    """Calls the model once and judges what came of it."""
+
+    def __init__(
+        self,
+        model: Model,
+        policy: CallPolicy,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._model = model
+        self._policy = policy
+        self._metrics = metrics
+        self._clock = clock
+        self._jitter = jitter
+
+    async def attempt(self, work: Work) -> Step:
+        sent_at = self._clock()
+        started = time.perf_counter()
+        try:
+            reply = await self._model.call(self._model_call(work, sent_at))
+        except ModelError as error:
+            called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
+            return self._after_error(work, error, called)
+        verdict = judge(reply, work.schema)
+        called = self._called(work, verdict.outcome, reply.tokens, sent_at, started, reply.provider_request_id)
+        return self._after_reply(work, reply, verdict, called)
+
+    def not_sent(self, work: Work) -> Later:
+        """The step of an attempt that was recorded but may not be made: the lease was not fresh."""
+        now = self._clock()
+        return Later(0.0, "lease", Called(work.attempt, work.deployment, "error", Tokens(), Decimal(0), 0, now))
+
+    def _model_call(self, work: Work, now: datetime) -> ModelCall:
+        timeout = min(self._policy.timeout, work.deployment.timeout_s)
+        if work.deadline is not None:
+            timeout = min(timeout, max(0.001, (work.deadline - now).total_seconds()))
+        return ModelCall(
+            work.deployment,
+            work.messages,
+            work.call.output_schema,
+            work.call.parameters,
+            work.call.provider_options,
+            call_id(work.call.tenant, work.call.id, work.run),
+            timeout,
+        )
+
+    def _called(
+        self, work: Work, outcome: str, tokens: Tokens, sent_at: datetime, started: float, request_id: str | None
+    ) -> Called:
+        seconds = time.perf_counter() - started
+        known = outcome if outcome in _OUTCOMES else "error"
+        deployment = work.deployment
+        self._metrics.observe("provider_seconds", seconds, provider=deployment.provider, model=deployment.model)
+        self._metrics.count("provider_calls_total", provider=deployment.provider, model=deployment.model, outcome=known)
+        price = cost(deployment.price, tokens)
+        return Called(work.attempt, deployment, known, tokens, price, round(seconds * 1000), sent_at, request_id)
+
+    def _after_reply(self, work: Work, reply: ModelReply, verdict: Verdict, called: Called) -> Step:
+        deployment = work.deployment
+        if verdict.outcome == "ok":
+            done = Ending(State.COMPLETED, verdict.value, provider=deployment.provider, model=deployment.model)
+            return Finish(done, called)
+        if verdict.outcome == "refused":
+            return Finish(_named(work, failed("refused", verdict.problems[0].message)), called)
+        if verdict.outcome == "length":
+            cut = "the answer was cut at max_tokens; allow more tokens or ask for less"
+            return Finish(_named(work, failed("invalid_output", cut, verdict.problems)), called)
+        if work.re_asks < self._policy.re_asks and work.attempt < self._policy.retry.attempts:
+            return ReAsk(called, reply.text, verdict.problems)
+        return Finish(_named(work, _invalid(work, verdict.problems)), called)
+
+    def _after_error(self, work: Work, error: ModelError, called: Called) -> Step:
+        if work.deadline is not None and self._clock() >= work.deadline:
+            return Finish(_named(work, failed("deadline_exceeded", "the deadline passed during the call")), called)
+        fail = work.call.on_unknown_outcome == "fail"
+        decision = decide(error, work.attempt, self._policy.retry, fail, self._jitter())
+        if isinstance(decision, Retry):
+            return Later(decision.after, "retry", called)
+        return Finish(_named(work, failed(decision.code, str(error))), called)
+
+
+_OUTCOMES = frozenset({"ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error"})
+
+
+def _invalid(work: Work, problems: tuple[Problem, ...]) -> Ending:
+    asked = f"asked {work.attempt} times" if work.attempt > 1 else "asked once"
+    return failed("invalid_output", f"{asked}, the answer still breaks its schema", problems)
+
+
+def _named(work: Work, ending: Ending) -> Ending:
+    return Ending(
+        ending.state,
+        None,
+        ending.code,
+        ending.message,
+        ending.problems,
+        None,
+        work.deployment.provider,
+        work.deployment.model,
+    )

@@ -1,0 +1,161 @@
+"""infer: take a request under the lease, call the model, settle, produce, acknowledge. In that order, always.
+
+Whatever has to wait becomes a waiting row. Once a call was made its outcome is kept in memory until the ledger has it,
+however long the database is away: a paid answer is not asked for twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from domain.routing.catalogue import Catalogue
+
+from agents.emit import Reason, dead_letter
+from agents.infer.caller import Caller
+from agents.infer.settler import Settler, persist
+from agents.infer.work import NOWHERE, Finish, Later, Work
+from agents.lease import LeaseKeeper
+from agents.line import Delivery
+from agents.stage import NotForUs
+from domain.batching import Batcher
+from domain.errors import InvalidRequest
+from domain.ledger.model import Grip, State, Take, Taken
+from domain.ledger.results import Ending, Spent, failed, rejected, spent_before
+from domain.output.schema import compile as compile_schema
+from domain.ports import Ledger, Producer
+from topics import headers as head
+from topics.base import parse_time
+from topics.call import CALL_VERSION, PromptCall
+
+
+@dataclass(frozen=True, slots=True)
+class InferPorts:
+    """What infer works with."""
+
+    ledger: Ledger
+    producer: Producer
+    catalogue: Catalogue
+    lease: LeaseKeeper
+    caller: Caller
+    settler: Settler
+    clock: Callable[[], datetime]
+
+
+class Infer:
+    """The handler of the calls topics, in the per-event form."""
+
+    def __init__(self, ports: InferPorts) -> None:
+        self._ports = ports
+        self._takes = Batcher(ports.ledger.take)
+        self._running: dict[tuple[str, str, int], asyncio.Event] = {}
+
+    async def handle(self, delivery: Delivery) -> None:
+        if delivery.value is None:
+            return
+        headers = dict(delivery.headers)
+        if (needed := head.min_reader_of(headers)) > CALL_VERSION:
+            raise NotForUs(f"needs a reader of version {needed}, this is {CALL_VERSION}: deploy the newer worker")
+        call, run = PromptCall.decode(delivery.value), head.run_of(headers)
+        key = (call.tenant, call.id, run)
+        while (other := self._running.get(key)) is not None:
+            # the same call came again while it runs here (its partition left and came back)
+            await other.wait()
+        done = self._running[key] = asyncio.Event()
+        try:
+            await self._work(delivery, call, run)
+        finally:
+            del self._running[key]
+            done.set()
+
+    async def bury(self, delivery: Delivery, error: Exception) -> None:
+        """A fault of ours: a ledger transition where the call can be read, then its dead letter (rule L15)."""
+        try:
+            call, run = PromptCall.decode(delivery.value or b""), head.run_of(dict(delivery.headers))
+        except (ValueError, TypeError):
+            reason = Reason("infer", "unreadable", f"not a call of ours: {error!r}")
+            await self._ports.producer.send([dead_letter(delivery, reason, self._ports.clock())])
+            return
+        taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False))
+        if taken.grip in (Grip.TAKEN, Grip.EXHAUSTED):
+            ending = failed("internal", f"a fault of the service: {type(error).__name__}")
+            await self._ports.settler.settle(delivery, _nothing_called(call, run, taken), Finish(ending))
+
+    async def _work(self, delivery: Delivery, call: PromptCall, run: int) -> None:
+        await self._ports.lease.ready()
+        deadline = parse_time(call.deadline) if call.deadline else None
+        refusal = self._refusal(call, deadline)
+        if refusal is not None:
+            taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False))
+        else:
+            deployment = self._ports.catalogue.resolve(call.model)[0]
+            taken = await self._takes.submit(Take(call.tenant, call.id, run, deployment.provider, deployment.model))
+        if taken.grip is Grip.UNEMITTED:
+            await self._ports.settler.emit_again(call, run, taken)
+        elif taken.grip is Grip.EXHAUSTED:
+            await self._ports.settler.settle(delivery, await self._interrupted(call, run, taken), Finish(_UNKNOWN))
+        elif taken.grip is Grip.TAKEN and refusal is not None:
+            work = await self._interrupted(call, run, taken)
+            state = State.FAILED if work.spent.attempts else State.REJECTED
+            await self._ports.settler.settle(delivery, work, Finish(replace(refusal, state=state)))
+        elif taken.grip is Grip.TAKEN:
+            await self._answer(delivery, await self._begin(call, run, taken, deadline))
+
+    def _refusal(self, call: PromptCall, deadline: datetime | None) -> Ending | None:
+        """Why no call may be made for it any more."""
+        if deadline is not None and self._ports.clock() >= deadline:
+            return rejected("deadline_exceeded", "the deadline passed before the call")
+        try:
+            self._ports.catalogue.resolve(call.model)
+        except InvalidRequest as error:
+            return rejected(error.code, str(error), error.problems)
+        return None
+
+    async def _begin(self, call: PromptCall, run: int, taken: Taken, deadline: datetime | None) -> Work:
+        return Work(
+            call=call,
+            run=run,
+            epoch=taken.epoch,
+            attempt=taken.attempt,
+            deployment=self._ports.catalogue.resolve(call.model)[0],
+            schema=None if call.output_schema is None else compile_schema(call.output_schema),
+            messages=call.messages,
+            deadline=deadline,
+            spent=await self._spent(call, taken.attempt),
+        )
+
+    async def _interrupted(self, call: PromptCall, run: int, taken: Taken) -> Work:
+        return replace(_nothing_called(call, run, taken), spent=await self._spent(call, taken.attempt + 1))
+
+    async def _spent(self, call: PromptCall, attempt: int) -> Spent:
+        if attempt <= 1:
+            return Spent()
+        row = await persist(lambda: self._ports.ledger.find(call.tenant, call.id))
+        return spent_before(row.attempts, attempt) if row else Spent()
+
+    async def _answer(self, delivery: Delivery, work: Work) -> None:
+        """Attempt after attempt until the run is over, waits, or is not ours any more."""
+        current: Work | None = work
+        while current is not None:
+            if not self._ports.lease.fresh:
+                # nothing was sent; whoever holds the lease then takes it up again
+                await self._ports.lease.ready()
+                step = self._ports.caller.not_sent(current)
+            else:
+                step = await self._ports.caller.attempt(current)
+            if isinstance(step, Finish):
+                await self._ports.settler.settle(delivery, current, step)
+                return
+            if isinstance(step, Later):
+                await self._ports.settler.park(current, step)
+                return
+            current = await self._ports.settler.ask_again(current, step)
+
+
+_UNKNOWN = failed(
+    "unknown_outcome", "the worker died during the call and nobody knows its outcome; say rerun: true to ask again"
+)
+
+
+def _nothing_called(call: PromptCall, run: int, taken: Taken) -> Work:
+    return Work(call, run, taken.epoch, taken.attempt, NOWHERE, None, [], None, Spent())

@@ -1,0 +1,136 @@
+"""How infer writes: the end of a run, its waiting, a further attempt. Ledger first, then topics (rules L8 to L13)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import stamina
+import structlog
+
+from agents.emit import Emission, Emitter, Reason, dead_letter, event_record, leaves_dead_letter
+from agents.infer.work import Finish, Later, ReAsk, Work
+from agents.line import Delivery
+from domain.batching import Batcher
+from domain.errors import Unavailable
+from domain.ledger.model import Next, Park, Settlement, State, Taken
+from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, result_bytes
+from domain.metrics import Metrics
+from domain.output import reask
+from domain.ports import Cache, Ledger, Producer
+from topics.base import format_time
+from topics.call import PromptCall
+from topics.codec import encode
+
+log = structlog.get_logger("infer")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SettlerPorts:
+    """Where infer writes to."""
+
+    ledger: Ledger
+    producer: Producer
+    cache: Cache
+    emitter: Emitter
+    metrics: Metrics
+    clock: Callable[[], datetime]
+    cache_ttl: timedelta
+
+
+class Settler:
+    """Writes in natural batches; keeps what was paid for in memory while a dependency is away."""
+
+    def __init__(self, ports: SettlerPorts) -> None:
+        self._ports = ports
+        self._nexts = Batcher(ports.ledger.go_on)
+        self._settles = Batcher(ports.ledger.settle)
+        self._parks = Batcher(ports.ledger.park)
+        self._puts = Batcher(self._put_all)
+        self._emits = Batcher(ports.emitter.emit)
+
+    async def settle(self, delivery: Delivery, work: Work, step: Finish) -> None:
+        """The run is over: settle, fill the cache, produce. Nothing of it when somebody else settled first."""
+        call, now, ending, called = work.call, self._ports.clock(), step.ending, step.called
+        spent = work.spent
+        if called is not None:
+            spent = spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at)
+        result = result_bytes(call, work.run, ending, spent, now)
+        settlement = Settlement(
+            call.tenant, call.id, work.run, work.epoch, ending.state, result, "infer", ending.code,
+            attempt_done(call, work.run, called) if called else None,
+        )  # fmt: skip
+        settled = await persist(lambda: self._settles.submit(settlement))
+        if not settled.won:
+            self._ports.metrics.count("fenced", stage="infer")
+            return
+        if ending.state is State.COMPLETED and call.cache_key is not None:
+            await self._puts.submit((call.cache_key, _cached(ending)))
+        emission = Emission(call, work.run, result, format_time(now), settled.usage)
+        if leaves_dead_letter(ending.state, ending.code):
+            emission = self._with_dead_letter(emission, delivery, ending, spent, now)
+        await persist(lambda: self._emits.submit(emission))
+
+    async def ask_again(self, work: Work, step: ReAsk) -> Work | None:
+        """The next attempt, recorded as started; None when the run is not ours any more."""
+        call = work.call
+        done = attempt_done(call, work.run, step.called)
+        provider, model = work.deployment.provider, work.deployment.model
+        following = Next(call.tenant, call.id, work.run, work.epoch, done, provider, model)
+        number = await persist(lambda: self._nexts.submit(following))
+        if not number:
+            return None
+        called = step.called
+        return replace(
+            work,
+            attempt=number,
+            re_asks=work.re_asks + 1,
+            messages=reask.messages(call.messages, step.answer, step.problems),
+            spent=work.spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at),
+        )
+
+    async def park(self, work: Work, step: Later) -> None:
+        """The run waits; wake brings it back (rule L10)."""
+        call, now = work.call, self._ports.clock()
+        not_before = now + timedelta(seconds=step.after)
+        done = attempt_done(call, work.run, step.called)
+        park = Park(call.tenant, call.id, work.run, work.epoch, not_before, step.reason, call.lane, done)
+        if await persist(lambda: self._parks.submit(park)):
+            data = {"reason": step.reason, "until": format_time(not_before), "epoch": work.epoch}
+            event = event_bytes("request.waiting", call, work.run, now, data)
+            await persist(lambda: self._ports.producer.send([event_record(call, event, format_time(now))]))
+
+    async def emit_again(self, call: PromptCall, run: int, taken: Taken) -> None:
+        """Produce what another worker settled and perhaps did not produce."""
+        result = taken.result or b""
+        await persist(lambda: self._emits.submit(Emission.stored(call, run, result, taken.usage)))
+
+    def _with_dead_letter(
+        self, emission: Emission, delivery: Delivery, ending: Ending, spent: Spent, now: datetime
+    ) -> Emission:
+        call, code = emission.call, ending.code or "internal"
+        reason = Reason(
+            "infer", code, ending.message, ending.problems, call.tenant, call.id, emission.run, spent.attempts
+        )
+        event = event_bytes("error.occurred", call, emission.run, now, {"code": code, "reason": ending.message[:500]})
+        return replace(emission, events=[event], letters=[dead_letter(delivery, reason, now)])
+
+    async def _put_all(self, entries: Sequence[tuple[str, bytes]]) -> list[None]:
+        try:
+            await self._ports.cache.put_many(entries, self._ports.cache_ttl)
+        except Unavailable as error:
+            log.warning("cache_not_written", reason=str(error))
+        return [None] * len(entries)
+
+
+def _cached(ending: Ending) -> bytes:
+    return encode({"output": ending.output, "model": ending.model, "provider": ending.provider})
+
+
+async def persist(work: Callable[[], Awaitable[T]]) -> T:
+    """Until it is stored: what was paid for stays in memory while a dependency is away."""
+    async for trial in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=2.0):
+        with trial:
+            return await work()
+    raise AssertionError("unreachable: attempts are unlimited")

@@ -1,0 +1,61 @@
+"""One request in the hands of infer, and what may come of an attempt at it. Data only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from domain.errors import Problem
+from domain.ledger.results import Called, Ending, Spent
+from domain.output.schema import OutputSchema
+from domain.routing.model import Deployment, Price
+from topics.call import PromptCall
+
+NOWHERE = Deployment("none/none", "none", "none", "openai", "", Price("none", Decimal(0), Decimal(0)))
+"""The deployment of work that ends without a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A taken request: its attempt number `attempt` is recorded as started under `epoch`."""
+
+    call: PromptCall
+    run: int
+    epoch: int
+    attempt: int
+    deployment: Deployment
+    schema: OutputSchema | None
+    messages: list[dict[str, Any]]
+    deadline: datetime | None
+    spent: Spent
+    re_asks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run is over; `called` is None where no call was made."""
+
+    ending: Ending
+    called: Called | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The run waits `after` seconds; reason is one of Park's."""
+
+    after: float
+    reason: str
+    called: Called
+
+
+@dataclass(frozen=True, slots=True)
+class ReAsk:
+    """The answer broke its schema at `problems`; it is asked again in the same epoch."""
+
+    called: Called
+    answer: str
+    problems: Sequence[Problem]
+
+
+Step = Finish | Later | ReAsk

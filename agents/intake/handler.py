@@ -1,0 +1,211 @@
+"""intake: read, claim, look into the cache, pass the limit, hand on. A whole batch at a time.
+
+Everything that follows from a batch is durable before its deliveries are acknowledged; a batch that is repeated after
+a crash finds its own claims (rule L2) and goes on where it stopped.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import orjson
+
+from agents.emit import Emission, Emitter, Reason, call_record, dead_letter, event_record
+from agents.intake.reading import Incoming, Reader, read
+from agents.intake.tenants import Tenants
+from agents.line import Delivery
+from domain.admission.model import Charge
+from domain.errors import Permanent
+from domain.ledger.model import Claimed, Park, Settlement, Standing, State
+from domain.ledger.results import Ending, Spent, event_bytes, failed, rejected, result_bytes
+from domain.metrics import Metrics
+from domain.ports import Cache, Ledger, Limiter, Record, Reply
+from topics.base import format_time
+from topics.codec import Read
+
+
+@dataclass(frozen=True, slots=True)
+class IntakePorts:
+    """What intake works with. `cache` never fails: without its far tier it misses."""
+
+    ledger: Ledger
+    limiter: Limiter
+    cache: Cache
+    tenants: Tenants
+    reader: Reader
+    emitter: Emitter
+    metrics: Metrics
+    clock: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch leads to."""
+
+    now: datetime
+    endings: list[tuple[Incoming, Claimed, Ending]] = field(default_factory=list)
+    parks: list[tuple[Incoming, Park]] = field(default_factory=list)
+    emissions: list[Emission] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+
+    def hand_on(self, item: Incoming, claimed: Claimed) -> None:
+        call = item.call
+        at = format_time(self.now)
+        self.records.append(call_record(call.tenant, call.id, claimed.run, call.lane, item.claim.call, at))
+
+
+Open = list[tuple[Incoming, Claimed]]
+
+
+class Intake:
+    """The handler of prompt.requests, in the micro-batch form."""
+
+    def __init__(self, ports: IntakePorts) -> None:
+        self._ports = ports
+
+    async def handle_batch(self, batch: Sequence[Delivery]) -> None:
+        plan = Plan(self._ports.clock())
+        incoming = await self._read(batch, plan)
+        claims = await self._ports.ledger.claim([item.claim for item in incoming]) if incoming else []
+        going_on: Open = []
+        for item, claimed in zip(incoming, claims, strict=True):
+            self._stand(item, claimed, plan, going_on)
+        going_on = await self._from_cache(going_on, plan)
+        await self._limit(going_on, plan)
+        await self._write(plan)
+        self._ports.metrics.count("events_in", len(batch), stage="intake")
+
+    async def bury(self, delivery: Delivery, error: Exception) -> None:
+        """A fault of ours: the request fails as `internal` where it can be read, and its dead letter is kept."""
+        plan = Plan(self._ports.clock())
+        code, what = "internal", f"a fault of the service: {type(error).__name__}"
+        plan.records.append(dead_letter(delivery, Reason("intake", code, what), plan.now))
+        found = read(delivery)
+        if isinstance(found, Read) and self._ports.tenants.exists(found.request.tenant):
+            item = self._ports.reader.judge(delivery, found)
+            if isinstance(item, Incoming):
+                claimed = (await self._ports.ledger.claim([item.claim]))[0]
+                if not isinstance(claimed, Exception) and claimed.standing in (Standing.NEW, Standing.RESUMED):
+                    plan.endings.append((item, claimed, failed(code, what)))
+        await self._write(plan)
+
+    async def _read(self, batch: Sequence[Delivery], plan: Plan) -> list[Incoming]:
+        found = [(delivery, read(delivery)) for delivery in batch]
+        names = {r.request.tenant if isinstance(r, Read) else r.tenant for _, r in found if r is not None}
+        await self._ports.tenants.load({name for name in names if name is not None})
+        incoming = []
+        for delivery, what in found:
+            if what is None:
+                self._ports.metrics.count("tombstones", stage="intake")
+                continue
+            item = self._ports.reader.judge(delivery, what)
+            if isinstance(item, Incoming):
+                incoming.append(item)
+            else:
+                plan.records.append(item)
+                self._ports.metrics.count("dead_letters", stage="intake", code=orjson.loads(item.value)["code"])
+        return incoming
+
+    def _stand(self, item: Incoming, claimed: Claimed | Exception, plan: Plan, going_on: Open) -> None:
+        """What a claim's standing means for its delivery."""
+        if isinstance(claimed, Exception):
+            if not isinstance(claimed, Permanent):
+                raise claimed
+            reason = Reason("intake", "internal", str(claimed), (), item.call.tenant, item.call.id)
+            plan.records.append(dead_letter(item.delivery, reason, plan.now))
+        elif claimed.standing in (Standing.NEW, Standing.RESUMED):
+            if item.refusal is not None:
+                plan.endings.append((item, claimed, item.refusal))
+            else:
+                going_on.append((item, claimed))
+        elif claimed.standing is Standing.CONFLICT:
+            self._conflict(item, plan)
+        elif claimed.result is not None:
+            self._finished_before(item, claimed, claimed.result, plan)
+
+    def _conflict(self, item: Incoming, plan: Plan) -> None:
+        # run 0: the id's own result stays the only one of its runs
+        reason = "this id was used for another request; choose a new id, or send the same body"
+        result = result_bytes(item.call, 0, rejected("id_conflict", reason), Spent(), plan.now)
+        plan.emissions.append(Emission(item.call, 0, result, format_time(plan.now), settled=False))
+
+    def _finished_before(self, item: Incoming, claimed: Claimed, result: bytes, plan: Plan) -> None:
+        if claimed.standing is Standing.EMIT or claimed.state is not State.COMPLETED:
+            plan.emissions.append(Emission.stored(item.call, claimed.run, result, ()))
+        elif item.call.reply_to:
+            plan.replies.append(Reply(item.call.reply_to, item.call.tenant, item.call.id, result))
+
+    async def _from_cache(self, going_on: Open, plan: Plan) -> Open:
+        """Ends what was answered before; gives back the rest."""
+        asked = [(item, claimed) for item, claimed in going_on if item.use_cache and item.call.cache_key]
+        if not asked:
+            return going_on
+        answers = await self._ports.cache.get_many([item.call.cache_key or "" for item, _ in asked])
+        hits = {}
+        for (item, claimed), answer in zip(asked, answers, strict=True):
+            if answer is not None:
+                hits[id(item)] = True
+                plan.endings.append((item, claimed, _answered(answer)))
+        self._ports.metrics.count("cache_lookups", len(hits), outcome="hit")
+        self._ports.metrics.count("cache_lookups", len(asked) - len(hits), outcome="miss")
+        return [(item, claimed) for item, claimed in going_on if id(item) not in hits]
+
+    async def _limit(self, going_on: Open, plan: Plan) -> None:
+        """Hand on what may pass now; the rest waits for its admission time or is rejected, as the request says."""
+        if not going_on:
+            return
+        tenants = self._ports.tenants
+        charges = [
+            Charge(tenants.limits(item.call.tenant, item.call.api_key_id), item.reject_on_limit) for item, _ in going_on
+        ]
+        waits = await self._ports.limiter.admit(charges)
+        for (item, claimed), wait in zip(going_on, waits, strict=True):
+            if wait <= 0:
+                plan.hand_on(item, claimed)
+            else:
+                self._too_fast(item, claimed, wait, plan)
+
+    def _too_fast(self, item: Incoming, claimed: Claimed, wait: float, plan: Plan) -> None:
+        call = item.call
+        data = {"wait_s": round(wait, 3), "rejected": item.reject_on_limit, "epoch": claimed.epoch}
+        event = event_bytes("rate_limit.exceeded", call, claimed.run, plan.now, data)
+        plan.records.append(event_record(call, event, format_time(plan.now)))
+        if item.reject_on_limit:
+            reason = f"over the rate limit; try again in {wait:.1f} s"
+            plan.endings.append((item, claimed, rejected("rate_limited", reason)))
+            return
+        until = plan.now + timedelta(seconds=wait)
+        park = Park(call.tenant, call.id, claimed.run, claimed.epoch, until, "rate_limit", call.lane)
+        plan.parks.append((item, park))
+
+    async def _write(self, plan: Plan) -> None:
+        ledger = self._ports.ledger
+        if plan.endings:
+            await self._settle(plan)
+        if plan.parks:
+            await ledger.park([park for _, park in plan.parks])
+        if plan.emissions or plan.records:
+            await self._ports.emitter.emit(plan.emissions, plan.records)
+        await self._ports.emitter.notify(plan.replies)
+
+    async def _settle(self, plan: Plan) -> None:
+        settlements = []
+        for item, claimed, ending in plan.endings:
+            result = result_bytes(item.call, claimed.run, ending, Spent(), plan.now)
+            call, run, epoch = item.call, claimed.run, claimed.epoch
+            settlements.append(
+                Settlement(call.tenant, call.id, run, epoch, ending.state, result, "intake", ending.code)
+            )
+        settled = await self._ports.ledger.settle(settlements)
+        at = format_time(plan.now)
+        for (item, claimed, _), settlement, answer in zip(plan.endings, settlements, settled, strict=True):
+            if isinstance(answer, Exception):
+                raise answer
+            if answer.won:
+                plan.emissions.append(Emission(item.call, claimed.run, settlement.result, at))
+
+
+def _answered(answer: bytes) -> Ending:
+    found = orjson.loads(answer)
+    return Ending(State.COMPLETED, found["output"], cached="exact", provider=found["provider"], model=found["model"])

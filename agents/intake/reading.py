@@ -1,0 +1,160 @@
+"""From a delivery to what intake decides on: a prepared call, a refusal with its reason, or a dead letter."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from agents.emit import Reason, dead_letter
+from agents.intake.tenants import Tenants
+from agents.line import Delivery
+from domain.admission.prepare import Origin, Preparer
+from domain.errors import InvalidRequest, Problem
+from domain.ledger.model import Claim, Source
+from domain.ledger.results import Ending, rejected
+from domain.ports import Record
+from topics import headers as head
+from topics.base import format_time
+from topics.call import PromptCall
+from topics.codec import Read, Tombstone, Unreadable, body_hash, read_request, request_hash
+from topics.request import PromptRequest
+
+HORIZON = timedelta(days=10)
+"""How long ids are remembered (rule L4); an older record could be a repeat nobody recognises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A delivery with a readable id and tenant. `refusal` says why it ends here, if it does."""
+
+    delivery: Delivery
+    call: PromptCall
+    claim: Claim
+    refusal: Ending | None = None
+    reject_on_limit: bool = False
+    use_cache: bool = True
+
+
+def read(delivery: Delivery) -> Read | Unreadable | None:
+    """None for a tombstone."""
+    try:
+        return read_request(delivery.value)
+    except Tombstone:
+        return None
+    except Unreadable as error:
+        return error
+
+
+class Reader:
+    """Turns what was read into what is claimed. Pure but for the tenants that were loaded before."""
+
+    def __init__(self, preparer: Preparer, tenants: Tenants, clock: Callable[[], datetime]) -> None:
+        self._preparer = preparer
+        self._tenants = tenants
+        self._clock = clock
+
+    def judge(self, delivery: Delivery, read: Read | Unreadable) -> Incoming | Record:
+        """What to claim, or the dead letter of what cannot be attributed to a request."""
+        logged_at = datetime.fromtimestamp(delivery.timestamp, UTC)
+        tenant, id = (read.tenant, read.id) if isinstance(read, Unreadable) else (read.request.tenant, read.request.id)
+        if self._clock() - logged_at > HORIZON:
+            return self._letter(delivery, "too_old", f"older than the {HORIZON.days} days ids are kept", tenant, id)
+        if tenant is not None and not self._tenants.exists(tenant):
+            reason = f"no tenant {tenant!r}; create it with: structured-prompt tenants create {tenant}"
+            return self._letter(delivery, "unknown_tenant", reason, tenant, id)
+        if isinstance(read, Unreadable):
+            if tenant is None or id is None:
+                return self._letter(delivery, read.code, read.reason, tenant, id, read.problems)
+            return self._unreadable(delivery, read, tenant, id, logged_at)
+        return self._readable(delivery, read, logged_at)
+
+    def _readable(self, delivery: Delivery, read: Read, logged_at: datetime) -> Incoming:
+        request, digest = read.request, body_hash(read.fields)
+        refusal = None
+        try:
+            call = self._preparer.prepare(request, _origin(delivery, request_hash(digest), logged_at))
+        except InvalidRequest as error:
+            call = _refused_call(delivery, request, request_hash(digest), logged_at)
+            refusal = rejected(error.code, str(error), error.problems)
+        if refusal is None and request.deadline is not None and request.deadline <= self._clock():
+            refusal = rejected("deadline_exceeded", "the deadline had passed when the request arrived")
+        claim = _claim(delivery, call, digest, request.submitted_at or logged_at, request)
+        return Incoming(delivery, call, claim, refusal, request.on_limit == "reject", request.cache != "refresh")
+
+    def _unreadable(self, delivery: Delivery, error: Unreadable, tenant: str, id: str, logged_at: datetime) -> Incoming:
+        digest = b"\x00" + hashlib.sha256(delivery.value or b"").digest()
+        call = _bare_call(delivery, tenant, id, request_hash(digest), logged_at)
+        problems = [Problem(path, message) for path, message in error.problems]
+        refusal = rejected("invalid_request", error.reason, problems)
+        return Incoming(delivery, call, _claim(delivery, call, digest, logged_at, None), refusal)
+
+    def _letter(
+        self,
+        delivery: Delivery,
+        code: str,
+        reason: str,
+        tenant: str | None,
+        id: str | None,
+        problems: tuple[tuple[str, str], ...] = (),
+    ) -> Record:
+        found = [Problem(path, message) for path, message in problems]
+        return dead_letter(delivery, Reason("intake", code, reason, found, tenant, id), self._clock())
+
+
+def _origin(delivery: Delivery, digest: str, logged_at: datetime) -> Origin:
+    headers = dict(delivery.headers)
+    try:
+        carried = tuple(head.carried(delivery.headers))
+    except ValueError as error:
+        raise InvalidRequest("invalid_request", str(error)) from None
+    traceparent = head.parse_traceparent(headers[head.TRACEPARENT]) if head.TRACEPARENT in headers else None
+    return Origin(
+        request_hash=digest,
+        received_at=logged_at,
+        key=delivery.key.decode("latin-1") if delivery.key else None,
+        headers=carried,
+        reply_to=head.text_of(headers, head.REPLY_TO),
+        api_key_id=head.text_of(headers, head.API_KEY),
+        traceparent=str(traceparent) if traceparent else None,
+    )
+
+
+def _bare_call(delivery: Delivery, tenant: str, id: str, digest: str, logged_at: datetime) -> PromptCall:
+    """What a result needs of a request that cannot be worked on."""
+    headers = dict(delivery.headers)
+    return PromptCall(
+        tenant=tenant,
+        id=id,
+        lane="standard",
+        model="",
+        messages=[],
+        request_hash=digest,
+        submitted_at=format_time(logged_at),
+        reply_to=head.text_of(headers, head.REPLY_TO),
+        api_key_id=head.text_of(headers, head.API_KEY),
+        key=delivery.key.decode("latin-1") if delivery.key else None,
+    )
+
+
+def _refused_call(delivery: Delivery, request: PromptRequest, digest: str, logged_at: datetime) -> PromptCall:
+    bare = _bare_call(delivery, request.tenant, request.id, digest, request.submitted_at or logged_at)
+    fields = {name: getattr(bare, name) for name in PromptCall.__slots__}
+    asked = {"tags": request.tags, "metadata": request.metadata, "subject": request.subject, "lane": request.lane}
+    return PromptCall(**{**fields, **asked})
+
+
+def _claim(
+    delivery: Delivery, call: PromptCall, digest: bytes, submitted_at: datetime, request: PromptRequest | None
+) -> Claim:
+    return Claim(
+        tenant=call.tenant,
+        id=call.id,
+        body_hash=digest,
+        source=Source(delivery.topic, delivery.partition, delivery.offset),
+        call=call.encode(),
+        lane=call.lane,
+        submitted_at=submitted_at,
+        deadline=request.deadline if request else None,
+        fail_on_unknown=request is not None and request.on_unknown_outcome == "fail",
+        rerun=request is not None and request.rerun,
+    )

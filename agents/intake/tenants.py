@@ -1,0 +1,65 @@
+"""Who may send, and how fast: tenants and their keys as this worker last saw them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from domain.accounts.model import ApiKey, Tenant
+from domain.admission.model import Limit
+from domain.ports import Accounts
+
+FRESH = 5.0
+"""Seconds a tenant, or its absence, is believed without asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The limits of a tenant that has none of its own."""
+
+    per_minute: int
+    burst: int
+
+
+@dataclass(slots=True)
+class _Known:
+    tenant: Tenant | None
+    keys: dict[str, ApiKey]
+    at: float
+
+
+class Tenants:
+    """A small cache over Accounts. `load` asks, the others answer from what was loaded."""
+
+    def __init__(self, accounts: Accounts, defaults: Defaults, clock: Callable[[], float] = time.monotonic) -> None:
+        self._accounts = accounts
+        self._defaults = defaults
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+
+    async def load(self, names: set[str]) -> None:
+        """Make sure that these are known as of at most `FRESH` seconds ago. Raises Unavailable."""
+        now = self._clock()
+        for name in names:
+            known = self._known.get(name)
+            if known is not None and now - known.at < FRESH:
+                continue
+            tenant = await self._accounts.tenant(name)
+            keys = {key.id: key for key in await self._accounts.keys(name)} if tenant else {}
+            self._known[name] = _Known(tenant, keys, now)
+        if len(self._known) > 100_000:
+            # a flood of invented names must not grow without bound
+            self._known = {name: known for name, known in self._known.items() if known.tenant is not None}
+
+    def exists(self, name: str) -> bool:
+        known = self._known.get(name)
+        return known is not None and known.tenant is not None and known.tenant.active
+
+    def limits(self, name: str, api_key_id: str | None) -> tuple[Limit, ...]:
+        """The tenant's limit and, where the request came with a key that has one, the key's."""
+        known = self._known[name]
+        tenant = known.tenant or Tenant(name)
+        own = Limit(name, tenant.requests_per_minute or self._defaults.per_minute, tenant.burst or self._defaults.burst)
+        key = known.keys.get(api_key_id) if api_key_id else None
+        if key is None or key.requests_per_minute is None:
+            return (own,)
+        return (own, Limit(f"{name}/key/{key.id}", key.requests_per_minute, key.burst or key.requests_per_minute))

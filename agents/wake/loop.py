@@ -1,0 +1,134 @@
+"""wake: brings back what waited until it is due, and what was left behind (rules L10 and L15). Any number may run.
+
+It reads no topic: it asks the ledger, whose answer no two workers share (SKIP LOCKED). What it woke and could not
+produce because it died is found again by the sweep.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from agents.emit import Emission, Emitter, call_record
+from domain.errors import Transient
+from domain.ledger.model import Finished, Settlement, Woken
+from domain.ledger.results import Spent, failed, rejected, result_bytes, spent_before
+from domain.metrics import Metrics
+from domain.ports import Ledger, Producer
+from topics.base import format_time
+from topics.call import PromptCall
+
+log = structlog.get_logger("wake")
+
+BATCH = 500
+SWEEP_EVERY = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WakePorts:
+    """What wake works with."""
+
+    ledger: Ledger
+    producer: Producer
+    emitter: Emitter
+    metrics: Metrics
+    clock: Callable[[], datetime]
+
+
+class Wake:
+    """Runs until it is stopped; a dependency that is away is waited for."""
+
+    def __init__(self, ports: WakePorts, poll: float = 0.2) -> None:
+        self._ports = ports
+        self._poll = poll
+        self._stopping = asyncio.Event()
+        self.turned_at = time.monotonic()
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        swept_at = float("-inf")
+        wait = self._poll
+        while not self._stopping.is_set():
+            self.turned_at = time.monotonic()
+            try:
+                busy = await self.wake_due()
+                if time.monotonic() - swept_at >= SWEEP_EVERY:
+                    await self.sweep()
+                    swept_at = time.monotonic()
+                wait = 0.0 if busy else self._poll
+            except Transient as error:
+                wait = min(5.0, max(0.1, wait * 2))
+                log.warning("dependency_away", reason=str(error), wait_s=wait)
+            await self._sleep(wait)
+
+    async def wake_due(self) -> bool:
+        """Hand on what is due; True when there may be more at once."""
+        woken = await self._ports.ledger.wake(BATCH)
+        await self._hand_on(woken)
+        for lane, count in Counter(row.lane for row in woken).items():
+            self._ports.metrics.count("requests_woken", count, lane=lane)
+        return len(woken) == BATCH
+
+    async def sweep(self) -> None:
+        """What nobody works on, what was settled and perhaps not produced, what is past its deadline."""
+        ledger, count = self._ports.ledger, self._ports.metrics.count
+        stray = await ledger.stray(BATCH)
+        await self._hand_on(stray)
+        count("requests_found", len(stray), found="stray")
+        unemitted = await ledger.unemitted(BATCH)
+        await self._emit(unemitted)
+        count("requests_found", len(unemitted), found="unemitted")
+        overdue = await ledger.overdue(BATCH)
+        await self._expire(overdue)
+        count("requests_found", len(overdue), found="overdue")
+
+    async def _hand_on(self, woken: Sequence[Woken]) -> None:
+        if not woken:
+            return
+        at = format_time(self._ports.clock())
+        await self._ports.producer.send([call_record(w.tenant, w.id, w.run, w.lane, w.call, at) for w in woken])
+
+    async def _emit(self, finished: Sequence[Finished]) -> None:
+        if finished:
+            await self._ports.emitter.emit(
+                [Emission.stored(PromptCall.decode(f.call), f.run, f.result, f.usage) for f in finished]
+            )
+
+    async def _expire(self, overdue: Sequence[Woken]) -> None:
+        settlements = [await self._expired(row) for row in overdue]
+        if not settlements:
+            return
+        settled = await self._ports.ledger.settle(settlements)
+        won = [
+            Emission.stored(PromptCall.decode(row.call), row.run, settlement.result, answer.usage)
+            for row, settlement, answer in zip(overdue, settlements, settled, strict=True)
+            if not isinstance(answer, Exception) and answer.won
+        ]
+        if won:
+            await self._ports.emitter.emit(won)
+
+    async def _expired(self, row: Woken) -> Settlement:
+        call, now = PromptCall.decode(row.call), self._ports.clock()
+        record = await self._ports.ledger.find(row.tenant, row.id)
+        attempts = record.attempts if record else ()
+        spent = spent_before(attempts, len(attempts) + 1) if attempts else Spent()
+        end = failed if spent.attempts else rejected
+        ending = end("deadline_exceeded", "the deadline passed while it waited")
+        result = result_bytes(call, row.run, ending, spent, now)
+        return Settlement(row.tenant, row.id, row.run, row.epoch, ending.state, result, "wake", ending.code)
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds:
+            try:
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+            except TimeoutError:
+                return
+        else:
+            await asyncio.sleep(0)
