@@ -1,0 +1,208 @@
+"""Starting work: the job's row, then its record, then perhaps the wait (rules D1 and D2).
+
+Nothing is answered 2xx before the broker has acknowledged the record. A repeat of an unfinished request whose record
+may not have got through is produced once more: intake recognises it, and a lost one would otherwise wait for the
+sweeper.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from api import problems
+from api.analyze import outcome
+from api.analyze.submission import Ask, Reader, Submission
+from api.analyze.waiters import FINAL, Waiters
+from api.authentication import Caller
+from api.problems import Problem
+from domain.admission.model import Charge
+from domain.batching import Batcher
+from domain.errors import Transient
+from domain.jobs.model import Job, JobView
+from domain.jobs.model import Submission as Standing
+from domain.ports import Jobs, Limiter, Producer, Record
+from topics import headers
+from topics.base import format_time
+from topics.table import REQUESTS
+
+RERUNNABLE = frozenset({"failed", "rejected"})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """`give_up_at`: when, on the event loop's clock, the client gets its 503. `wait_s`: how long it waits then."""
+
+    give_up_at: float
+    wait_s: float = 0.0
+
+
+class Analyze:
+    """Both POST routes."""
+
+    def __init__(self, reader: Reader, jobs: Jobs, producer: Producer, limiter: Limiter, waiters: Waiters) -> None:
+        self._reader = reader
+        self._jobs = jobs
+        self._producer = producer
+        self._limiter = limiter
+        self._waiters = waiters
+        self._submits: Batcher[Job, Standing] = Batcher(jobs.submit)
+        self._marks: Batcher[tuple[str, str], None] = Batcher(self._mark)
+        self._in_progress: set[tuple[str, str]] = set()
+
+    async def synchronous(self, ask: Ask, patience: Patience) -> Response:
+        """200 with the result, a problem that carries it, or 202."""
+        with self._alone(ask):
+            submission = self._reader.read(ask)
+            await self._peek(ask.caller, submission)
+            job, after_run = submission.job, 0
+            view = await self._submit(submission, patience)
+            if view is not None:
+                if _answered(view, submission):
+                    return _stored(view)
+                if submission.keyed:
+                    return await self._accepted(submission, view, patience)
+                after_run = view.run if view.state in FINAL else 0
+            with self._waiters.waiter(job.tenant, job.id, joined=view is not None, after_run=after_run) as waiter:
+                await self._produce_unless_underway(job, view, patience)
+                result = await self._waiters.wait(waiter, patience.wait_s)
+        return _location(job.id, "accepted") if result is None else outcome.respond(result)
+
+    async def asynchronous(self, ask: Ask, patience: Patience) -> Response:
+        """202, whether the request is new or a repeat."""
+        with self._alone(ask):
+            submission = self._reader.read(ask)
+            await self._peek(ask.caller, submission)
+            return await self._accepted(submission, await self._submit(submission, patience), patience)
+
+    async def publish(self, jobs: Sequence[Job]) -> None:
+        """Produce the records of submitted jobs and remember that it was done. Raises Unavailable."""
+        await self._producer.send([record_of(job) for job in jobs])
+        for job in jobs:
+            self._marks.submit((job.tenant, job.id)).add_done_callback(_heard)
+
+    @contextmanager
+    def _alone(self, ask: Ask) -> Iterator[None]:
+        if ask.idempotency_key is None:
+            yield
+            return
+        name = (ask.caller.tenant.name, ask.idempotency_key)
+        if name in self._in_progress:
+            detail = "the first request with this Idempotency-Key has not been answered yet; repeat it later"
+            raise Problem("in_progress", detail, headers=problems.retry_header(1))
+        self._in_progress.add(name)
+        try:
+            yield
+        finally:
+            self._in_progress.discard(name)
+
+    async def _peek(self, caller: Caller, submission: Submission) -> None:
+        if submission.request.on_limit != "reject":
+            return
+        try:
+            wait = await self._limiter.peek(Charge(caller.limits, reject=True))
+        except Transient:
+            return  # intake decides; the look ahead only saves a round trip
+        if wait > 0:
+            raise rate_limited(caller, wait)
+
+    async def _submit(self, submission: Submission, patience: Patience) -> JobView | None:
+        """None for a new job, what is known of it for a repeat. Raises Problem: id_conflict, unavailable."""
+        job = submission.job
+        try:
+            async with asyncio.timeout_at(patience.give_up_at):
+                standing = await self._submits.submit(job)
+                if standing is Standing.NEW:
+                    return None
+                if standing is Standing.CONFLICT:
+                    raise _conflict(job)
+                views = await self._jobs.view(job.tenant, [job.id])
+        except (TimeoutError, Transient) as error:
+            raise _unavailable(job, "the ledger", error) from None
+        return views[0] if views else _unseen(job)
+
+    async def _produce_unless_underway(self, job: Job, view: JobView | None, patience: Patience) -> None:
+        if view is not None and view.state not in FINAL and view.state != "accepted":
+            return
+        try:
+            async with asyncio.timeout_at(patience.give_up_at):
+                await self.publish([job])
+        except (TimeoutError, Transient) as error:
+            raise _unavailable(job, "the broker", error) from None
+
+    async def _accepted(self, submission: Submission, view: JobView | None, patience: Patience) -> Response:
+        answered = view is not None and _answered(view, submission)
+        if not answered:
+            await self._produce_unless_underway(submission.job, view, patience)
+        # a replay is the same body as the first answer, which could only say accepted
+        status = view.state if view is not None and answered and not submission.keyed else "accepted"
+        return _location(submission.job.id, status)
+
+    async def _mark(self, keys: Sequence[tuple[str, str]]) -> list[None]:
+        await self._jobs.produced(keys)
+        return [None] * len(keys)
+
+
+def record_of(job: Job) -> Record:
+    """The record on prompt.requests; the same job is always the same bytes."""
+    own = [(headers.API_KEY, job.api_key_id.encode())] if job.api_key_id else []
+    if job.reply_to:
+        own.append((headers.REPLY_TO, job.reply_to.encode()))
+    built = headers.REQUEST.headers(
+        headers.request_id(job.tenant, job.id), format_time(job.submitted_at), job.traceparent, own
+    )
+    return Record(REQUESTS, job.record, job.id.encode(), built)
+
+
+def rate_limited(caller: Caller, wait: float) -> Problem:
+    """429 with the fields of draft-ietf-httpapi-ratelimit-headers; `r` is 0, since the wait is all that is known."""
+    limit = caller.limits[-1]
+    name = "key" if len(caller.limits) > 1 else "tenant"
+    retry = problems.retry_header(wait)
+    fields = {
+        **retry,
+        "ratelimit-policy": f'"{name}";q={limit.per_minute};w=60',
+        "ratelimit": f'"{name}";r=0;t={retry["retry-after"]}',
+    }
+    detail = f"the limit of {limit.per_minute} requests a minute is used up; try again in {retry['retry-after']} s"
+    return Problem("rate_limited", detail, headers=fields)
+
+
+def _answered(view: JobView, submission: Submission) -> bool:
+    """Whether the request is finished and this is not a wish to run it again."""
+    if view.state not in FINAL:
+        return False
+    return submission.keyed or not (submission.request.rerun and view.state in RERUNNABLE)
+
+
+def _stored(view: JobView) -> Response:
+    if view.result is None:
+        raise Problem("expired", f"request {view.id!r} is finished and its result is no longer kept")
+    return outcome.respond(view.result)
+
+
+def _location(id: str, status: str) -> Response:
+    headers = {"location": outcome.location(id)}
+    return Response(outcome.accepted(id, status), 202, headers, outcome.JSON)
+
+
+def _unseen(job: Job) -> JobView:
+    return JobView(job.tenant, job.id, "accepted", 1, job.submitted_at, job.submitted_at)
+
+
+def _conflict(job: Job) -> Problem:
+    taken = f"id {job.id!r}" if job.idempotency_key is None else f"Idempotency-Key {job.idempotency_key!r}"
+    return Problem("id_conflict", f"{taken} was used for a request with another body; choose a new one")
+
+
+def _unavailable(job: Job, what: str, error: Exception) -> Problem:
+    detail = f"{what} does not answer; repeat the request with the id {job.id!r}, which is worked on once"
+    return problems.unavailable(detail, getattr(error, "retry_after", None), {"id": job.id})
+
+
+def _heard(mark: asyncio.Future[None]) -> None:
+    # a job that could not be marked is produced again by the sweeper, which is harmless
+    if not mark.cancelled():
+        mark.exception()

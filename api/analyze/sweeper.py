@@ -1,0 +1,37 @@
+"""Produces again what was submitted and may never have reached the broker (rule D1). Every instance may run it."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from api.analyze.service import Analyze
+from domain.errors import Transient
+from domain.metrics import Metrics
+from domain.ports import Jobs
+
+EVERY_S = 5.0
+OLDER_THAN = timedelta(seconds=10)
+BATCH = 100
+
+log = logging.getLogger(__name__)
+
+
+async def sweep(jobs: Jobs, analyze: Analyze, metrics: Metrics) -> int:
+    """One pass: how many jobs were produced again. Raises Unavailable."""
+    lost = await jobs.unproduced(OLDER_THAN, BATCH)
+    if lost:
+        await analyze.publish(lost)
+        metrics.count("jobs_republished", len(lost))
+    return len(lost)
+
+
+async def keep_sweeping(jobs: Jobs, analyze: Analyze, metrics: Metrics) -> None:
+    """Until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        try:
+            await sweep(jobs, analyze, metrics)
+        except Transient as error:
+            log.warning("submitted jobs cannot be produced again at present: %s", error)
+        except Exception:
+            log.exception("producing submitted jobs again failed")

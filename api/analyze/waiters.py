@@ -1,0 +1,167 @@
+"""Synchronous requests that wait for their result (rule D2).
+
+A waiter is registered before its request is produced and woken by a Reply. A reply can be lost (Redis restarted,
+another instance got it, the request was finished before): so each waiter also looks into the ledger, now and then and
+once more at its time-out. All that look at the same moment share one query a tenant.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import orjson
+
+from domain.batching import Batcher
+from domain.errors import Transient
+from domain.ledger.model import State
+from domain.metrics import Metrics
+from domain.ports import Jobs, Replies, Reply
+
+TICK_S = 0.25
+LOOK_S = 2.0
+LOOK_JOINED_S = 0.5  # nobody may have been told to wake this one
+TIMED_OUT_LOOK_S = 1.0
+FINAL = frozenset({*(state.value for state in (State.COMPLETED, State.FAILED, State.REJECTED)), "cancelled"})
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One waiting client. Results of runs up to `after_run` are not what it waits for."""
+
+    tenant: str
+    id: str
+    after_run: int
+    look_every: float
+    look_at: float
+    result: asyncio.Future[bytes | None] = field(repr=False)
+
+
+class Waiters:
+    """All waiting clients of this instance. `clock` gives monotonic seconds."""
+
+    def __init__(
+        self, instance: str, replies: Replies, jobs: Jobs, metrics: Metrics, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.instance = instance
+        self._replies = replies
+        self._jobs = jobs
+        self._metrics = metrics
+        self._clock = clock
+        self._waiting: defaultdict[tuple[str, str], set[Waiter]] = defaultdict(set)
+        self._looks: Batcher[Waiter, None] = Batcher(self._look)
+        self._draining = False
+
+    @contextmanager
+    def waiter(self, tenant: str, id: str, *, joined: bool = False, after_run: int = 0) -> Iterator[Waiter]:
+        """A waiter, registered while the block runs. `joined`: another request started the work."""
+        every = LOOK_JOINED_S if joined else LOOK_S
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(tenant, id, after_run, every, self._clock() + every, future)
+        self._waiting[tenant, id].add(waiter)
+        try:
+            yield waiter
+        finally:
+            self._forget(waiter)
+
+    async def wait(self, waiter: Waiter, seconds: float) -> bytes | None:
+        """The result's bytes, or None when there is none after `seconds` or the server is stopping."""
+        if self._draining:
+            return None
+        done, _ = await asyncio.wait((waiter.result,), timeout=seconds)
+        if not done and seconds > 0:
+            look = self._looks.submit(waiter)
+            look.add_done_callback(_heard)
+            await asyncio.wait((look,), timeout=TIMED_OUT_LOOK_S)
+        if not waiter.result.done():
+            self._metrics.count("http_wakes", how="timeout")
+            return None
+        return waiter.result.result()
+
+    def drain(self) -> None:
+        """Let everybody go with what is known: the server stops, the jobs go on."""
+        self._draining = True
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                _resolve(waiter, None)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen and look while the block runs."""
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._tick())]
+        try:
+            yield
+        finally:
+            self.drain()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async for reply in self._replies.listen(self.instance):
+                    self._wake(reply)
+            except Transient as error:
+                log.warning("no replies at present (%s); waiters look into the ledger", error)
+            except Exception:
+                log.exception("listening for replies failed; waiters look into the ledger")
+            await asyncio.sleep(LOOK_S)
+
+    def _wake(self, reply: Reply) -> None:
+        for waiter in tuple(self._waiting.get((reply.tenant, reply.id), ())):
+            if waiter.after_run and orjson.loads(reply.result)["run"] <= waiter.after_run:
+                continue
+            if _resolve(waiter, reply.result):
+                self._metrics.count("http_wakes", how="reply")
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = self._clock()
+            count = 0
+            for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
+                count += 1
+                if waiter.look_at <= now:
+                    waiter.look_at = now + waiter.look_every
+                    self._looks.submit(waiter).add_done_callback(_heard)
+            self._metrics.gauge("http_waiters", count)
+
+    async def _look(self, waiters: Sequence[Waiter]) -> list[None]:
+        by_tenant: defaultdict[str, set[str]] = defaultdict(set)
+        for waiter in waiters:
+            by_tenant[waiter.tenant].add(waiter.id)
+        for tenant, ids in by_tenant.items():
+            for view in await self._jobs.view(tenant, list(ids)):
+                if view.state in FINAL and view.result is not None:
+                    self._found(tenant, view.id, view.run, view.result)
+        return [None] * len(waiters)
+
+    def _found(self, tenant: str, id: str, run: int, result: bytes) -> None:
+        for waiter in self._waiting.get((tenant, id), ()):
+            if run > waiter.after_run and _resolve(waiter, result):
+                self._metrics.count("http_wakes", how="ledger")
+
+    def _forget(self, waiter: Waiter) -> None:
+        waiters = self._waiting[waiter.tenant, waiter.id]
+        waiters.discard(waiter)
+        if not waiters:
+            del self._waiting[waiter.tenant, waiter.id]
+
+
+def _resolve(waiter: Waiter, result: bytes | None) -> bool:
+    if waiter.result.done():
+        return False
+    waiter.result.set_result(result)
+    return True
+
+
+def _heard(look: asyncio.Future[None]) -> None:
+    # a look that failed is repeated by the next tick; the exception must be taken or asyncio complains
+    if not look.cancelled():
+        look.exception()

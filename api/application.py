@@ -1,0 +1,121 @@
+"""The FastAPI application, put together from its ports."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette_compress import CompressMiddleware
+
+from api import documentation, problems
+from api.analyze import routes as analyze_routes
+from api.analyze.service import Analyze
+from api.analyze.submission import Reader
+from api.analyze.sweeper import keep_sweeping
+from api.analyze.waiters import Waiters
+from api.authentication import Defaults, Keyring
+from api.health import routes as health_routes
+from api.health.service import Readiness
+from api.jobs import routes as jobs_routes
+from api.jobs.service import JobReader
+from api.middleware import REQUEST_ID, Authenticate, BodyLimit, Frame
+from api.models import routes as models_routes
+from api.models.service import listing
+from api.ports import ApiPorts
+from api.problems import Problem
+from api.usage import routes as usage_routes
+from api.usage.service import Usage
+from domain.accounts.keys import pepper
+from domain.errors import InvalidRequest, Transient
+from domain.settings import Settings
+from topics.codec import MAX_BYTES
+
+VERSION = "0.1.0"
+COMPRESS_FROM_BYTES = 1024
+HANDLED: tuple[type[Exception], ...] = (Problem, InvalidRequest, Transient, RequestValidationError)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What lives as long as the server."""
+
+    ports: ApiPorts
+    waiters: Waiters
+    analyze: Analyze
+    readiness: Readiness
+
+    def drain(self) -> None:
+        """Before stopping: not ready any more, and nobody is kept waiting."""
+        self.readiness.drain()
+        self.waiters.drain()
+
+
+def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> FastAPI:
+    """The API; its lifespan opens and closes the ports. Raises InvalidSettings for a key pepper that is too short."""
+    instance = uuid.uuid4().hex
+    waiters = Waiters(instance, ports.replies, ports.jobs, ports.metrics)
+    reader = Reader(ports.preparer, instance, now)
+    analyze = Analyze(reader, ports.jobs, ports.producer, ports.limiter, waiters)
+    parts = Parts(ports, waiters, analyze, Readiness(ports.dependencies))
+    app = FastAPI(
+        title="Structured Prompt",
+        version=VERSION,
+        redoc_url=None,
+        middleware=_middleware(ports, settings),
+        lifespan=partial(_lifespan, parts),
+        exception_handlers={HTTPException: _answer_http, **dict.fromkeys(HANDLED, _answer)},
+    )
+    app.state.parts = parts
+    app.openapi = lambda: documentation.complete(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.include_router(analyze_routes.router(analyze, ports.tracing))
+    app.include_router(jobs_routes.router(JobReader(ports.jobs)))
+    app.include_router(usage_routes.router(Usage(ports.usage, now)))
+    app.include_router(models_routes.router(listing(ports.catalogue)))
+    app.include_router(health_routes.router(parts.readiness, ports.exposition))
+    return app
+
+
+def _middleware(ports: ApiPorts, settings: Settings) -> list[Middleware]:
+    secret = pepper(settings.key_pepper.get_secret_value())
+    keyring = Keyring(ports.accounts, secret, Defaults(settings.requests_per_minute, settings.burst))
+    return [
+        Middleware(Frame, metrics=ports.metrics),
+        Middleware(BodyLimit, max_bytes=MAX_BYTES),
+        Middleware(Authenticate, keyring=keyring),
+        Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM_BYTES, zstd=False),
+    ]
+
+
+def _lifespan(parts: Parts, _app: FastAPI) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        ports = parts.ports
+        await ports.open()
+        sweeper = asyncio.create_task(keep_sweeping(ports.jobs, parts.analyze, ports.metrics))
+        try:
+            async with parts.waiters.running():
+                yield
+        finally:
+            sweeper.cancel()
+            await asyncio.gather(sweeper, return_exceptions=True)
+            await ports.close()
+
+    return running()
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    return problems.render(problems.of(error), request.scope[REQUEST_ID])
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return problems.render(problems.of(error), request.scope[REQUEST_ID], status)

@@ -1,0 +1,183 @@
+"""What /openapi.json says beside the routes: problems, examples, security, the bodies that routes read themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.problems import CONTENT_TYPE, TITLES, type_uri
+from topics.request import PromptRequest
+from topics.result import FieldError, PromptResult
+
+DESCRIPTION = """
+Send a prompt, get a validated, structured and billed answer.
+
+Every request is stored and published before it is acknowledged: what was answered 2xx is never lost, and repeating an
+id never pays twice. Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) `application/problem+json`;
+`code` tells them apart. Send your API key as `Authorization: Bearer sp_live_…`.
+"""
+REFERENCE = "#/components/schemas/"
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"api_key": []}]
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `sp_live_…`."},
+    "api_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same key.",
+    },
+}
+
+
+class ProblemDetails(BaseModel):
+    """An RFC 9457 problem. `result` is there when a result is the reason, `id` when it names what to retry with."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldError]
+    result: PromptResult | None = None
+    id: str | None = None
+
+
+COMPONENTS = (PromptRequest, PromptResult, ProblemDetails)
+REQUEST_EXAMPLE = {
+    "id": "order-981",
+    "prompt": "Where is my parcel? It was due on Monday!",
+    "output_schema": {
+        "type": "object",
+        "properties": {"label": {"enum": ["positive", "negative", "neutral"]}},
+        "required": ["label"],
+    },
+    "model": "fast",
+    "tags": {"team": "support"},
+}
+TEMPLATE_EXAMPLE = {"template": {"name": "sentiment", "variables": {"text": "The parcel came a day early."}}}
+RESULT_EXAMPLE = {
+    "id": "order-981",
+    "tenant": "acme",
+    "run": 1,
+    "status": "completed",
+    "output": {"label": "negative"},
+    "error": None,
+    "model": "gpt-4o-mini",
+    "provider": "openai",
+    "cached": None,
+    "usage": {
+        "input_tokens": 31,
+        "output_tokens": 8,
+        "cached_input_tokens": 0,
+        "reasoning_tokens": 0,
+        "cost_usd": "0.0000094",
+        "attempts": 1,
+    },
+    "timings": {"queued_ms": 4, "provider_ms": 412, "total_ms": 421},
+    "template": None,
+    "output_schema": None,
+    "request_hash": "sha256:" + "4f" * 32,
+    "api_key_id": "key_93ac0f1b22d4e677",
+    "batch_id": None,
+    "subject": None,
+    "tags": {"team": "support"},
+    "metadata": {},
+    "submitted_at": "2026-01-01T00:00:00.000Z",
+    "completed_at": "2026-01-01T00:00:00.421Z",
+}
+_DETAILS = {
+    "unauthenticated": "the API key is unknown or revoked",
+    "not_found": "no job has the id 'order-981'",
+    "not_finished": "the job is running; its result is not there yet",
+    "in_progress": "the first request with this Idempotency-Key has not been answered yet; repeat it later",
+    "expired": "request 'order-981' is finished and its result is no longer kept",
+    "too_large": "a body may have 1048576 bytes",
+    "invalid_request": "/promt: unknown field",
+    "rate_limited": "the limit of 600 requests a minute is used up; try again in 3 s",
+    "provider_error": "openai answered 500 five times",
+    "provider_timeout": "openai did not answer within 60 s",
+    "unavailable": "the broker does not answer; repeat the request with the id 'order-981', which is worked on once",
+    "internal": "something failed on our side; the request id finds it in the logs",
+    "budget_exceeded": "the budget of acme for this month is used up",
+}
+
+
+def errors(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a route under /v1, those every one may give included."""
+    by_status: dict[int | str, list[str]] = {}
+    for code in (*codes, "unauthenticated", "unavailable", "internal"):
+        by_status.setdefault(TITLES[code][0], []).append(code)
+    return {status: _problem_response(of_status) for status, of_status in by_status.items()}
+
+
+def answer(description: str, example: Any, model: str | None = None) -> dict[str, Any]:
+    """A successful response; `model` names a schema of COMPONENTS."""
+    content: dict[str, Any] = {"example": example}
+    content["schema"] = {"$ref": REFERENCE + model} if model else {"type": "object"}
+    return {"description": description, "content": {"application/json": content}}
+
+
+def request_body(*more: dict[str, Any]) -> dict[str, Any]:
+    """The body of the routes that start work, with its examples."""
+    examples = {f"example{i}": {"value": value} for i, value in enumerate((REQUEST_EXAMPLE, TEMPLATE_EXAMPLE, *more))}
+    content = {"schema": {"$ref": REFERENCE + "AnalyzeRequest"}, "examples": examples}
+    return {"required": True, "content": {"application/json": content}}
+
+
+def header(name: str, description: str, example: str) -> dict[str, Any]:
+    """An optional header that a route reads itself."""
+    schema = {"type": "string"}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema,
+            "example": example}  # fmt: skip
+
+
+def complete(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `app`; made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+        components = document.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        schemas.update(_components())
+        components["securitySchemes"] = SCHEMES
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                operation["security"] = SECURITY if path.startswith("/v1/") else []
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _components() -> dict[str, Any]:
+    _, definitions = models_json_schema(
+        [(model, "serialization" if model is not PromptRequest else "validation") for model in COMPONENTS],
+        ref_template=REFERENCE + "{model}",
+    )
+    schemas: dict[str, Any] = definitions["$defs"]
+    body = dict(schemas["PromptRequest"])
+    body["title"] = "AnalyzeRequest"
+    body["description"] = "One prompt to answer. Required: exactly one of `prompt`, `messages`, `template`."
+    body["required"] = [name for name in body.get("required", []) if name not in ("id", "tenant")]
+    body["properties"] = {name: schema for name, schema in body["properties"].items() if name != "tenant"}
+    return {**schemas, "AnalyzeRequest": body}
+
+
+def _problem_response(codes: list[str]) -> dict[str, Any]:
+    examples = {code: {"value": _problem_example(code)} for code in codes}
+    content = {"schema": {"$ref": REFERENCE + "ProblemDetails"}, "examples": examples}
+    return {"description": ", ".join(TITLES[code][1] for code in codes), "content": {CONTENT_TYPE: content}}
+
+
+def _problem_example(code: str) -> dict[str, Any]:
+    status, title = TITLES[code]
+    reasons = [{"path": "/promt", "message": "unknown field"}] if code == "invalid_request" else []
+    return {
+        "type": type_uri(code),
+        "title": title,
+        "status": status,
+        "detail": _DETAILS.get(code, title),
+        "code": code,
+        "request_id": "0197a3c0-5d3e-7cc1-b0a7-3f6f3d2f5f11",
+        "errors": reasons,
+    }

@@ -1,0 +1,72 @@
+"""GET /v1/jobs, /v1/jobs/{id} and /v1/jobs/{id}/result."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import documentation
+from api.analyze.outcome import JSON, links
+from api.authentication import caller_of
+from api.jobs.service import JobReader
+
+_JOB = {
+    "id": "order-981",
+    "status": "running",
+    "run": 1,
+    "created_at": "2026-01-01T00:00:00.000Z",
+    "updated_at": "2026-01-01T00:00:00.004Z",
+    "error": None,
+    "usage": None,
+    "links": links("order-981"),
+}
+_LISTING: dict[int | str, dict[str, Any]] = {
+    200: documentation.answer("A page, newest first.", {"items": [_JOB], "next_cursor": None}),
+    **documentation.errors("invalid_request"),
+}
+_ONE: dict[int | str, dict[str, Any]] = {
+    200: documentation.answer(
+        "`status`: accepted, waiting, running, completed, failed, rejected or cancelled. "
+        "`error` and `usage` are those of the result.",
+        _JOB,
+    ),
+    **documentation.errors("not_found"),
+}
+_RESULT: dict[int | str, dict[str, Any]] = {
+    200: documentation.answer("The final result, whatever its `status`.", documentation.RESULT_EXAMPLE, "PromptResult"),
+    **documentation.errors("not_found", "not_finished", "expired"),
+}
+
+
+def router(jobs: JobReader) -> APIRouter:
+    routes = APIRouter(tags=["jobs"])
+
+    @routes.get("/v1/jobs", summary="List jobs", operation_id="list_jobs", responses=_LISTING, response_class=Response)
+    async def listing(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=200, description="Rows of a page.")] = 50,
+        cursor: Annotated[str | None, Query(max_length=1024, description="`next_cursor` of the page before.")] = None,
+    ) -> Response:
+        """The tenant's jobs, newest first."""
+        return Response(await jobs.page(caller_of(request).tenant.name, limit, cursor), media_type=JSON)
+
+    @routes.get(
+        "/v1/jobs/{id}", summary="Look at a job", operation_id="get_job", responses=_ONE, response_class=Response
+    )
+    async def job(request: Request, id: str) -> Response:
+        """Where a request is, whichever way it came."""
+        return Response(await jobs.one(caller_of(request).tenant.name, id), media_type=JSON)
+
+    @routes.get(
+        "/v1/jobs/{id}/result",
+        summary="Get the result of a job",
+        operation_id="get_job_result",
+        responses=_RESULT,
+        response_class=Response,
+    )
+    async def result(request: Request, id: str) -> Response:
+        """The stored PromptResult of the latest run."""
+        return Response(await jobs.result(caller_of(request).tenant.name, id), media_type=JSON)
+
+    return routes

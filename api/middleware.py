@@ -1,0 +1,150 @@
+"""What happens to every request, in this order; all of it plain ASGI, since it runs on the hot path.
+
+Frame         gives the request its id, counts it, turns what nobody caught into a 500
+BodyLimit     refuses a body above the limit without reading it all
+Authenticate  lets only callers with a key into the protected paths
+"""
+
+import asyncio
+import logging
+import re
+import time
+
+import uuid_utils
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import problems
+from api.authentication import SCOPE, Keyring, refusal, secret_of
+from api.problems import Problem
+from domain.errors import Transient
+from domain.metrics import Metrics
+
+REQUEST_ID = "structured_prompt.request_id"
+GIVE_UP_AT = "structured_prompt.give_up_at"
+PROTECTED = ("/v1/", "/openai/")
+PATIENCE_S = 1.8  # a client gets its 503 within two seconds
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+log = logging.getLogger(__name__)
+
+
+class Frame:
+    """`X-Request-Id` is taken over when it is well formed, and always answered."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_at = time.perf_counter()
+        request_id = scope[REQUEST_ID] = _request_id(scope)
+        scope[GIVE_UP_AT] = asyncio.get_running_loop().time() + PATIENCE_S
+        status = 0
+
+        async def framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, framed)
+        except Exception:
+            log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
+            if status:
+                raise  # the answer has begun: all that is left is to break the connection
+            await problems.render(problems.INTERNAL, request_id)(scope, receive, framed)
+        finally:
+            self._count(scope, status, time.perf_counter() - started_at)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        # a path that is no route is not a label: strangers could make up any number of them
+        route = getattr(scope.get("route"), "path", "unknown")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.count("http_requests", method=method, route=route, status=str(status))
+        self._metrics.observe("http_seconds", seconds, method=method, route=route)
+
+
+class BodyLimit:
+    """Raises a 413 problem where the body is read, or answers it at once when the length is announced."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        problem = self._refusal(scope["headers"])
+        if problem is not None:
+            await problems.render(problem, scope[REQUEST_ID])(scope, receive, send)
+            return
+        read = 0
+
+        async def limited() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, limited, send)
+
+    def _refusal(self, headers: list[tuple[bytes, bytes]]) -> Problem | None:
+        for name, value in headers:
+            if name == b"content-length" and value.isdigit() and int(value) > self._max_bytes:
+                return self._too_large()
+            if name == b"content-encoding" and value.lower() != b"identity":
+                return Problem("unsupported_encoding", "send the body without Content-Encoding")
+        return None
+
+    def _too_large(self) -> Problem:
+        return Problem("too_large", f"a body may have {self._max_bytes} bytes")
+
+
+class Authenticate:
+    """Puts the Caller into the scope of protected paths, or answers 401, 403 or 503."""
+
+    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+        self._app = app
+        self._keyring = keyring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PROTECTED):
+            problem = await self._let_in(scope)
+            if problem is not None:
+                await problems.render(problem, scope[REQUEST_ID])(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _let_in(self, scope: Scope) -> Problem | None:
+        secret = secret_of(scope["headers"])
+        try:
+            async with asyncio.timeout_at(scope[GIVE_UP_AT]):
+                caller = None if secret is None else await self._keyring.verify(secret)
+        except Transient as error:
+            return problems.of_transient(error)
+        except TimeoutError:
+            return problems.unavailable("the accounts do not answer; try again")
+        if caller is None:
+            return refusal(secret)
+        if not caller.tenant.active:
+            return Problem("forbidden", f"tenant {caller.tenant.name!r} is suspended")
+        scope[SCOPE] = caller
+        return None
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
+            return str(value, "ascii")
+    return str(uuid_utils.uuid7())

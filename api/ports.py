@@ -1,0 +1,46 @@
+"""What the API is built from; connectors/catalog.py fills it in production, tests with the in-memory twins."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from domain.admission.prepare import Preparer
+from domain.health import Check
+from domain.metrics import Metrics
+from domain.ports import Accounts, Jobs, Limiter, Producer, Replies, UsageReader
+from domain.routing.catalogue import Catalogue
+from domain.tracing import NoTracing, Tracing
+
+
+async def _nothing() -> None:
+    """Nothing to open or close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One line of /readyz. `check` answers within a second; without an `essential` one no request can be taken."""
+
+    check: Callable[[], Awaitable[Check]]
+    essential: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ApiPorts:
+    """`exposition` is what /metrics answers: the Prometheus text format, version 0.0.4.
+
+    The producer gives up within two seconds: the client is waiting. `open` and `close` run with the server.
+    """
+
+    jobs: Jobs
+    accounts: Accounts
+    producer: Producer
+    limiter: Limiter
+    replies: Replies
+    usage: UsageReader
+    preparer: Preparer
+    catalogue: Catalogue
+    metrics: Metrics
+    exposition: Callable[[], bytes]
+    tracing: Tracing = field(default_factory=NoTracing)
+    dependencies: Mapping[str, Dependency] = field(default_factory=dict)
+    open: Callable[[], Awaitable[None]] = _nothing
+    close: Callable[[], Awaitable[None]] = _nothing

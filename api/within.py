@@ -1,0 +1,18 @@
+"""A client waits for a dependency, but not for ever."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from api import problems
+
+Value = TypeVar("Value")
+
+
+async def within(call: Awaitable[Value], seconds: float, what: str) -> Value:
+    """The call's answer, or a 503 that says what did not answer in `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except TimeoutError:
+        raise problems.unavailable(f"{what} does not answer; try again") from None
