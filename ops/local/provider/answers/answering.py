@@ -24,7 +24,8 @@ _TOLD = re.compile(
 def subject_of(question: str) -> str:
     """The text that a prompt is about: what is marked, quoted or labelled in it, else what follows its first
     paragraph when that gives an instruction, else all of it."""
-    question = _DIRECTIVE.sub("", question)
+    if "[[" in question:
+        question = _DIRECTIVE.sub("", question)
     for pattern in (_MARKED, _QUOTED, _LABELLED, _TOLD):
         if found := pattern.search(question):
             return next(group for group in reversed(found.groups()) if group is not None).strip()

@@ -13,8 +13,8 @@ def _inverted(table: dict[str, list[str]]) -> dict[str, str]:
     return {synonym: name for name, synonyms in table.items() for synonym in synonyms}
 
 
-POSITIVE: frozenset[str] = frozenset(_WORDS["positive"])
-NEGATIVE: frozenset[str] = frozenset(_WORDS["negative"])
+FEELING: dict[str, int] = dict.fromkeys(_WORDS["positive"], 1) | dict.fromkeys(_WORDS["negative"], -1)
+FEELING_WORDS: frozenset[str] = frozenset(FEELING)
 NEGATORS: frozenset[str] = frozenset(_WORDS["negators"])
 INTENSIFIERS: frozenset[str] = frozenset(_WORDS["intensifiers"])
 URGENT: tuple[str, ...] = tuple(_WORDS["urgent"])

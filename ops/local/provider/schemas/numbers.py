@@ -9,6 +9,8 @@ from ops.local.provider.schemas.normalise import Unsatisfiable
 
 def fit(wanted: float, schema: dict[str, Any], *, integer: bool, salt: int) -> float | int:
     """The number nearest to `wanted + salt` steps that the schema's numeric keywords allow."""
+    if not (integer or salt or "multipleOf" in schema) and _within(wanted, schema):
+        return wanted
     step = _step(schema, integer=integer)
     low, high = _bounds(schema, step)
     value = Decimal(str(wanted))
@@ -20,6 +22,12 @@ def fit(wanted: float, schema: dict[str, Any], *, integer: bool, salt: int) -> f
     if salt:
         value = _moved(value, step or _spacing(low, high), salt, low, high)
     return int(value) if integer or (step and value == value.to_integral_value()) else float(value)
+
+
+def _within(value: float, schema: dict[str, Any]) -> bool:
+    low, high = schema.get("minimum", value), schema.get("maximum", value)
+    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+    return bool(low <= value <= high and above < value < below)
 
 
 def _step(schema: dict[str, Any], *, integer: bool) -> Decimal | None:
