@@ -1,9 +1,8 @@
 -- GCRA (ITU-T I.371) over a batch; the rule is domain/admission/gcra.py.
 -- KEYS: the boot key, then one key a limit. Values are theoretical arrival times (TAT) in microseconds.
 -- ARGV[1]: JSON {"limits": [[interval, tolerance], ...], "groups": [[count, reject, limit, ...], ...]}; a group is
---   `count` equal events, `limit` counts from 1.
--- Answers for each group how many may pass now, then the waits of the rest in microseconds: one each, or one for all
---   where they are rejected.
+--   `count` equal events in a row, `limit` counts from 1.
+-- Answers the wait of each event in microseconds.
 
 -- times count from 2023-11-14 so that a double still holds fractions of a microsecond
 local EPOCH = 1700000000
@@ -46,22 +45,13 @@ local function spend(group, at)
   end
 end
 
-local out = {}
+local waits = {}
 for _, group in ipairs(groups) do
-  local place = #out + 1
-  local passed = 0
-  out[place] = 0
   for _ = 1, group[1] do
     local at = admission(group)
-    if at > now then
-      out[#out + 1] = math.ceil(at - now)
-      if group[2] == 1 then break end
-    else
-      passed = passed + 1
-    end
-    spend(group, at)
+    waits[#waits + 1] = math.ceil(at - now)
+    if at == now or group[2] == 0 then spend(group, at) end
   end
-  out[place] = passed
 end
 
 for i in pairs(touched) do
@@ -69,4 +59,4 @@ for i in pairs(touched) do
   local keep = math.ceil((tats[i] - now) / 1000) + 1000
   redis.call('SET', KEYS[i + 1], string.format('%.3f', tats[i]), 'PX', string.format('%.0f', keep))
 end
-return out
+return waits

@@ -1,6 +1,8 @@
 """Fleet-wide rate limits: GCRA in one Lua call a batch, on Redis's own clock."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import cast
 
@@ -8,15 +10,13 @@ import orjson
 
 from connectors.redis.client import RedisClient
 from domain.admission import gcra
-from domain.admission.model import Charge, Limit
+from domain.admission.model import Charge
 
 MICRO = 1_000_000
 BOOT_KEY = "sp:limit:boot"
 # one call stays short for the others, and below what Lua can unpack
 MAX_CHARGES = 1_000
 _HERE = Path(__file__).parent
-
-Group = tuple[tuple[Limit, ...], bool]
 
 
 class RedisLimiter:
@@ -44,12 +44,9 @@ class RedisLimiter:
         return cast(int, answer) / MICRO
 
     async def _admit_some(self, batch: Sequence[Charge]) -> list[float]:
-        groups: dict[Group, list[int]] = {}
-        for place, charge in enumerate(batch):
-            groups.setdefault((charge.limits, charge.reject), []).append(place)
-        keys, argument = _arguments(groups)
+        keys, argument = _arguments(batch)
         answer = await self._client.run("admit a batch", lambda: self._admit(keys, [argument]))
-        return _waits(cast(list[int], answer), groups, len(batch))
+        return [wait / MICRO for wait in cast(list[int], answer)]
 
 
 def _redis_key(key: str) -> str:
@@ -57,32 +54,18 @@ def _redis_key(key: str) -> str:
     return f"sp:limit:{{{tenant}}}{slash}{rest}"
 
 
-def _arguments(groups: dict[Group, list[int]]) -> tuple[list[str], bytes]:
+def _arguments(batch: Sequence[Charge]) -> tuple[list[str], bytes]:
+    """The keys of all limits, and what admit.lua says of its first argument."""
     places: dict[str, int] = {}
     limits: list[tuple[float, float]] = []
-    rows: list[list[int]] = []
-    for (wanted, reject), members in groups.items():
-        row = [len(members), int(reject)]
+    groups: list[list[int]] = []
+    for (wanted, reject), run in groupby(batch, attrgetter("limits", "reject")):
+        group = [sum(1 for _ in run), int(reject)]
         for limit in wanted:
             if limit.key not in places:
                 limits.append((gcra.interval(limit) * MICRO, gcra.tolerance(limit) * MICRO))
                 places[limit.key] = len(limits)
-            row.append(places[limit.key])
-        rows.append(row)
+            group.append(places[limit.key])
+        groups.append(group)
     keys = [BOOT_KEY, *map(_redis_key, places)]
-    return keys, orjson.dumps({"limits": limits, "groups": rows})
-
-
-def _waits(answer: list[int], groups: dict[Group, list[int]], size: int) -> list[float]:
-    """The answers of admit.lua, put back into the batch's order."""
-    waits = [0.0] * size
-    at = 0
-    for (_, reject), members in groups.items():
-        passed = answer[at]
-        late = members[passed:]
-        at += 1
-        for place in late:
-            waits[place] = answer[at] / MICRO
-            at += not reject
-        at += reject and bool(late)
-    return waits
+    return keys, orjson.dumps({"limits": limits, "groups": groups})
