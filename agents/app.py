@@ -17,6 +17,7 @@ from typing import Any
 
 import faust
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 LAG_EVERY = 2.0
 
@@ -51,6 +52,17 @@ class StageConsumer(driver.Consumer):  # type: ignore[misc]
     def ack(self, message: Any) -> bool:
         message.acked = True
         return True
+
+    def hold(self, tp: Any) -> None:
+        """Fetch no more of a partition; what was fetched already is still delivered.
+
+        Not Consumer.pause_partitions: that drops what is left of the current fetch, and then commits past it.
+        """
+        self.on_buffer_full(TP(*tp))
+
+    def resume(self, tp: Any) -> None:
+        """Fetch a held partition again."""
+        self.on_buffer_drop(TP(*tp))
 
     def track_message(self, message: Any) -> None:
         """Faust's list of unacknowledged messages is not used."""

@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -108,13 +109,13 @@ class Stage:
             self.pause(delivery)
 
     def pause(self, delivery: Delivery) -> None:
-        # not Consumer.pause_partitions: that drops what is left of the current fetch, and commits past it
-        self._consumer().on_buffer_full(delivery.tp)
+        """Fetch no more of its partition for now (rules S3 and S7)."""
+        self._consumer().hold(delivery.tp)
         self.metrics.count("partition_pauses", stage=self.policy.name)
 
     def finish(self, delivery: Delivery) -> None:
         if self.lines.finish(delivery):
-            self._consumer().on_buffer_drop(delivery.tp)
+            self._consumer().resume(delivery.tp)
 
     def began(self, delivery: Delivery) -> None:
         self.running[delivery] = time.monotonic()
@@ -177,12 +178,13 @@ class Source:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def consume(self, stream: Any) -> None:
-        """The body of the Faust agent. Ends quietly when the stream does (at shutdown)."""
-        async for event in stream.noack().events():
-            delivery = _delivery(event.message)
-            self.stage.admit(delivery)
-            self._ready.append(delivery)
-            self.begin()
+        """The body of the Faust agent. Ends quietly when Faust ends it (at a rebalance, at shutdown)."""
+        with suppress(asyncio.CancelledError):
+            async for event in stream.noack().events():
+                delivery = _delivery(event.message)
+                self.stage.admit(delivery)
+                self._ready.append(delivery)
+                self.begin()
 
     def begin(self) -> None:
         """Start what may start."""
@@ -266,15 +268,16 @@ class BatchSource(Source):
                 self.stage.ended(delivery)
 
     async def _settle(self, batch: Sequence[Delivery]) -> None:
-        """Handle a batch; one that fails as a whole is handled one by one, so that one bad record harms no other."""
+        """Handle a batch; one that fails is handled in halves, so that one bad record harms no other (rule L16)."""
         try:
             await attempt(partial(self._handler.handle_batch, batch), self.stage)
         except Halted:
             raise
         except Exception as error:  # noqa: BLE001 - rule S5
             if len(batch) > 1:
-                for delivery in batch:
-                    await self._settle([delivery])
+                middle = len(batch) // 2
+                await self._settle(batch[:middle])
+                await self._settle(batch[middle:])
                 return
             if not self.stage.fault(batch[0], error):
                 return
