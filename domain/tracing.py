@@ -4,7 +4,7 @@ import random
 import re
 from typing import Protocol, Self
 
-_TRACEPARENT = re.compile(r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Span(Protocol):
@@ -33,7 +33,7 @@ class Tracing(Protocol):
 
 
 def valid_traceparent(text: str | None) -> bool:
-    return text is not None and _TRACEPARENT.match(text) is not None
+    return text is not None and _TRACEPARENT.fullmatch(text) is not None
 
 
 def new_traceparent() -> str:
@@ -70,7 +70,7 @@ class NoTracing:
     """Implements Tracing when it is off: headers still flow."""
 
     def start(self, _name: str, parent: str | None = None, /, **_attributes: str | int) -> OffSpan:
-        return OffSpan(parent if parent is not None and _TRACEPARENT.match(parent) else new_traceparent())
+        return OffSpan(parent if parent is not None and _TRACEPARENT.fullmatch(parent) else new_traceparent())
 
     def close(self) -> None:
         """Nothing is open."""

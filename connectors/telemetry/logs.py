@@ -97,9 +97,11 @@ def _clean(value: Any) -> Any:
 
 
 def _rendering(format: str, stream: TextIO) -> list[Processor]:
+    # tracebacks are plain text before they are cleaned: the pretty ones of the console show the values of variables
+    first: list[Processor] = [structlog.processors.format_exc_info, redact]
     if format == "text":
-        return [redact, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
-    return [structlog.processors.format_exc_info, redact, _as_json]
+        return [*first, structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="at")]
+    return [*first, _as_json]
 
 
 def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
