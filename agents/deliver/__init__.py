@@ -1,0 +1,1 @@
+"""Carries results, usage and events to a destination: batches in, `Sink.write`, refused rows out, offsets after."""
