@@ -23,7 +23,10 @@ class Price:
 class Deployment:
     """`name` is `provider/model`, unique in the catalogue. `api_key` is resolved from the environment by main.
 
-    structured: how the provider takes a schema: json_schema | json_object | tool | none
+    structured:       how the provider takes a schema: json_schema | json_object | tool | none
+    base_url:         up to and without `/chat/completions` or `/messages`
+    max_tokens_field: what the provider calls the limit; reasoning models of OpenAI have a name of their own
+    omits:            parameters of a request that this model refuses; they are left out
     """
 
     name: str
@@ -37,7 +40,9 @@ class Deployment:
     context_tokens: int = 128_000
     max_output_tokens: int = 4_096
     timeout_s: float = 60.0
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    max_tokens_field: str = "max_tokens"
+    omits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

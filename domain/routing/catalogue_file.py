@@ -1,0 +1,104 @@
+"""The format of a model catalogue: a closed YAML document, read once at start. models.yaml describes it."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from domain.errors import InvalidSettings
+from domain.routing.model import Dialect
+
+PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+Structured = Literal["json_schema", "json_object", "tool", "none"]
+_Dollars = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=20)]
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class PriceEntry(_Closed):
+    """US dollars per million tokens."""
+
+    version: str | None = None
+    input: _Dollars
+    output: _Dollars
+    cached_input: _Dollars | None = None
+    reasoning: _Dollars | None = None
+    cache_write: _Dollars | None = None
+
+
+class ProviderEntry(_Closed):
+    """`${NAME}` in base_url is taken from the environment."""
+
+    dialect: Dialect = "openai"
+    base_url: str = ""
+    key_env: str | None = None
+    structured: Structured = "json_schema"
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    headers: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if self.dialect != "litellm" and not re.match(r"https?://|\$\{", self.base_url):
+            raise ValueError("base_url must be an http(s) address")
+        return self
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """What must be set in the environment for this provider to be available."""
+        return frozenset(PLACEHOLDER.findall(self.base_url)) | ({self.key_env} if self.key_env else frozenset())
+
+
+class ModelEntry(_Closed):
+    """What is not given is the provider's."""
+
+    provider: _Name
+    model: Annotated[str, StringConstraints(min_length=1, max_length=190)]
+    price: PriceEntry
+    context_tokens: int = Field(default=128_000, ge=1)
+    max_output_tokens: int = Field(default=4_096, ge=1)
+    structured: Structured | None = None
+    timeout_s: float | None = Field(default=None, gt=0, le=3600)
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    omits: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class CatalogueFile(_Closed):
+    """The whole document; every name it mentions exists."""
+
+    price_version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    providers: dict[_Name, ProviderEntry]
+    models: list[ModelEntry] = Field(min_length=1)
+    aliases: dict[_Name, list[str]]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        names = [entry.name for entry in self.models]
+        wrong = [f"model {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
+        wrong += [f"model {e.name}: no such provider" for e in self.models if e.provider not in self.providers]
+        wrong += [f"alias {alias} must exist" for alias in ("fast", "smart") if alias not in self.aliases]
+        for alias, members in self.aliases.items():
+            wrong += [f"alias {alias}: no model {member}" for member in members if member not in names]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+
+def read(text: str) -> CatalogueFile:
+    """Raises InvalidSettings naming every problem of the document."""
+    try:
+        document: Any = yaml.safe_load(text)
+        return CatalogueFile.model_validate(document)
+    except yaml.YAMLError as error:
+        raise InvalidSettings(f"the model catalogue is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'the document'}: {e['msg']}" for e in error.errors()]
+        raise InvalidSettings("the model catalogue is wrong:\n  " + "\n  ".join(lines)) from error
