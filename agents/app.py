@@ -8,10 +8,11 @@ What is replaced, and why (measured in docs/decisions/0002-faust.md):
 """
 
 import asyncio
+import ssl
 import tempfile
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,33 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from domain.errors import InvalidSettings
+
 LAG_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and how to speak to it; `credentials` is Faust's object or None."""
+    """Where the broker is and how to speak to it. `member` is the static name of this worker in its group."""
 
     url: str
-    credentials: Any = None
     member: str | None = None
+    protocol: str = "PLAINTEXT"
+    tls: ssl.SSLContext | None = None
+    mechanism: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def credentials(self) -> Any:
+        """Faust's form of them. Raises InvalidSettings for a mechanism that Faust's consumer does not speak."""
+        if self.mechanism == "OAUTHBEARER":
+            raise InvalidSettings("KAFKA_SASL_MECHANISM: workers speak PLAIN and SCRAM, not OAUTHBEARER yet")
+        if self.protocol.startswith("SASL"):
+            return faust.SASLCredentials(
+                username=self.username, password=self.password, mechanism=self.mechanism, ssl_context=self.tls
+            )
+        return faust.SSLCredentials(self.tls) if self.tls else None
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -145,8 +163,8 @@ class DrainingWorker(faust.Worker):  # type: ignore[misc]
             await app.consumer.commit()
         await super()._stop_on_signal(signal)
 
-    def on_setup_root_logger(self, logger: Any, level: int) -> None:
-        """Logging is set up by main; Faust's own set-up puts the root logger at DEBUG."""
+    def _setup_logging(self) -> None:
+        """Logging is set up by main; Faust's own set-up replaces it and may put the root logger at DEBUG."""
 
 
 def build(group: str, broker: Broker, stage: Any, boot: Any, shutdown: Any) -> StageApp:

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -66,6 +66,9 @@ class Policy:
     fault_limit: int = 25
     fault_window: float = 60.0
     task_limit: float = 3_900.0
+
+    def with_drain(self, seconds: float) -> "Policy":
+        return replace(self, drain=seconds)
 
 
 class Stage:

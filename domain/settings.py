@@ -67,6 +67,9 @@ class Settings(BaseModel):
     )
     requests_per_minute: int = _own("REQUESTS_PER_MINUTE", 600_000, "A tenant's limit unless it has its own.", ge=1)
     burst: int = _own("BURST", 100_000, "Requests a tenant may send at once unless it has its own.", ge=1)
+    worker_name: str | None = _own(
+        "WORKER_NAME", None, "Static name of this worker in its consumer group: a quick restart moves no partitions."
+    )
     infer_slots: int = _own("INFER_SLOTS", 2_000, "Calls in flight of one infer worker.", ge=1, le=100_000)
     database_pool: int = _own("DATABASE_POOL", 4, "Connections of one process to PostgreSQL.", ge=1, le=100)
     re_asks: int = _own("RE_ASKS", 2, "How often an answer that breaks its schema is asked again.", ge=0, le=5)

@@ -1,0 +1,219 @@
+"""A worker process: builds the connectors, hands them to its stages, serves until it is told to stop."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import stamina
+import structlog
+import uuid_utils
+import uvloop
+
+from agents import app as faust_app
+from agents.emit import Emitter
+from agents.flow import FLOW
+from agents.infer.caller import Caller, CallPolicy
+from agents.infer.handler import Infer, InferPorts
+from agents.infer.settler import Settler, SettlerPorts
+from agents.intake.handler import Intake, IntakePorts
+from agents.intake.reading import Reader
+from agents.intake.tenants import Defaults, Tenants
+from agents.lease import LeaseKeeper
+from agents.stage import BatchSource, EachSource, Source, Stage
+from agents.wake.loop import Wake, WakePorts
+from agents.watchdog import Watchdog
+from connectors import catalog
+from connectors.catalog import Outside, connect_all, utc_now
+from connectors.kafka import security
+from connectors.telemetry import logs
+from connectors.telemetry.loop import watch_loop
+from connectors.telemetry.metrics import PrometheusMetrics
+from connectors.telemetry.server import TelemetryServer
+from domain.errors import Unavailable
+from domain.health import Check, Health
+from domain.routing.retry import RetryPolicy
+from domain.settings import Settings
+
+log = structlog.get_logger("worker")
+
+
+@dataclass(slots=True)
+class Process:
+    """What one worker process is made of."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    outside: Outside
+    emitter: Emitter
+    stages: list[Stage] = field(default_factory=list)
+    apps: list[faust_app.StageApp] = field(default_factory=list)
+    lease: LeaseKeeper | None = None
+    wake: Wake | None = None
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    watchdog: Watchdog | None = None
+
+    def health(self) -> Health:
+        """Whether it turns, and whether it may be given work."""
+        trouble = self.watchdog.trouble if self.watchdog else None
+        checks = {"progress": Check(trouble is None, trouble or "")}
+        for stage in self.stages:
+            checks[stage.policy.name] = Check(stage.halted is None, stage.halted or f"{len(stage.running)} in hand")
+        if self.lease is not None:
+            checks["lease"] = Check(self.lease.fresh, "" if self.lease.fresh else "not renewed: is PostgreSQL away?")
+        return Health(
+            ok=trouble is None and all(stage.halted is None for stage in self.stages),
+            ready=all(check.ok for check in checks.values()),
+            checks=checks,
+        )
+
+    def lateness(self) -> float:
+        """Seconds by which the oldest piece of work is past its own deadline; negative while none is."""
+        late = [stage.oldest - stage.policy.task_limit for stage in self.stages]
+        return max(late, default=-1.0)
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        if self.lease is not None:
+            await self.lease.stop()
+        if self.watchdog is not None:
+            self.watchdog.stop()
+        await self.outside.stack.aclose()
+
+
+def run(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) -> None:
+    """Serve the named stages of the flow; leaves by SystemExit. Raises InvalidSettings before anything starts."""
+    logs.set_up(level=settings.log_level, format=settings.log_format, stage=",".join(names))
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    process = loop.run_until_complete(_start(settings, environ, names))
+    log.info("worker_started", stages=list(names))
+    if process.apps:
+        faust_app.run(process.apps, loop)
+    loop.run_until_complete(_wake_alone(process))
+    sys.exit(0)
+
+
+async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) -> Process:
+    metrics = PrometheusMetrics()
+    outside = await connect_all(settings, metrics)
+    ledger = outside.ledger
+    emitter = Emitter(outside.producer, outside.replies, ledger, metrics)
+    process = Process(settings, environ, outside, emitter)
+    builders: dict[str, Callable[[Process], Awaitable[list[Source]]]] = {"intake": _intake, "infer": _infer}
+    for name in names:
+        if name == "wake":
+            process.wake = Wake(WakePorts(ledger, outside.producer, emitter, metrics, utc_now))
+        else:
+            _add_stage(process, name, await builders[name](process))
+    if process.wake is not None and process.apps:
+        process.tasks.append(asyncio.ensure_future(process.wake.run()))
+    process.watchdog = Watchdog(process.lateness)
+    process.watchdog.start()
+    server = TelemetryServer(settings.metrics_host, settings.metrics_port, process.health, metrics.render)
+    await server.start()
+    outside.stack.push_async_callback(server.close)
+    process.tasks.append(asyncio.ensure_future(watch_loop(metrics)))
+    return process
+
+
+def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
+    settings = process.settings
+    policy = FLOW[name].policy.with_drain(settings.drain_s)
+    stage = Stage(policy, sources, process.outside.metrics)
+    user, password = security.credentials(settings)
+    broker = faust_app.Broker(
+        settings.kafka,
+        f"{settings.worker_name}.{name}" if settings.worker_name else None,
+        settings.kafka_security_protocol,
+        security.tls(settings),
+        settings.kafka_sasl_mechanism,
+        user,
+        password,
+    )
+    group = f"{settings.topic_prefix}structured-prompt.{name}"
+    first = not process.apps
+
+    async def boot() -> None:
+        process.tasks.append(asyncio.ensure_future(faust_app.measure_lag(app, settings.topic_prefix)))
+
+    async def shutdown() -> None:
+        if first:
+            await process.close()
+
+    app = faust_app.build(group, broker, stage, boot, shutdown)
+    process.stages.append(stage)
+    process.apps.append(app)
+
+
+async def _intake(process: Process) -> list[Source]:
+    settings, outside = process.settings, process.outside
+    models = catalog.catalogue(settings, process.environ)
+    tenants = Tenants(outside.accounts, Defaults(settings.requests_per_minute, settings.burst))
+    handler = Intake(
+        IntakePorts(
+            ledger=outside.ledger,
+            limiter=outside.limiter,
+            cache=outside.near_and_far_cache(),
+            tenants=tenants,
+            reader=Reader(catalog.preparer(settings, models), tenants, utc_now),
+            emitter=process.emitter,
+            metrics=outside.metrics,
+            clock=utc_now,
+        )
+    )
+    return [BatchSource(settings.topic_prefix + topic, handler) for topic in FLOW["intake"].reads]
+
+
+async def _infer(process: Process) -> list[Source]:
+    settings, outside, metrics = process.settings, process.outside, process.outside.metrics
+    models = catalog.catalogue(settings, process.environ)
+    retry = RetryPolicy(attempts=settings.max_attempts)
+    policy = CallPolicy(retry, settings.re_asks, settings.call_timeout_s)
+    process.lease = LeaseKeeper(outside.ledger, str(uuid_utils.uuid7()), "infer", metrics)
+    await _patiently(process.lease.start)
+    settler = SettlerPorts(
+        ledger=outside.ledger,
+        producer=outside.producer,
+        cache=outside.far_cache,
+        emitter=process.emitter,
+        metrics=metrics,
+        clock=utc_now,
+        cache_ttl=timedelta(seconds=settings.cache_ttl_s),
+    )
+    handler = Infer(
+        InferPorts(
+            ledger=outside.ledger,
+            producer=outside.producer,
+            catalogue=models,
+            lease=process.lease,
+            caller=Caller(outside.model(models), policy, metrics, utc_now),
+            settler=Settler(settler),
+            clock=utc_now,
+        )
+    )
+    return [
+        EachSource(settings.topic_prefix + topic, handler, max(1, int(settings.infer_slots * share)))
+        for topic, share in FLOW["infer"].reads.items()
+    ]
+
+
+async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """A dependency that starts beside us gets a minute."""
+    async for trial in stamina.retry_context(on=Unavailable, attempts=None, timeout=60.0, wait_max=2.0):
+        with trial:
+            await work()
+
+
+async def _wake_alone(process: Process) -> None:
+    if process.wake is None:
+        return
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, process.wake.stop)
+    await process.wake.run()
+    await process.close()

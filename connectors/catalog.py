@@ -1,0 +1,113 @@
+"""Settings -> built connectors: the one file that names them all. Each main.py takes from here what it needs."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.reader import ClickHouseUsage
+from connectors.kafka import security
+from connectors.kafka.producer import KafkaProducer
+from connectors.llm.litellm import foreign
+from connectors.llm.router import RoutedModel
+from connectors.memory.cache import MemoryCache
+from connectors.postgres.accounts import PostgresAccounts
+from connectors.postgres.jobs import PostgresJobs
+from connectors.postgres.ledger import PostgresLedger
+from connectors.postgres.pool import Pool, connect
+from connectors.redis.cache import RedisCache
+from connectors.redis.client import RedisClient
+from connectors.redis.limiter import RedisLimiter
+from connectors.redis.replies import RedisReplies
+from connectors.telemetry.metrics import PrometheusMetrics
+from domain.admission.prepare import Preparer
+from domain.caching.tiered import TieredCache
+from domain.prompting.library import Library
+from domain.routing.catalogue import Catalogue
+from domain.settings import Settings
+
+SHIPPED_TEMPLATES = Path(__file__).parent.parent / "domain" / "prompting" / "library"
+SHIPPED_MODELS = Path(__file__).parent.parent / "domain" / "routing" / "models.yaml"
+NEAR_TTL = timedelta(seconds=60)
+
+
+def utc_now() -> datetime:
+    """The clock of every process."""
+    return datetime.now(UTC)
+
+
+def catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
+    """The models this process may call. Raises InvalidSettings."""
+    if settings.simulated_provider_url:
+        return Catalogue.simulated(settings.simulated_provider_url)
+    path = Path(settings.models) if settings.models else SHIPPED_MODELS
+    return Catalogue.load(path.read_text(encoding="utf-8"), environ, foreign())
+
+
+def preparer(settings: Settings, models: Catalogue) -> Preparer:
+    """What the door and intake prepare requests with. Raises InvalidSettings."""
+    directories = [SHIPPED_TEMPLATES, *([Path(settings.templates)] if settings.templates else [])]
+    return Preparer(Library.load(directories), models)
+
+
+@dataclass(slots=True)
+class Outside:
+    """Connections of one process, opened in its event loop and closed in reverse by `stack.aclose()`."""
+
+    settings: Settings
+    metrics: PrometheusMetrics
+    stack: AsyncExitStack
+    pool: Pool
+    redis: RedisClient
+    producer: KafkaProducer
+    ledger: PostgresLedger
+
+    @property
+    def jobs(self) -> PostgresJobs:
+        return PostgresJobs(self.pool)
+
+    @property
+    def accounts(self) -> PostgresAccounts:
+        return PostgresAccounts(self.pool)
+
+    @property
+    def limiter(self) -> RedisLimiter:
+        return RedisLimiter(self.redis)
+
+    @property
+    def replies(self) -> RedisReplies:
+        return RedisReplies(self.redis)
+
+    @property
+    def far_cache(self) -> RedisCache:
+        return RedisCache(self.redis)
+
+    def near_and_far_cache(self) -> TieredCache:
+        near = MemoryCache(self.settings.cache_memory_mb * 1024 * 1024)
+        return TieredCache(near, self.far_cache, NEAR_TTL, lambda _: self.metrics.count("cache_errors"))
+
+    def model(self, models: Catalogue) -> RoutedModel:
+        """The adapters; LiteLLM is imported now where the catalogue needs it, never at the first call."""
+        model = RoutedModel(models.needs_litellm)
+        self.stack.push_async_callback(model.close)
+        return model
+
+    async def usage(self) -> ClickHouseUsage:
+        clickhouse = ClickHouse(self.settings.clickhouse_url.get_secret_value())
+        await clickhouse.open()
+        self.stack.push_async_callback(clickhouse.close)
+        return ClickHouseUsage(clickhouse)
+
+
+async def connect_all(settings: Settings, metrics: PrometheusMetrics, produce_timeout: float = 20.0) -> Outside:
+    """Connect what every process of ours needs. `produce_timeout` in seconds."""
+    stack = AsyncExitStack()
+    pool = await connect(settings.database_url.get_secret_value(), settings.database_pool)
+    stack.push_async_callback(pool.close)
+    redis = RedisClient(settings.redis_url.get_secret_value())
+    stack.push_async_callback(redis.close)
+    producer = KafkaProducer(security.librdkafka(settings), produce_timeout, settings.topic_prefix)
+    stack.push_async_callback(producer.close)
+    return Outside(settings, metrics, stack, pool, redis, producer, PostgresLedger(pool))
