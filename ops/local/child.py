@@ -64,10 +64,12 @@ class Child:
             since = clock()
             await self._process.wait()
             self._bury()
-            back_off = BACK_OFF_FIRST if clock() - since > SETTLED_SECONDS else min(back_off * 2, BACK_OFF_LAST)
+            if clock() - since > SETTLED_SECONDS:
+                back_off = BACK_OFF_FIRST
             self.row.restarts += 1
             self._set("restarting")
             await asyncio.sleep(back_off)
+            back_off = min(back_off * 2, BACK_OFF_LAST)
             await self._until_serving(await self._spawn())
 
     async def stop(self) -> None:

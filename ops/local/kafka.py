@@ -11,8 +11,9 @@ from . import probes
 from .kafka_jars import fetched_jars
 from .program import Program, StackError
 
-# One node: every replication factor is 1. The cleaner's buffer is 128 MB by default, most of a small heap. Rebalances
-# start at once, because on a laptop nobody else is about to join. A typo creates no topic.
+# One node: every replication factor is 1. The cleaner's buffer is 128 MB by default, most of a small heap. After SIGKILL
+# the node waits until the session of its former life is over, so that one is short. Rebalances start at once, because
+# on a laptop nobody else is about to join. A typo creates no topic.
 CONFIG = """\
 process.roles=broker,controller
 node.id=1
@@ -44,7 +45,9 @@ num.recovery.threads.per.data.dir=2
 log.cleaner.threads=1
 log.cleaner.dedupe.buffer.size=8388608
 log.segment.bytes=134217728
-controlled.shutdown.enable=false
+controlled.shutdown.max.retries=1
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
 """
 JVM = (
     "-Xms96m",

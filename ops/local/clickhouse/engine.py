@@ -16,6 +16,7 @@ from .statement import Statement
 
 CONNECTIONS = 6
 MEMORY = "/dev/shm"  # noqa: S108 - where it exists, data on its way into the engine needs no disk
+SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=", re.I)
 SESSION_STATEMENT = re.compile(r"\s*(?:USE|SET)\b", re.I)
 
 
@@ -75,7 +76,7 @@ class Session:
         with tempfile.NamedTemporaryFile(prefix="insert-", dir=MEMORY if os.path.isdir(MEMORY) else None) as file:
             file.write(data)
             file.flush()
-            result = self._connection.query(f"{sql} FROM INFILE {quoted(file.name)} FORMAT {_word(input_format)}")
+            result = self._connection.query(_from_file(sql, file.name, input_format))
             return Answer(b"", read_rows=result.rows_read(), written_rows=result.rows_read())
 
 
@@ -133,6 +134,13 @@ class Engine:
 
     async def _call(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _from_file(insert: str, path: str, input_format: str) -> str:
+    """The INSERT with its data in a file, which is named before its SETTINGS."""
+    found = SETTINGS_CLAUSE.search(insert)
+    head, settings = (insert[: found.start()], insert[found.start() :]) if found else (insert, "")
+    return f"{head} FROM INFILE {quoted(path)} {settings} FORMAT {_word(input_format)}"
 
 
 def _next(pieces: Iterator[tuple[bytes, int]]) -> tuple[bytes, int] | None:
