@@ -1,0 +1,72 @@
+# Everything a newcomer, a contributor and CI run. A machine needs Python >= 3.11, make and a network; `make help`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+# the first interpreter that is new enough; `make PYTHON=... install` chooses another
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$python && break; done)
+COVERAGE := 85
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test up down check format docs bench lock hooks clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## prepare .venv with everything, and Kafka's jars (quick the second time)
+
+demo: $(STAMP) ## run the sample job on the embedded stack, print answers and costs, stop everything
+	@$(BIN)/python -m ops.local.demo
+
+test: $(STAMP) ## all tests on the embedded stack, with the coverage gate
+	@$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+
+up: $(STAMP) ## start the embedded stack and stay with it
+	@$(BIN)/structured-prompt up
+
+down: $(STAMP) ## stop the embedded stack
+	@$(BIN)/structured-prompt down
+
+check: $(STAMP) ## what CI checks beside the tests: style, types, rooms, drift, container files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m topics.generate --check
+	$(BIN)/python -m cli.settings_page --check
+	$(BIN)/hadolint ops/docker/Dockerfile
+	$(BIN)/pytest -q tests/house
+
+format: $(STAMP) ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(STAMP) ## write what is generated: schemas, docs/settings.md
+	$(BIN)/python -m topics.generate
+	$(BIN)/python -m cli.settings_page
+
+bench: $(STAMP) ## measure, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel pyproject.toml -o requirements/production.lock
+
+hooks: $(STAMP) ## check before every commit
+	$(BIN)/pre-commit install
+
+clean: ## remove what can be made again; .local, with your data, stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
+
+# uv comes from PyPI at the version and hashes of the lock file, then installs the rest of it
+$(STAMP): requirements/dev.lock pyproject.toml ops/local/kafka_jars.sha256
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 found: install one, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	@awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements/dev.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.lock
+	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@$(BIN)/python -c 'from ops.local.kafka_jars import default_cache, fetched_jars; fetched_jars(default_cache())'
+	@touch $@
