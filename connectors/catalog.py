@@ -22,8 +22,8 @@ from connectors.redis.client import RedisClient
 from connectors.redis.limiter import RedisLimiter
 from connectors.redis.replies import RedisReplies
 from connectors.telemetry.metrics import PrometheusMetrics
+from connectors.tiered import TieredCache
 from domain.admission.prepare import Preparer
-from domain.caching.tiered import TieredCache
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.settings import Settings

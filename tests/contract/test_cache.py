@@ -8,7 +8,7 @@ import pytest
 from connectors.memory.cache import OVERHEAD_BYTES, MemoryCache
 from connectors.redis.cache import MAX_VALUE_BYTES, PREFIX, RedisCache
 from connectors.redis.client import RedisClient
-from domain.caching.tiered import TieredCache
+from connectors.tiered import TieredCache
 from domain.errors import Unavailable
 from domain.ports import Cache
 

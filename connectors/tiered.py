@@ -1,4 +1,4 @@
-"""A near cache before a far one. Pure over the Cache port."""
+"""A near cache before a far one. It knows only the Cache port."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
