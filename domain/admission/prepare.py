@@ -10,7 +10,8 @@ from typing import Any
 from domain.caching.keys import cache_key
 from domain.errors import InvalidRequest, Problem
 from domain.output.schema import compile as compile_schema
-from domain.prompting.library import Library, Template
+from domain.prompting.library import Library
+from domain.prompting.template import Template
 from domain.routing.catalogue import Catalogue
 from topics.base import format_money, format_time
 from topics.call import PromptCall

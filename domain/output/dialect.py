@@ -59,15 +59,16 @@ def _openai(structured: str, schema: OutputSchema) -> dict[str, Any]:
         function = {"name": ANSWER_TOOL, "description": "Gives the answer.", "parameters": schema.schema}
         choice = {"type": "function", "function": {"name": ANSWER_TOOL}}
         return {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
-    asked = {"name": ANSWER_TOOL, "schema": schema.schema, "strict": schema.openai_strict}
+    enforced = schema.for_openai
+    asked = {"name": ANSWER_TOOL, "schema": enforced or schema.schema, "strict": enforced is not None}
     return {"response_format": {"type": "json_schema", "json_schema": asked}}
 
 
 def _anthropic(structured: str, schema: OutputSchema, free_tools: bool) -> dict[str, Any]:
     if not schema.is_object or structured in ("none", "json_object"):
         return {}
-    if structured == "json_schema" and schema.anthropic_strict:
-        return {"output_config": {"format": {"type": "json_schema", "schema": schema.schema}}}
+    if structured == "json_schema" and schema.for_anthropic is not None:
+        return {"output_config": {"format": {"type": "json_schema", "schema": schema.for_anthropic}}}
     if not free_tools:
         return {}
     tool = {"name": ANSWER_TOOL, "description": "Gives the answer.", "input_schema": schema.schema}

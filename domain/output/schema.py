@@ -59,12 +59,14 @@ class OutputSchema:
         return orjson.dumps(self.schema).decode()
 
     @cached_property
-    def openai_strict(self) -> bool:
+    def for_openai(self) -> dict[str, Any] | None:
+        """What OpenAI can enforce of it, or None."""
         return strict.openai(self.schema)
 
     @cached_property
-    def anthropic_strict(self) -> bool:
-        return not self.growth.recursive and strict.anthropic(self.schema)
+    def for_anthropic(self) -> dict[str, Any] | None:
+        """What Anthropic can enforce of it, or None."""
+        return None if self.growth.recursive else strict.anthropic(self.schema)
 
     def check(self, text: str) -> Checked:
         """Parse and validate an answer. At most 20 problems; never raises."""

@@ -1,64 +1,92 @@
-"""Which schemas a provider can enforce while it writes: only a part of JSON Schema, another part each.
+"""Which schemas a provider can enforce while it writes, and in which form.
 
 Sources: OpenAI "Structured Outputs" (supported schemas) and Anthropic "Structured outputs" (JSON Schema limitations).
-A schema outside is passed without enforcement; the answer is checked here in any case.
+Both want closed objects that require all their properties. Bounds a provider cannot enforce are moved into the
+description, as the providers' own libraries do: the model reads them, and the answer is checked here against the whole
+schema in any case.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-_FORMATS = frozenset(
-    {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"},
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
+_SHAPE = frozenset(
+    {"type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "const", "description"}
+    | {"title", "$defs", "$ref", "format"}
 )
-_SHARED = frozenset(
-    {"type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "const"}
-    | {"description", "title", "$defs", "$ref", "$schema", "format"},
+_BOUNDS = frozenset(
+    {"pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"}
 )
-_OPENAI = _SHARED | {
-    "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems",
-}  # fmt: skip
-_OPENAI_DEPTH = 10
-_OPENAI_PROPERTIES = 5_000
-_OPENAI_ENUM_VALUES = 1_000
+_ONLY_SAID = frozenset({"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "format"}) | _BOUNDS
+_SILENT = frozenset({"default", "examples", "$comment", "$schema", "$id", "deprecated", "readOnly", "writeOnly"})
+_DEPTH = 10
+_PROPERTIES = 5_000
+_ENUM_VALUES = 1_000
 
 
-def openai(schema: dict[str, Any]) -> bool:
-    """Whether OpenAI's `strict: true` accepts it."""
-    nodes = list(_nodes(schema))
-    properties = sum(len(node.get("properties") or ()) for node, _ in nodes)
-    values = sum(len(node.get("enum") or ()) for node, _ in nodes)
-    deepest = max(level for _, level in nodes)
-    small = properties <= _OPENAI_PROPERTIES and values <= _OPENAI_ENUM_VALUES and deepest <= _OPENAI_DEPTH
-    return small and _closed_root(schema) and all(_fits(node, _OPENAI) for node, _ in nodes)
+class _Outside(Exception):
+    """A word of the schema has no form that the provider can enforce."""
 
 
-def anthropic(schema: dict[str, Any]) -> bool:
-    """Whether Anthropic's `output_config.format` accepts it (a recursive schema it does not)."""
-    return _closed_root(schema) and all(_fits(node, _SHARED) for node, _ in _nodes(schema))
+def openai(schema: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema as OpenAI's `strict: true` takes it, or None."""
+    return _Reduction(_SHAPE | _BOUNDS).run(schema)
 
 
-def _closed_root(schema: dict[str, Any]) -> bool:
-    return schema.get("type") == "object" and "anyOf" not in schema
+def anthropic(schema: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema as Anthropic's `output_config.format` takes it, or None. Not to be asked of a recursive schema."""
+    return _Reduction(_SHAPE).run(schema)
 
 
-def _fits(node: dict[str, Any], words: frozenset[str]) -> bool:
-    if not node or not words.issuperset(node) or node.get("format", "date") not in _FORMATS:
-        return False
-    if "$ref" in node:
-        return node.keys() <= {"$ref", "description", "title"}
-    kinds = node.get("type")
+class _Reduction:
+    """Copies a schema node by node, keeping `words`."""
+
+    def __init__(self, words: frozenset[str]) -> None:
+        self._words = words
+        self._properties = 0
+        self._values = 0
+
+    def run(self, schema: dict[str, Any]) -> dict[str, Any] | None:
+        if schema.get("type") != "object" or "anyOf" in schema:
+            return None
+        try:
+            reduced = self._node(schema, 1)
+        except _Outside:
+            return None
+        return reduced if self._properties <= _PROPERTIES and self._values <= _ENUM_VALUES else None
+
+    def _node(self, node: Any, level: int) -> dict[str, Any]:
+        if not isinstance(node, dict) or level > _DEPTH or node.keys() - self._words - _ONLY_SAID - _SILENT:
+            raise _Outside
+        if "$ref" in node:
+            if node.keys() - {"$ref", "description", "title"}:
+                raise _Outside
+            return {"$ref": node["$ref"]}
+        _closed(node)
+        self._values += len(node.get("enum", ()))
+        kept = {word: self._value(word, value, level) for word, value in node.items() if self._keeps(word, value)}
+        said = ", ".join(f"{word}: {node[word]}" for word in sorted(node.keys() - kept.keys() - _SILENT))
+        if said:
+            kept["description"] = f"{node.get('description', '')} ({said})".strip()
+        return kept
+
+    def _keeps(self, word: str, value: Any) -> bool:
+        return word in self._words and (word != "format" or value in _FORMATS)
+
+    def _value(self, word: str, value: Any, level: int) -> Any:
+        if word in ("properties", "$defs"):
+            self._properties += len(value) if word == "properties" else 0
+            return {name: self._node(child, level + 1) for name, child in value.items()}
+        if word == "items":
+            return self._node(value, level + 1)
+        return [self._node(child, level + 1) for child in value] if word == "anyOf" else value
+
+
+def _closed(node: dict[str, Any]) -> None:
+    """Raises _Outside unless the node says what it is and, being an object, is closed and complete."""
+    kinds = node.get("type", ())
     if kinds == "object" or (isinstance(kinds, list) and "object" in kinds) or "properties" in node:
-        names = set(node.get("properties") or ())
-        return node.get("additionalProperties") is False and names == set(node.get("required") or ())
-    return bool({"type", "enum", "const", "anyOf"} & node.keys())
-
-
-def _nodes(schema: Any, level: int = 1) -> Iterator[tuple[dict[str, Any], int]]:
-    if not isinstance(schema, dict):
-        return
-    yield schema, level
-    below: list[Any] = [schema.get("items"), *(schema.get("anyOf") or ())]
-    for word in ("properties", "$defs"):
-        below += (schema.get(word) or {}).values()
-    for child in below:
-        yield from _nodes(child, level + 1)
+        complete = set(node.get("properties", ())) == set(node.get("required", ()))
+        if node.get("additionalProperties") is not False or not complete:
+            raise _Outside
+    elif not node.keys() & {"type", "enum", "const", "anyOf"}:
+        raise _Outside

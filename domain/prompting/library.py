@@ -41,7 +41,7 @@ class _File(_Closed):
     messages: list[_Turn] = Field(min_length=1, max_length=64)
     variables: dict[_Word, _Variable] = {}
     output_schema: dict[str, Any] | None = None
-    model: str | None = None
+    model: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "fast"
     parameters: dict[str, Any] = {}
 
 

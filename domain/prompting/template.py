@@ -42,7 +42,7 @@ class Template:
     description: str = ""
     variables: Mapping[str, Variable] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
-    model: str | None = None
+    model: str = "fast"
     parameters: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict, repr=False)
 
