@@ -20,7 +20,10 @@ _NAME = r"[A-ZÀ-Ý][\w'’-]+"
 _RULES = (
     ("email", r"[\w.+-]+@[\w-]+\.[\w.-]*\w"),
     ("url", r"https?://[^\s<>\"']*[\w/]|www\.[\w.-]*\w"),
-    ("money", r"[€$£]\s?\d[\d,]*(?:\.\d+)?|\d[\d,]*(?:\.\d+)?\s?(?:EUR|USD|GBP|CHF|euros?|dollars?|pounds?)\b"),
+    (
+        "money",
+        r"[€$£]\s?\d+(?:,\d{3})*(?:\.\d+)?|\d+(?:,\d{3})*(?:\.\d+)?\s?(?:EUR|USD|GBP|CHF|euros?|dollars?|pounds?)\b",
+    ),
     (
         "date",
         rf"\d{{4}}-\d\d-\d\d|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}(?: \d{{4}})?|{_MONTH} \d{{1,2}}(?:, \d{{4}})?",
@@ -28,11 +31,14 @@ _RULES = (
     ("weekday", r"(?:last |next )?(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"),
     ("reference", r"#\d{3,}|[A-Z]{2,5}-\d{2,}(?:-\d+)?"),
     ("phone", r"\+\d[\d ()/-]{6,}\d"),
-    ("organization", rf"(?:{_NAME} (?:& )?){{1,3}}(?:{lexicon.COMPANY_ENDINGS})\b"),
+    (
+        "organization",
+        rf"University of (?:the )?{_NAME}|(?!The )(?:{_NAME} (?:& )?){{1,3}}(?:{lexicon.COMPANY_ENDINGS})\b",
+    ),
     ("titled", rf"(?:Mr|Mrs|Ms|Dr|Prof)\.? {_NAME}(?: {_NAME})?"),
     ("location", rf"(?:{lexicon.PLACES})\b"),
     ("product", r"[A-Z][a-z]+[A-Za-z]* (?:Pro |Mini |Max )?\d{2,4}\b"),
-    ("named", rf"{_NAME}(?: {_NAME})?"),
+    ("named", rf"(?:{lexicon.FIRST_NAMES})\b(?: {_NAME})?"),
 )
 _PATTERN = re.compile(r"(?<![\w#@.])(?:" + "|".join(f"(?P<{kind}>{rule})" for kind, rule in _RULES) + ")")
 _SAME = {"weekday": "date", "titled": "person"}
@@ -45,9 +51,6 @@ def find(text: str) -> list[Entity]:
         kind, wording = match.lastgroup or "", match.group()
         if kind == "named":
             first, _, last = wording.partition(" ")
-            if first.lower() not in lexicon.FIRST_NAMES:
-                continue
-            wording = wording if last.lower() not in lexicon.STOP_WORDS else first
-            kind = "person"
+            kind, wording = "person", first if last.lower() in lexicon.STOP_WORDS else wording
         found.setdefault(wording, Entity(wording, _SAME.get(kind, kind), match.start(), match.start() + len(wording)))
     return list(found.values())

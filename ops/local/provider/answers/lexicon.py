@@ -19,7 +19,6 @@ NEGATORS: frozenset[str] = frozenset(_WORDS["negators"])
 INTENSIFIERS: frozenset[str] = frozenset(_WORDS["intensifiers"])
 URGENT: tuple[str, ...] = tuple(_WORDS["urgent"])
 STOP_WORDS: frozenset[str] = frozenset(_WORDS["stop_words"])
-FIRST_NAMES: frozenset[str] = frozenset(_WORDS["first_names"])
 SENTIMENT_OF: dict[str, str] = _inverted(_WORDS["sentiment_labels"])
 URGENCY_OF: dict[str, str] = _inverted(_WORDS["urgency_labels"])
 FALLBACKS: tuple[str, ...] = tuple(_WORDS["fallback_labels"])
@@ -29,4 +28,5 @@ LANGUAGE_NAMES: dict[str, str] = {code: one["name"] for code, one in _WORDS["lan
 LANGUAGE_WORDS: dict[str, frozenset[str]] = {code: frozenset(one["words"]) for code, one in _WORDS["languages"].items()}
 TRANSLATIONS: dict[str, dict[str, str]] = _WORDS["translations"]
 PLACES: str = "|".join(re.escape(place) for place in sorted(_WORDS["places"], key=len, reverse=True))
+FIRST_NAMES: str = "|".join(name.capitalize() for name in _WORDS["first_names"])
 COMPANY_ENDINGS: str = "|".join(_WORDS["company_endings"])

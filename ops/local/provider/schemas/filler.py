@@ -65,17 +65,20 @@ class Filler:
 
     def fill(self, meaning: Meaning) -> Any:
         """A value for the schema: valid, unless the schema allows none (then the nearest attempt, or null)."""
-        nearest = None
+        nearest, ways = None, 1
         for turn in range(MOST_WALKS):
-            walk = Walk(self, meaning, turn)
+            # First every way through the forks, then again with other values in the places.
+            salt, way = divmod(turn, ways)
+            walk = Walk(self, meaning, way)
             try:
-                nearest = walk.value(self.root, "", None, 0)
+                nearest = walk.value(self.root, "", None, 0, salt)
             except Unsatisfiable:
-                if not walk.more_turns:
+                if walk.ways == 1:
                     break
-                continue
-            if self.validator.is_valid(nearest) or not walk.more_turns:
-                break
+            else:
+                if self.validator.is_valid(nearest):
+                    break
+            ways = max(ways, walk.ways)
         return nearest
 
     def options(self, schema: Any) -> list[Option]:

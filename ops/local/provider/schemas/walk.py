@@ -46,18 +46,13 @@ class Speaker(Protocol):
 
 
 class Walk:
-    """Builds one value; `more_turns` says afterwards whether a higher turn would choose differently."""
+    """Builds one value; `ways` is afterwards how many turns choose differently at the forks that were met."""
 
     def __init__(self, compiled: Compiled, meaning: Speaker, turn: int) -> None:
         self._compiled = compiled
         self._meaning = meaning
         self._digits = turn
-        self._forks = 1
-        self._turn = turn
-
-    @property
-    def more_turns(self) -> bool:
-        return self._turn + 1 < self._forks
+        self.ways = 1
 
     def value(self, schema: Any, name: str, focus: Any, depth: int, salt: int = 0) -> Any:
         """A value for `schema`; another `salt` asks for another value. Raises Unsatisfiable."""
@@ -89,7 +84,7 @@ class Walk:
     def _fork(self, ways: int) -> int:
         if ways == 1:
             return 0
-        self._forks *= ways
+        self.ways *= ways
         self._digits, way = divmod(self._digits, ways)
         return way
 

@@ -1,0 +1,1 @@
+"""The sample job; see README.md."""
