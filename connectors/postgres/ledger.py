@@ -1,0 +1,210 @@
+"""The ledger in PostgreSQL: one statement, one round trip and one commit a verb and batch (rules L1–L17).
+
+Rows are sent and locked in the order of (tenant, id), whatever the order of the batch, so that no two batches can
+deadlock; every statement may be repeated after a lost answer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from connectors.postgres import claiming, finding, sweeping
+from connectors.postgres.halving import distinct, halving
+from connectors.postgres.pool import Pool, columns
+from connectors.postgres.queries import statements
+from domain.errors import Conflict, Permanent, Transient
+from domain.ledger.model import (
+    AttemptDone,
+    Claim,
+    Claimed,
+    Finished,
+    Grip,
+    Next,
+    Park,
+    RequestRecord,
+    Settled,
+    Settlement,
+    Take,
+    Taken,
+    Woken,
+)
+
+_DISPATCH = statements("dispatch")
+_SETTLE = statements("settle")
+_WORKERS = statements("workers")
+_NEXT_DUE = statements("sweep")["next_due"]
+
+_by_key = attrgetter("tenant", "id", "run")
+_IN_HAND = frozenset({Grip.TAKEN, Grip.EXHAUSTED})
+
+
+class PostgresLedger:
+    """Implements domain.ports.Ledger. One for each process: it knows which requests this process has in hand."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._worker: int | None = None
+        self._registered = ("", "")
+        self._in_hand: dict[tuple[str, str], int] = {}
+
+    async def claim(self, batch: Sequence[Claim]) -> list[Claimed | Permanent]:
+        return await halving(batch, lambda part: claiming.claim(self._pool, part))
+
+    async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
+        """Raises Conflict before `register`, Transient when this worker's own lease has ended."""
+        worker = self._me()
+        answers = await distinct(batch, lambda part: self._take(worker, part))
+        for take, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Taken) and answer.grip in _IN_HAND:
+                self._in_hand[take.tenant, take.id] = answer.epoch
+        return answers
+
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
+        return await distinct(batch, self._go_on)
+
+    async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
+        answers = await distinct(batch, self._settle)
+        self._let_go(batch)
+        return answers
+
+    async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
+        answers = await distinct(batch, self._park)
+        self._let_go(batch)
+        return answers
+
+    async def wake(self, limit: int) -> list[Woken]:
+        return await sweeping.wake(self._pool, limit)
+
+    async def stray(self, limit: int) -> list[Woken]:
+        return await sweeping.stray(self._pool, limit)
+
+    async def unemitted(self, limit: int) -> list[Finished]:
+        return await sweeping.unemitted(self._pool, limit)
+
+    async def overdue(self, limit: int) -> list[Woken]:
+        return await sweeping.overdue(self._pool, limit)
+
+    async def emitted(self, batch: Sequence[tuple[str, str, int]]) -> None:
+        if batch:
+            await self._pool.fetch(_SETTLE["emitted"], *columns(sorted(set(batch)), 3))
+
+    async def register(self, incarnation: str, stage: str) -> None:
+        row = await self._pool.row(_WORKERS["register"], incarnation, stage)
+        self._worker = None if row is None else row["worker"]
+        self._registered = (incarnation, stage)
+
+    async def renew(self) -> None:
+        await self._pool.fetch(_WORKERS["renew"], self._me(), *self._registered)
+
+    async def release(self) -> None:
+        await self._pool.fetch(_WORKERS["release"], self._me())
+
+    async def find(self, tenant: str, id: str) -> RequestRecord | None:
+        return await finding.find(self._pool, tenant, id)
+
+    async def next_due(self) -> datetime | None:
+        row = await self._pool.row(_NEXT_DUE)
+        return None if row is None else row["not_before"]
+
+    def _me(self) -> int:
+        if self._worker is None:
+            raise Conflict("this worker has no lease; call register first")
+        return self._worker
+
+    def _let_go(self, batch: Sequence[Settlement] | Sequence[Park]) -> None:
+        for item in batch:
+            self._in_hand.pop((item.tenant, item.id), None)
+
+    async def _take(self, worker: int, batch: Sequence[Take]) -> list[Taken]:
+        ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
+        given = [
+            (t.tenant, t.id, t.run, t.provider, t.model, t.calls, self._in_hand.get((t.tenant, t.id), 0))
+            for t in (batch[place] for place in ordered)
+        ]
+        rows = await self._pool.fetch(_DISPATCH["take"], worker, *columns(given, 7))
+        answers = [Taken(Grip.STALE)] * len(batch)
+        produce_again = []
+        for n, grip, epoch, attempt in rows:
+            place = ordered[n]
+            if grip == "unleased":
+                raise Transient("this worker's lease has ended: nothing was taken; renew it first")
+            met = Grip(grip)
+            answers[place] = Taken(met, epoch, attempt) if met in _IN_HAND else Taken(met)
+            if met is Grip.UNEMITTED:
+                produce_again.append(place)
+        if produce_again:
+            outcomes = await self._outcomes([batch[place] for place in produce_again])
+            for place, (result, usage) in zip(produce_again, outcomes, strict=True):
+                answers[place] = Taken(Grip.UNEMITTED, result=result, usage=usage)
+        return answers
+
+    async def _go_on(self, batch: Sequence[Next]) -> list[int]:
+        ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
+        items = [batch[place] for place in ordered]
+        given = [(n.tenant, n.id, n.run, n.epoch, n.provider, n.model, *_done(n.done)) for n in items]
+        rows = await self._pool.fetch(_DISPATCH["go_on"], *columns(given, 12))
+        await self._complete([items[row["n"]] for row in rows if row["elsewhere"]])
+        answers = [0] * len(batch)
+        for n, attempt, _ in rows:
+            answers[ordered[n]] = attempt
+        return answers
+
+    async def _park(self, batch: Sequence[Park]) -> list[bool]:
+        ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
+        items = [batch[place] for place in ordered]
+        given = [(p.tenant, p.id, p.run, p.epoch, p.not_before, p.reason, p.lane, *_done(p.done)) for p in items]
+        rows = await self._pool.fetch(_DISPATCH["park"], *columns(given, 13))
+        await self._complete([items[row["n"]] for row in rows if row["elsewhere"]])
+        answers = [False] * len(batch)
+        for n, parked, _ in rows:
+            answers[ordered[n]] = parked
+        return answers
+
+    async def _settle(self, batch: Sequence[Settlement]) -> list[Settled]:
+        ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
+        items = [batch[place] for place in ordered]
+        given = [
+            (s.tenant, s.id, s.run, s.epoch, s.state, s.result, s.settled_by, s.error_code, *_done(s.done))
+            for s in items
+        ]
+        rows = await self._pool.fetch(_SETTLE["settle"], *columns(given, 14))
+        await self._complete([items[row["n"]] for row in rows if row["elsewhere"]])
+        answers = [Settled(False)] * len(batch)
+        unsure = []
+        for n, won, attempts, _ in rows:
+            done = items[n].done
+            if won and attempts == (0 if done is None else 1):
+                answers[ordered[n]] = Settled(True, () if done is None else (done.record,))
+            else:
+                unsure.append(n)
+        if unsure:
+            await self._look_up(items, ordered, unsure, answers)
+        return answers
+
+    async def _look_up(
+        self, items: Sequence[Settlement], ordered: Sequence[int], unsure: Sequence[int], answers: list[Settled]
+    ) -> None:
+        """Runs of several attempts, and rows that were final before: who repeats its own settlement has won it."""
+        outcomes = await self._outcomes([items[n] for n in unsure])
+        for n, (result, usage) in zip(unsure, outcomes, strict=True):
+            if result == items[n].result:
+                answers[ordered[n]] = Settled(True, usage)
+
+    async def _outcomes(self, items: Sequence[Any]) -> list[tuple[bytes | None, tuple[bytes, ...]]]:
+        """The stored result and usage of final runs, (None, ()) where there is none."""
+        rows = await self._pool.fetch(_SETTLE["outcome"], *columns([_by_key(item) for item in items], 3))
+        found: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {r["n"]: (r["result"], tuple(r["usage"])) for r in rows}
+        return [found.get(n, (None, ())) for n in range(len(items))]
+
+    async def _complete(self, items: Sequence[Next | Park | Settlement]) -> None:
+        """Record what became of attempts whose claim went on to another run."""
+        given = [(*_by_key(item), *_done(item.done)) for item in items if item.done is not None]
+        if given:
+            await self._pool.fetch(_DISPATCH["complete"], *columns(given, 9))
+
+
+def _done(done: AttemptDone | None) -> tuple[Any, ...]:
+    if done is None:
+        return (None, None, None, None, None, None)
+    return (done.attempt, done.outcome, done.cost_usd, done.input_tokens, done.output_tokens, done.record)

@@ -1,0 +1,61 @@
+"""The day partitions: made ahead, dropped when they are over (rule L4).
+
+Every statement may be repeated, and several processes may do this at once.
+"""
+
+from datetime import date, timedelta
+
+from connectors.postgres.pool import Pool
+from connectors.postgres.queries import statements
+
+DAYS_AHEAD = 7
+_SQL = statements("partitions")
+_FILL_FACTOR = {"bodies": 100, "results": 100, "attempts": 50}  # an attempt is updated once
+
+
+def creation(day: date) -> list[str]:
+    """The statements that make the partitions of one day."""
+    return [
+        f"CREATE TABLE IF NOT EXISTS {_name(table, day)} PARTITION OF {table} "
+        f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}') WITH (fillfactor = {fill})"
+        for table, fill in _FILL_FACTOR.items()
+    ]
+
+
+async def ensure_partitions(pool: Pool, today: date, ahead: int = DAYS_AHEAD) -> None:
+    """Make the partitions from `today` (UTC) on. Intake calls this at its start and once a day.
+
+    A day whose rows are in the default partition already stays there: nothing is lost by a late call, such a day is
+    deleted row by row instead of dropped. Raises Unavailable.
+    """
+    existing = {row["name"] for row in await pool.fetch(_SQL["partitions"])}
+    for offset in range(ahead + 1):
+        day = today + timedelta(days=offset)
+        for table, statement in zip(_FILL_FACTOR, creation(day), strict=True):
+            if _name(table, day) not in existing and not await pool.fetch(_SQL[f"{table}_in_default"], day):
+                await pool.fetch(statement)
+
+
+async def sweep(pool: Pool, claims_before: date, results_before: date) -> None:
+    """Forget requests claimed before the one day and results and jobs from before the other (UTC). Raises Unavailable.
+
+    `claims_before` is the dedupe horizon: an id from before it may be used anew. A request that is not finished and
+    produced is never forgotten, and keeps the partitions of its day.
+    """
+    await pool.fetch(_SQL["forget_claims"], claims_before)
+    for statement in ("forget_waiting", "forget_lookouts", "forget_workers"):
+        await pool.fetch(_SQL[statement])
+    await pool.fetch(_SQL["forget_jobs"], results_before)
+    oldest = await pool.row(_SQL["oldest_claim"])
+    kept_from = claims_before if oldest is None or oldest["day"] is None else min(claims_before, oldest["day"])
+    limits = {"bodies": kept_from, "attempts": kept_from, "results": min(results_before, kept_from)}
+    for row in await pool.fetch(_SQL["partitions"]):
+        table, _, day = row["name"].rpartition("_")
+        if table in limits and day.isdigit() and date.fromisoformat(day) < limits[table]:
+            await pool.fetch(f"DROP TABLE IF EXISTS {row['name']}")
+    for table, limit in limits.items():
+        await pool.fetch(_SQL[f"forget_{table}_in_default"], limit)
+
+
+def _name(table: str, day: date) -> str:
+    return f"{table}_{day:%Y%m%d}"

@@ -1,0 +1,125 @@
+"""Connections to PostgreSQL, and the one place where its errors become ours.
+
+    data that PostgreSQL refuses (class 22, 23, 54)   BadData, a Permanent: the same row fails again
+    anything else                                     Unavailable: nothing may be assumed, the caller repeats
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from domain.errors import Permanent, Unavailable
+
+CONNECT_TIMEOUT = 2.0
+
+# Every hot statement joins a handful of given keys with large tables. These switches leave the planner only the
+# plan that is right at every size, a nested loop over the primary key, also when it plans once on an empty table.
+PLANNER = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+_BAD_DATA = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+
+
+class BadData(Permanent):
+    """PostgreSQL refuses a value; the message says which."""
+
+
+class Pool:
+    """At most `size` connections, opened when they are needed. Each statement is its own transaction."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", place: str, timeout: float) -> None:  # noqa: ASYNC109
+        self._pool = pool
+        self._place = place
+        self._timeout = timeout
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows. Raises BadData or Unavailable."""
+        try:
+            connection = await self._pool.acquire(timeout=self._timeout)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise self._unavailable(error) from error
+        try:
+            return await connection.fetch(statement, *arguments, timeout=self._timeout)
+        except _BAD_DATA as error:
+            raise BadData(f"PostgreSQL refuses a value: {error}") from error
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if not isinstance(error, asyncpg.PostgresError):
+                connection.terminate()  # what it still does is unknown: never wait for it, never use it again
+            raise self._unavailable(error) from error
+        finally:
+            await self._pool.release(connection)
+
+    async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row, None when there is none. Raises BadData or Unavailable."""
+        rows = await self.fetch(statement, *arguments)
+        return rows[0] if rows else None
+
+    async def close(self) -> None:
+        """Close the connections, after the statements that run, at most as long as one may run."""
+        try:
+            await asyncio.wait_for(self._pool.close(), self._timeout)
+        except TimeoutError:
+            self._pool.terminate()
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        if isinstance(error, _SCHEMA):
+            return Unavailable(f"{self._place} is not migrated ({error}): run `structured-prompt migrate`")
+        reason = str(error) or type(error).__name__
+        return Unavailable(f"{self._place} does not answer: {reason}; check DATABASE_URL and the server")
+
+
+async def connect(database_url: str, size: int, timeout: float = 8.0) -> Pool:  # noqa: ASYNC109 - of each statement
+    """A pool of `size` connections; the server is first asked by the first statement.
+
+    database_url: postgresql://user:password@host:port/name. timeout: seconds until a statement, or waiting for a
+    connection, is given up as Unavailable; a server that swallows everything costs no more than that.
+    """
+    milliseconds = str(int(timeout * 1000))
+    pool = asyncpg.create_pool(
+        database_url,
+        min_size=0,
+        max_size=size,
+        max_inactive_connection_lifetime=0,
+        max_queries=0x7FFFFFFF,
+        reset=_keep,
+        timeout=min(CONNECT_TIMEOUT, timeout),
+        statement_cache_size=200,
+        max_cached_statement_lifetime=0,
+        server_settings={
+            **PLANNER,
+            "application_name": "structured-prompt",
+            "timezone": "UTC",
+            "statement_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+        },
+    )
+    await pool
+    return Pool(pool, _place(database_url), timeout)
+
+
+def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as one list a column, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+async def _keep(connection: Any) -> None:
+    """Statements leave nothing behind in a session, so that there is nothing to reset and no round trip for it."""
+
+
+def _place(database_url: str) -> str:
+    """The server without the password, for messages."""
+    parts = urlsplit(database_url)
+    return f"PostgreSQL at {parts.hostname}:{parts.port or 5432}{parts.path}"

@@ -1,0 +1,172 @@
+-- Statements of infer (rules L6-L10). Arrays in, in the order of (tenant, id), and rows are locked in that order.
+-- In each: `found` locks and reads the claims, `judged` decides, the rest writes what was decided, in one transaction.
+
+-- name: take
+-- $1 this worker; $8 the epoch under which this process already has the request in hand, 0 when it has not: a row
+-- that this worker has dispatched under another epoch was taken by a statement whose answer was lost.
+-- A row dispatched within the last second is in live hands whatever the leases say: this snapshot may be older.
+WITH given AS (
+    SELECT *
+    FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::boolean[], $8::integer[])
+         WITH ORDINALITY AS g (tenant, id, run, provider, model, calls, known_epoch, n)
+), found AS (
+    SELECT g.*, c.*, w.expires_at,
+           coalesce(c.state = 'dispatched' AND c.worker = $1 AND c.epoch <> g.known_epoch, false) AS repeated
+    FROM given g
+    LEFT JOIN LATERAL (
+        SELECT c.run AS claim_run, c.epoch, c.day, c.state, c.lane, c.worker, c.dispatches, c.attempts,
+               c.fail_on_unknown, c.updated_at, c.emitted_at
+        FROM claims c
+        WHERE c.tenant = g.tenant AND c.id = g.id
+        FOR NO KEY UPDATE
+    ) c ON true
+    LEFT JOIN workers w ON w.worker = c.worker
+), judged AS (
+    SELECT f.*,
+           CASE
+               WHEN claim_run IS NULL OR claim_run <> run OR state = 'waiting' THEN 'stale'
+               WHEN state IN ('completed', 'failed', 'rejected')
+                   THEN CASE WHEN emitted_at IS NULL THEN 'unemitted' ELSE 'finished' END
+               WHEN NOT EXISTS (SELECT FROM workers me WHERE me.worker = $1 AND me.expires_at > now()) THEN 'unleased'
+               WHEN state = 'dispatched' AND worker <> $1
+                    AND (expires_at > now() OR updated_at > now() - interval '1 second') THEN 'held'
+               WHEN dispatches - repeated::integer >= 3
+                    OR (fail_on_unknown AND dispatches - repeated::integer > 0) THEN 'exhausted'
+               ELSE 'taken'
+           END AS grip
+    FROM found f
+), taken AS (
+    UPDATE claims c
+    SET state = 'dispatched', epoch = j.epoch + 1, worker = $1, dispatches = j.dispatches + 1,
+        attempts = j.attempts + (j.grip = 'taken' AND j.calls)::integer, updated_at = now()
+    FROM judged j
+    WHERE c.tenant = j.tenant AND c.id = j.id AND j.grip IN ('taken', 'exhausted') AND NOT j.repeated
+), recorded AS (
+    INSERT INTO attempts (tenant, id, run, attempt, day, epoch, provider, model, outcome, started_at)
+    SELECT tenant, id, run, attempts + 1, day, epoch + 1, provider, model, 'started', now()
+    FROM judged
+    WHERE grip = 'taken' AND calls AND NOT repeated
+    UNION ALL
+    SELECT tenant, id, run, attempts, day, epoch, NULL, NULL, 'unknown', now()
+    FROM judged
+    WHERE grip IN ('taken', 'exhausted') AND NOT repeated AND dispatches > 0 AND attempts > 0
+    ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
+    SET outcome = excluded.outcome
+    WHERE attempts.outcome = 'started' AND excluded.outcome = 'unknown'
+), parked AS (
+    INSERT INTO waiting (tenant, id, run, epoch, not_before, reason, lane)
+    SELECT tenant, id, run, epoch, greatest(expires_at, now() + interval '1 second'), 'lease', lane
+    FROM judged
+    WHERE grip = 'held'
+    ON CONFLICT (tenant, id) DO NOTHING
+)
+SELECT (n - 1)::integer AS n, grip, epoch + (NOT repeated)::integer AS epoch,
+       attempts + (calls AND grip = 'taken' AND NOT repeated)::integer AS attempt
+FROM judged;
+
+-- name: go_on
+-- `elsewhere`: the attempt belongs to another run than the claim; `complete` finds its row.
+WITH given AS (
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[],
+                $7::integer[], $8::text[], $9::numeric[], $10::integer[], $11::integer[], $12::bytea[])
+         WITH ORDINALITY
+      AS g (tenant, id, run, epoch, provider, model, attempt, outcome, cost_usd, input_tokens, output_tokens, record, n)
+), found AS (
+    SELECT g.*, c.*
+    FROM given g
+    LEFT JOIN LATERAL (
+        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.state, c.attempts
+        FROM claims c
+        WHERE c.tenant = g.tenant AND c.id = g.id
+        FOR NO KEY UPDATE
+    ) c ON true
+), judged AS (
+    SELECT f.*,
+           coalesce(claim_run = run, false) AS here,
+           coalesce(claim_run = run AND claim_epoch = epoch AND state = 'dispatched', false) AS mine
+    FROM found f
+), counted AS (
+    UPDATE claims c
+    SET attempts = j.attempt + 1, updated_at = now()
+    FROM judged j
+    WHERE c.tenant = j.tenant AND c.id = j.id AND j.mine AND j.attempts = j.attempt
+), recorded AS (
+    INSERT INTO attempts (tenant, id, run, attempt, day, epoch, provider, model, outcome, cost_usd, input_tokens,
+                          output_tokens, started_at, finished_at, record)
+    SELECT tenant, id, run, attempt, day, epoch, NULL, NULL, outcome, cost_usd, input_tokens,
+           output_tokens, now(), now(), record
+    FROM judged
+    WHERE here
+    UNION ALL
+    SELECT tenant, id, run, attempt + 1, day, epoch, provider, model, 'started', NULL, NULL,
+           NULL, now(), NULL, NULL
+    FROM judged
+    WHERE mine AND attempts = attempt
+    ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
+    SET outcome = excluded.outcome, cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens,
+        output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, record = excluded.record
+    WHERE attempts.outcome IN ('started', 'unknown') AND excluded.outcome <> 'started'
+)
+SELECT (n - 1)::integer AS n, CASE WHEN mine AND attempts <= attempt + 1 THEN attempt + 1 ELSE 0 END AS attempt,
+       NOT here AS elsewhere
+FROM judged;
+
+-- name: park
+WITH given AS (
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[], $7::text[],
+                $8::integer[], $9::text[], $10::numeric[], $11::integer[], $12::integer[], $13::bytea[])
+         WITH ORDINALITY
+      AS g (tenant, id, run, epoch, not_before, reason, lane,
+            attempt, outcome, cost_usd, input_tokens, output_tokens, record, n)
+), found AS (
+    SELECT g.*, c.*
+    FROM given g
+    LEFT JOIN LATERAL (
+        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.state
+        FROM claims c
+        WHERE c.tenant = g.tenant AND c.id = g.id
+        FOR NO KEY UPDATE
+    ) c ON true
+), judged AS (
+    SELECT f.*,
+           coalesce(claim_run = run, false) AS here,
+           coalesce(claim_run = run AND claim_epoch = epoch AND state IN ('accepted', 'dispatched'), false) AS mine,
+           coalesce(claim_run = run AND claim_epoch = epoch + 1 AND state = 'waiting', false) AS repeated
+    FROM found f
+), parked AS (
+    UPDATE claims c
+    SET state = 'waiting', epoch = j.epoch + 1, worker = NULL, dispatches = 0, updated_at = now()
+    FROM judged j
+    WHERE c.tenant = j.tenant AND c.id = j.id AND j.mine
+), waits AS (
+    INSERT INTO waiting (tenant, id, run, epoch, not_before, reason, lane)
+    SELECT tenant, id, run, epoch + 1, not_before, reason, lane FROM judged WHERE mine
+    ON CONFLICT (tenant, id) DO UPDATE
+    SET run = excluded.run, epoch = excluded.epoch, not_before = excluded.not_before, reason = excluded.reason,
+        lane = excluded.lane
+), recorded AS (
+    INSERT INTO attempts (tenant, id, run, attempt, day, epoch, outcome, cost_usd, input_tokens,
+                          output_tokens, started_at, finished_at, record)
+    SELECT tenant, id, run, attempt, day, epoch, outcome, cost_usd, input_tokens,
+           output_tokens, now(), now(), record
+    FROM judged
+    WHERE here AND attempt IS NOT NULL
+    ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
+    SET outcome = excluded.outcome, cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens,
+        output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, record = excluded.record
+    WHERE attempts.outcome IN ('started', 'unknown')
+)
+SELECT (n - 1)::integer AS n, mine OR repeated AS parked, NOT here AND attempt IS NOT NULL AS elsewhere FROM judged;
+
+-- name: complete
+-- An attempt of a run that the claim has left behind: its day is not the claim's any more.
+UPDATE attempts a
+SET outcome = g.outcome, cost_usd = g.cost_usd, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
+    finished_at = now(), record = g.record
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::numeric[], $7::integer[],
+            $8::integer[], $9::bytea[])
+  AS g (tenant, id, run, attempt, outcome, cost_usd, input_tokens, output_tokens, record)
+WHERE a.tenant = g.tenant AND a.id = g.id AND a.run = g.run AND a.attempt = g.attempt
+  AND a.outcome IN ('started', 'unknown');

@@ -1,0 +1,237 @@
+"""The tables as SQLAlchemy models: the reference of the schema and what a migration is compared with.
+
+The statements of the hot path are SQL (queries/*.sql). The reasons for the shape stand in the first migration.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Index,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Python types to PostgreSQL's: text without a length, times with a zone, exact numbers."""
+
+    type_annotation_map = {str: Text(), bytes: LargeBinary(), datetime: DateTime(timezone=True), Decimal: Numeric()}
+
+
+def _key() -> Mapped[str]:
+    """Part of a key: compared bytewise, as Python compares."""
+    return mapped_column(Text(collation="C"), primary_key=True)
+
+
+class ClaimRow(Base):
+    """One request: where it stands, who holds it, where it came from."""
+
+    __tablename__ = "claims"
+    __table_args__ = {"postgresql_partition_by": "HASH (tenant, id)"}
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    day: Mapped[date] = mapped_column(Date)
+    run: Mapped[int]
+    epoch: Mapped[int]
+    state: Mapped[str]
+    lane: Mapped[str]
+    worker: Mapped[int | None] = mapped_column(BigInteger)
+    dispatches: Mapped[int] = mapped_column(SmallInteger)
+    attempts: Mapped[int]
+    fail_on_unknown: Mapped[bool]
+    cancel_requested: Mapped[bool]
+    body_hash: Mapped[bytes]
+    source_topic: Mapped[str]
+    source_partition: Mapped[int]
+    source_offset: Mapped[int] = mapped_column(BigInteger)
+    submitted_at: Mapped[datetime]
+    deadline: Mapped[datetime | None]
+    claimed_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    emitted_at: Mapped[datetime | None]
+    settled_by: Mapped[str | None]
+    error_code: Mapped[str | None]
+
+
+class BodyRow(Base):
+    """The encoded PromptCall of a run."""
+
+    __tablename__ = "bodies"
+    __table_args__ = (Index("bodies_claimed_at", "claimed_at"), {"postgresql_partition_by": "RANGE (day)"})
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    run: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    claimed_at: Mapped[datetime]
+    call: Mapped[bytes]
+
+
+class ResultRow(Base):
+    """The encoded PromptResult of a run."""
+
+    __tablename__ = "results"
+    __table_args__ = {"postgresql_partition_by": "RANGE (day)"}
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    run: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    state: Mapped[str]
+    error_code: Mapped[str | None]
+    settled_at: Mapped[datetime]
+    result: Mapped[bytes]
+
+
+class AttemptRow(Base):
+    """One call of a provider, recorded before it is sent."""
+
+    __tablename__ = "attempts"
+    __table_args__ = {"postgresql_partition_by": "RANGE (day)"}
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    run: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    epoch: Mapped[int]
+    provider: Mapped[str | None]
+    model: Mapped[str | None]
+    outcome: Mapped[str]
+    cost_usd: Mapped[Decimal | None]
+    input_tokens: Mapped[int | None]
+    output_tokens: Mapped[int | None]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    record: Mapped[bytes | None]
+
+
+class WaitingRow(Base):
+    """A request that waits, or a delivery that met another worker's lease."""
+
+    __tablename__ = "waiting"
+    __table_args__ = (Index("waiting_not_before", "not_before"),)
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    run: Mapped[int]
+    epoch: Mapped[int]
+    not_before: Mapped[datetime]
+    reason: Mapped[str]
+    lane: Mapped[str]
+
+
+class LookoutRow(Base):
+    """A request that the sweeper looks at again."""
+
+    __tablename__ = "lookouts"
+    __table_args__ = (Index("lookouts_look_at", "look_at"),)
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    look_at: Mapped[datetime]
+
+
+class PatrolRow(Base):
+    """How far the sweeper has looked at every request: one row."""
+
+    __tablename__ = "patrol"
+    __table_args__ = (CheckConstraint("only_row"),)
+
+    only_row: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    seen: Mapped[datetime]
+
+
+class WorkerRow(Base):
+    """The lease of one worker incarnation."""
+
+    __tablename__ = "workers"
+
+    worker: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    incarnation: Mapped[str] = mapped_column(unique=True)
+    stage: Mapped[str]
+    renewed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class TenantRow(Base):
+    """A customer."""
+
+    __tablename__ = "tenants"
+
+    name: Mapped[str] = _key()
+    active: Mapped[bool]
+    requests_per_minute: Mapped[int | None]
+    burst: Mapped[int | None]
+    store_answers: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ApiKeyRow(Base):
+    """A key, of which only the keyed hash is kept."""
+
+    __tablename__ = "api_keys"
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    name: Mapped[str]
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    hint: Mapped[str]
+    created_at: Mapped[datetime]
+    requests_per_minute: Mapped[int | None]
+    burst: Mapped[int | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class JobRow(Base):
+    """A request that came through the API."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("jobs_newest", "tenant", text("submitted_at DESC"), text("id DESC")),
+        Index(
+            "jobs_idempotency_key",
+            "tenant",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+    )
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    body_hash: Mapped[bytes]
+    submitted_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    api_key_id: Mapped[str | None]
+    idempotency_key: Mapped[str | None] = mapped_column(Text(collation="C"))
+
+
+class OutboxRow(Base):
+    """A job that the broker has not acknowledged yet."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("outbox_created_at", "created_at"),)
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    created_at: Mapped[datetime]
+    record: Mapped[bytes]
+    traceparent: Mapped[str | None]
+    reply_to: Mapped[str | None]
+
+
+metadata: MetaData = Base.metadata
