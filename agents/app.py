@@ -11,7 +11,7 @@ import asyncio
 import ssl
 import tempfile
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Broker:
         return faust.SSLCredentials(self.tls) if self.tls else None
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Reads only what was committed upstream."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -61,8 +61,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             self.consumer.in_transaction = before
 
 
-class StageConsumer(driver.Consumer):  # type: ignore[misc]
+class StageConsumer(driver.Consumer):
     """Commits what the stage says is finished, and nothing else."""
+
+    app: Any
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -85,11 +87,12 @@ class StageConsumer(driver.Consumer):  # type: ignore[misc]
     def track_message(self, message: Any) -> None:
         """Faust's list of unacknowledged messages is not used."""
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[Any]:
-        return [tp for tp in self.app.stage.assigned() if topics is None or tp in topics or tp.topic in topics]
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:
+        return (tp for tp in self.app.stage.assigned() if topics is None or tp in topics or tp.topic in topics)
 
     def _new_offset(self, tp: Any) -> int | None:
-        return self.app.stage.head(tp)
+        head: int | None = self.app.stage.head(tp)
+        return head
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         self.app.stage.revoked(revoked)
@@ -127,11 +130,11 @@ async def _started(coro: Coroutine[Any, Any, Any], pending: Any) -> Any:
     return await _resume(coro, pending)
 
 
-class Transport(driver.Transport):  # type: ignore[misc]
+class Transport(driver.Transport):
     Consumer = StageConsumer
 
 
-class StageApp(faust.App):  # type: ignore[misc]
+class StageApp(faust.App):
     """A Faust app that serves one stage; `boot` and `shutdown` run inside its loop."""
 
     stage: Any
@@ -150,7 +153,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         await self.shutdown()
 
 
-class DrainingWorker(faust.Worker):  # type: ignore[misc]
+class DrainingWorker(faust.Worker):
     """On SIGTERM the stage drains before Faust may stop, for Faust cancels what is in flight (rule S4)."""
 
     def __init__(self, *apps: StageApp, **options: Any) -> None:

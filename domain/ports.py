@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from domain.accounts.model import ApiKey, Tenant
 from domain.admission.model import Charge
+from domain.errors import Permanent
 from domain.jobs.model import Job, JobView, Submission
 from domain.ledger.model import (
     Claim,
@@ -31,25 +32,25 @@ class Ledger(Protocol):
     """The authority over requests, attempts and money. Batches are ordered; answers are in the batch's order.
 
     Every verb is one transaction and idempotent; a bad row never fails its neighbours (rule L16): the batch is
-    bisected, and the row that cannot be stored makes its own answer an exception instance in its place.
+    bisected, and the answer in the place of a row that cannot be stored is a Permanent error.
     """
 
-    async def claim(self, batch: Sequence[Claim]) -> list[Claimed]: ...
+    async def claim(self, batch: Sequence[Claim]) -> list[Claimed | Permanent]: ...
 
-    async def take(self, batch: Sequence[Take]) -> list[Taken]:
+    async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
         """Take requests under this incarnation's lease and record the first attempt as started (L6, L8, L9).
 
         A row under another live lease is parked until that lease ends (L7).
         """
         ...
 
-    async def go_on(self, batch: Sequence[Next]) -> list[int]:
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
         """Complete an attempt and start the next in the same epoch: its number, or 0 when fenced (do not call)."""
         ...
 
-    async def settle(self, batch: Sequence[Settlement]) -> list[Settled]: ...
+    async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]: ...
 
-    async def park(self, batch: Sequence[Park]) -> list[bool]:
+    async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
         """True where the request is now waiting, False where the epoch was not ours any more."""
         ...
 

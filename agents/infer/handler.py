@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from domain.routing.catalogue import Catalogue
-
 from agents.emit import Reason, dead_letter
 from agents.infer.caller import Caller
 from agents.infer.settler import Settler, persist
-from agents.infer.work import NOWHERE, Finish, Later, Work
+from agents.infer.work import NOWHERE, Finish, Later, Step, Work
 from agents.lease import LeaseKeeper
 from agents.line import Delivery
 from agents.stage import NotForUs
@@ -24,6 +22,7 @@ from domain.ledger.model import Grip, State, Take, Taken
 from domain.ledger.results import Ending, Spent, failed, rejected, spent_before
 from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
+from domain.routing.catalogue import Catalogue
 from topics import headers as head
 from topics.base import parse_time
 from topics.call import CALL_VERSION, PromptCall
@@ -133,16 +132,18 @@ class Infer:
         row = await persist(lambda: self._ports.ledger.find(call.tenant, call.id))
         return spent_before(row.attempts, attempt) if row else Spent()
 
+    async def _step(self, work: Work) -> Step:
+        if self._ports.lease.fresh:
+            return await self._ports.caller.attempt(work)
+        # nothing was sent: it waits, and whoever wakes it takes it up again
+        await self._ports.lease.ready()
+        return self._ports.caller.not_sent(work)
+
     async def _answer(self, delivery: Delivery, work: Work) -> None:
         """Attempt after attempt until the run is over, waits, or is not ours any more."""
         current: Work | None = work
         while current is not None:
-            if not self._ports.lease.fresh:
-                # nothing was sent; whoever holds the lease then takes it up again
-                await self._ports.lease.ready()
-                step = self._ports.caller.not_sent(current)
-            else:
-                step = await self._ports.caller.attempt(current)
+            step = await self._step(current)
             if isinstance(step, Finish):
                 await self._ports.settler.settle(delivery, current, step)
                 return

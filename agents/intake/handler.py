@@ -86,7 +86,7 @@ class Intake:
             item = self._ports.reader.judge(delivery, found)
             if isinstance(item, Incoming):
                 claimed = (await self._ports.ledger.claim([item.claim]))[0]
-                if not isinstance(claimed, Exception) and claimed.standing in (Standing.NEW, Standing.RESUMED):
+                if isinstance(claimed, Claimed) and claimed.standing in (Standing.NEW, Standing.RESUMED):
                     plan.endings.append((item, claimed, failed(code, what)))
         await self._write(plan)
 
@@ -104,14 +104,12 @@ class Intake:
                 incoming.append(item)
             else:
                 plan.records.append(item)
-                self._ports.metrics.count("dead_letters", stage="intake", code=orjson.loads(item.value)["code"])
+                self._ports.metrics.count("dead_letters", stage="intake", code=orjson.loads(item.value or b"")["code"])
         return incoming
 
-    def _stand(self, item: Incoming, claimed: Claimed | Exception, plan: Plan, going_on: Open) -> None:
+    def _stand(self, item: Incoming, claimed: Claimed | Permanent, plan: Plan, going_on: Open) -> None:
         """What a claim's standing means for its delivery."""
-        if isinstance(claimed, Exception):
-            if not isinstance(claimed, Permanent):
-                raise claimed
+        if isinstance(claimed, Permanent):
             reason = Reason("intake", "internal", str(claimed), (), item.call.tenant, item.call.id)
             plan.records.append(dead_letter(item.delivery, reason, plan.now))
         elif claimed.standing in (Standing.NEW, Standing.RESUMED):
@@ -200,7 +198,7 @@ class Intake:
         settled = await self._ports.ledger.settle(settlements)
         at = format_time(plan.now)
         for (item, claimed, _), settlement, answer in zip(plan.endings, settlements, settled, strict=True):
-            if isinstance(answer, Exception):
+            if isinstance(answer, Permanent):
                 raise answer
             if answer.won:
                 plan.emissions.append(Emission(item.call, claimed.run, settlement.result, at))

@@ -15,7 +15,7 @@ import structlog
 
 from agents.emit import Emission, Emitter, call_record
 from domain.errors import Transient
-from domain.ledger.model import Finished, Settlement, Woken
+from domain.ledger.model import Finished, Settled, Settlement, Woken
 from domain.ledger.results import Spent, failed, rejected, result_bytes, spent_before
 from domain.metrics import Metrics
 from domain.ports import Ledger, Producer
@@ -109,7 +109,7 @@ class Wake:
         won = [
             Emission.stored(PromptCall.decode(row.call), row.run, settlement.result, answer.usage)
             for row, settlement, answer in zip(overdue, settlements, settled, strict=True)
-            if not isinstance(answer, Exception) and answer.won
+            if isinstance(answer, Settled) and answer.won
         ]
         if won:
             await self._ports.emitter.emit(won)
