@@ -69,17 +69,22 @@ class RedisReplies:
         lost = False
         while True:
             try:
-                async with redis.pubsub() as subscription:
-                    await subscription.subscribe(channel)
-                    async for kind, data in _received(subscription):
-                        if kind == "message":
-                            yield data
-                        elif kind == "subscribe" and lost:
-                            self._on_gap()
+                async for message in self._subscribed(redis, channel, again=lost):
+                    yield message
             except (RedisError, OSError, TimeoutError) as error:
                 lost = True
                 log.warning("replies: Redis does not answer (%s); subscribing again", error)
                 await asyncio.sleep(RETRY_S)
+
+    async def _subscribed(self, redis: Redis, channel: str, *, again: bool) -> AsyncIterator[bytes]:
+        """What is published on `channel` while one connection lasts."""
+        async with redis.pubsub() as subscription:
+            await subscription.subscribe(channel)
+            async for kind, data in _received(subscription):
+                if kind == "message":
+                    yield data
+                elif kind == "subscribe" and again:
+                    self._on_gap()
 
 
 async def _received(subscription: PubSub) -> AsyncIterator[tuple[str, bytes]]:

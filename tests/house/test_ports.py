@@ -1,0 +1,43 @@
+"""Every port has its implementations, with the port's own words: same methods, same parameters."""
+
+import inspect
+from importlib import import_module
+from typing import Any, Protocol
+
+import pytest
+
+from domain import ports
+
+IMPLEMENTATIONS = {
+    "Ledger": ("connectors.memory.ledger:MemoryLedger", "connectors.postgres.ledger:PostgresLedger"),
+    "Jobs": ("connectors.memory.jobs:MemoryJobs", "connectors.postgres.jobs:PostgresJobs"),
+    "Accounts": ("connectors.memory.accounts:MemoryAccounts", "connectors.postgres.accounts:PostgresAccounts"),
+    "Limiter": ("connectors.memory.limiter:MemoryLimiter", "connectors.redis.limiter:RedisLimiter"),
+    "Cache": (
+        "connectors.memory.cache:MemoryCache",
+        "connectors.redis.cache:RedisCache",
+        "connectors.tiered:TieredCache",
+    ),
+    "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
+}
+PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]
+
+
+def methods(kind: type) -> dict[str, Any]:
+    return {name: member for name, member in vars(kind).items() if inspect.isfunction(member) and name[0] != "_"}
+
+
+@pytest.mark.parametrize(("port", "place"), PAIRS)
+def test_an_implementation_has_the_methods_and_parameters_of_its_port(port: str, place: str) -> None:
+    module, _, name = place.partition(":")
+    kind = getattr(import_module(module), name)
+    for method, wanted in methods(getattr(ports, port)).items():
+        found = getattr(kind, method, None)
+        assert found is not None, f"{place} lacks {method}"
+        assert list(inspect.signature(found).parameters) == list(inspect.signature(wanted).parameters), method
+
+
+def test_ports_say_what_they_are_for() -> None:
+    for name, kind in vars(ports).items():
+        if inspect.isclass(kind) and kind.__module__ == ports.__name__ and issubclass(kind, Protocol):  # type: ignore[arg-type]
+            assert inspect.getdoc(kind), name
