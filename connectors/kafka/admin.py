@@ -1,0 +1,130 @@
+"""Topics: create what is missing, say what differs. Nothing is ever deleted or changed."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, but its stubs do not re-export them
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+    TopicMetadata,
+)
+
+from connectors.kafka import security
+from connectors.kafka.errors import translate
+from domain.settings import Settings
+from topics.table import MIB, Topic
+
+_TIMEOUT_S = 15.0
+_OVERHEAD = 192 * 1024
+"""Keys, headers (64 KiB may be carried over) and the frame of a batch, beside the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """`state` is created, ok or differs; `differences` says what to change by hand."""
+
+    name: str
+    state: str
+    differences: tuple[str, ...] = ()
+
+
+def apply(settings: Settings, table: Sequence[Topic]) -> list[TopicReport]:
+    """Bring the brokers to `table`. Raises Unavailable, or Permanent where the broker's policy forbids a topic."""
+    client = AdminClient(security.librdkafka(settings))
+    existing = _existing(client)
+    missing = [topic for topic in table if settings.topic_prefix + topic.name not in existing]
+    created = _create(client, settings, missing)
+    present = [topic for topic in table if settings.topic_prefix + topic.name in existing]
+    checked = _check(client, settings, present, existing)
+    reports = {report.name: report for report in (*created, *checked)}
+    return [reports[settings.topic_prefix + topic.name] for topic in table]
+
+
+def configuration(topic: Topic, replication: int) -> dict[str, str]:
+    """A topic's settings on the broker.
+
+    The broker's limit counts a whole batch of records, so it never falls below a producer's batch; the limit of a
+    single value is kept by whoever writes it.
+    """
+    config = {
+        "max.message.bytes": str(max(topic.max_bytes, MIB) + _OVERHEAD),
+        "min.insync.replicas": str(max(1, replication - 1)),
+        "cleanup.policy": "compact" if topic.retention is None else "delete",
+    }
+    if topic.retention is not None:
+        config["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+    return config
+
+
+def _existing(client: AdminClient) -> Mapping[str, TopicMetadata]:
+    try:
+        return client.list_topics(timeout=_TIMEOUT_S).topics
+    except KafkaException as error:
+        raise translate(error.args[0], "list topics") from error
+
+
+def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) -> list[TopicReport]:
+    if not topics:
+        return []
+    new = [
+        NewTopic(
+            settings.topic_prefix + topic.name,
+            topic.partitions,
+            settings.replication,
+            config=configuration(topic, settings.replication),
+        )
+        for topic in topics
+    ]
+    reports = []
+    for name, future in client.create_topics(new, operation_timeout=_TIMEOUT_S).items():
+        try:
+            future.result(_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
+                raise translate(error.args[0], f"create the topic {name}") from error
+        reports.append(TopicReport(name, "created"))
+    return reports
+
+
+def _check(
+    client: AdminClient, settings: Settings, topics: Sequence[Topic], existing: Mapping[str, TopicMetadata]
+) -> list[TopicReport]:
+    if not topics:
+        return []
+    names = {settings.topic_prefix + topic.name: topic for topic in topics}
+    described = client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
+    reports = []
+    for resource, future in described.items():
+        topic, metadata = names[resource.name], existing[resource.name]
+        actual = {name: entry.value for name, entry in _result(future, f"describe {resource.name}").items()}
+        differences = (*_shape(topic, settings, metadata), *_settings(topic, settings, actual))
+        reports.append(TopicReport(resource.name, "differs" if differences else "ok", differences))
+    return reports
+
+
+def _result(future: "Future[Any]", doing: str) -> Any:
+    try:
+        return future.result(_TIMEOUT_S)
+    except KafkaException as error:
+        raise translate(error.args[0], doing) from error
+
+
+def _shape(topic: Topic, settings: Settings, actual: TopicMetadata) -> list[str]:
+    found = []
+    partitions = actual.partitions
+    if len(partitions) < topic.partitions:
+        found.append(f"{len(partitions)} partitions, {topic.partitions} wanted")
+    replicas = min((len(p.replicas) for p in partitions.values()), default=0)
+    if replicas < settings.replication:
+        found.append(f"{replicas} replicas, {settings.replication} wanted (STRUCTURED_PROMPT_REPLICATION_FACTOR)")
+    return found
+
+
+def _settings(topic: Topic, settings: Settings, actual: Mapping[str, str | None]) -> list[str]:
+    wanted = configuration(topic, settings.replication)
+    return [f"{name}={actual.get(name)}, {value} wanted" for name, value in wanted.items() if actual.get(name) != value]

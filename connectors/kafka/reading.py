@@ -1,0 +1,103 @@
+"""What the batch consumer asks of librdkafka, and how its messages and errors become ours."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+
+from connectors.kafka.errors import translate
+from domain.errors import Conflict, Unavailable
+from domain.ports import Item
+
+log = logging.getLogger(__name__)
+LEFT_TO_OTHERS = {
+    # a rebalance is under way or over: these records come again, to us or to the partition's new owner
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._STATE,
+    KafkaError._ASSIGNMENT_LOST,
+    KafkaError._NO_OFFSET,
+}
+
+
+def consume(client: Consumer, rows: int, wait: float) -> list[Message]:
+    """Up to `rows` good messages within `wait` seconds. Raises Conflict when this member was fenced."""
+    try:
+        messages = client.consume(rows, wait)
+    except KafkaException as exception:
+        tell(exception.args[0])
+        return []
+    good = []
+    for message in messages:
+        error = message.error()
+        if error is None:
+            good.append(message)
+        else:
+            tell(error)
+    return good
+
+
+def tell(error: KafkaError) -> None:
+    """librdkafka recovers by itself from everything that is not fatal. Raises Conflict when it is."""
+    if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL):
+        raise Conflict(
+            f"this member of the consumer group was fenced ({error.name()}): another process uses the same instance "
+            "name; give each replica its own"
+        )
+    log.warning("reading from Kafka: %s", translate(error, "consume"))
+
+
+def judge(error: KafkaError) -> None:
+    """What a failed commit means. Raises Conflict when fenced, Unavailable when it should be tried again."""
+    if error.code() in LEFT_TO_OTHERS:
+        log.warning("offsets are left to the next owner of the partitions: %s", error.name())
+        return
+    tell(error)
+    raise Unavailable(str(translate(error, "commit offsets")))
+
+
+def size(messages: Sequence[Message]) -> int:
+    """Bytes of the values."""
+    return sum(map(len, messages))
+
+
+def item(message: Message, names: Mapping[str, str]) -> Item:
+    """`names` gives the topic's name without the prefix. The message has a value."""
+    given: Any = message  # its stubs allow for deserialisers and for messages that were never consumed
+    _, milliseconds = given.timestamp()
+    return Item(
+        topic=names[given.topic()],
+        partition=given.partition(),
+        offset=given.offset(),
+        timestamp=datetime.fromtimestamp(milliseconds / 1000, UTC),
+        key=given.key(),
+        value=given.value(),
+        headers=[(name, value or b"") for name, value in given.headers() or ()],
+    )
+
+
+def configuration(connection: Mapping[str, Any], group: str, instance: str | None) -> dict[str, Any]:
+    """For a member that commits by itself and sees committed records only."""
+    config = {
+        **connection,
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 10_000,
+        "heartbeat.interval.ms": 2_000,
+        "max.poll.interval.ms": 300_000,
+        "fetch.wait.max.ms": 500,
+        "fetch.max.bytes": 16 * 1024 * 1024,
+        "queued.max.messages.kbytes": 16 * 1024,
+        # when the queue was full: the default of 1 s would cap the throughput at 16 MiB a second
+        "fetch.queue.backoff.ms": 20,
+        "reconnect.backoff.max.ms": 1000,
+        "socket.keepalive.enable": True,
+    }
+    return config if instance is None else {**config, "group.instance.id": instance}

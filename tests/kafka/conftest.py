@@ -1,0 +1,29 @@
+"""A topic of one's own on the real broker."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+
+@pytest.fixture
+def kafka(engines) -> dict[str, str]:
+    """The connection of confluent-kafka clients."""
+    return {"bootstrap.servers": engines.kafka}
+
+
+@pytest.fixture
+def make_topic(kafka, topic_prefix) -> Iterator[Callable[..., str]]:
+    """Creates `topic` under this test's prefix; returns the name without the prefix."""
+    client = AdminClient(kafka)
+    made = []
+
+    def make(topic: str = "things", partitions: int = 4, **config: str) -> str:
+        new = NewTopic(topic_prefix + topic, partitions, 1, config=config)
+        client.create_topics([new])[topic_prefix + topic].result(10)
+        made.append(topic_prefix + topic)
+        return topic
+
+    yield make
+    for deleted in (client.delete_topics(made) if made else {}).values():
+        deleted.result(10)

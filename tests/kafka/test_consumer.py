@@ -1,0 +1,175 @@
+"""The batch consumer on the real broker."""
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+from confluent_kafka import Producer
+
+from connectors.kafka import consumer as consumer_module
+from connectors.kafka.consumer import BatchConsumer, Bounds
+from connectors.kafka.producer import KafkaProducer
+from domain.errors import Conflict
+from domain.ports import Record
+
+pytestmark = pytest.mark.integration
+QUICK = Bounds(seconds=0.1)
+
+
+@pytest.fixture
+async def producer(kafka, topic_prefix):
+    producer = KafkaProducer(kafka, timeout_s=10, prefix=topic_prefix)
+    yield producer
+    await producer.close()
+
+
+@pytest.fixture
+def member(kafka, topic_prefix):
+    """A member of the group `sink`, closed at the end of its block."""
+
+    @asynccontextmanager
+    async def member(topic, bounds=QUICK, instance=None):
+        consumer = BatchConsumer(kafka, [topic], "sink", bounds, prefix=topic_prefix, instance=instance)
+        try:
+            yield consumer
+        finally:
+            await consumer.close()
+
+    return member
+
+
+async def read(consumer, count, commit=True):
+    """Batches until `count` items were seen."""
+    batches = []
+    async with asyncio.timeout(30), aclosing(consumer.batches()) as source:
+        async for batch in source:
+            batches.append(batch)
+            if commit:
+                await consumer.commit(batch)
+            if sum(map(len, batches)) >= count:
+                return batches
+    return batches
+
+
+def numbers(batches):
+    return sorted(int(item.value) for batch in batches for item in batch)
+
+
+async def test_items_carry_what_the_record_had(producer, make_topic, member):
+    topic = make_topic()
+    await producer.send([Record(topic, b"1", b"key", [("name", b"value"), ("empty", None)])])
+    async with member(topic) as consumer:
+        [[item]] = await read(consumer, 1)
+    assert (item.topic, item.key, item.value, item.offset) == (topic, b"key", b"1", 0)
+    assert list(item.headers) == [("name", b"value"), ("empty", b"")]
+    assert item.timestamp.tzinfo is not None
+
+
+async def test_a_batch_is_bounded_in_rows_and_in_bytes(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%0100d" % i) for i in range(1_500)])
+    async with member(topic, Bounds(rows=400, seconds=2)) as consumer:
+        batches = await read(consumer, 1_500)
+    assert [len(batch) for batch in batches[:3]] == [400, 400, 400]
+    assert numbers(batches) == list(range(1_500))
+    await producer.send([Record(topic, b"%0100d" % i) for i in range(1_500)])
+    async with member(topic, Bounds(size=20_000, seconds=2)) as consumer:
+        assert [len(batch) for batch in await read(consumer, 1_500)] == [500, 500, 500]
+
+
+async def test_what_was_committed_stays_and_what_was_not_comes_again(producer, make_topic, member):
+    topic = make_topic()
+    await producer.send([Record(topic, b"%d" % i) for i in range(100)])
+    async with member(topic) as consumer:
+        await read(consumer, 100)
+    await producer.send([Record(topic, b"%d" % i) for i in range(100, 110)])
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 10, commit=False)) == list(range(100, 110))
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 10)) == list(range(100, 110))
+
+
+async def test_tombstones_and_aborted_records_never_appear(producer, make_topic, member, kafka, topic_prefix):
+    topic = make_topic(partitions=1)
+    transactional = Producer({**kafka, "transactional.id": topic_prefix})
+    transactional.init_transactions(20)
+    transactional.begin_transaction()
+    transactional.produce(topic_prefix + topic, b"7")
+    transactional.flush(10)
+    transactional.abort_transaction(20)
+    await producer.send([Record(topic, None, b"key"), Record(topic, b"8")])
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 1)) == [8]
+
+
+async def test_two_members_share_the_partitions_and_nothing_is_missed(producer, make_topic, member):
+    topic = make_topic()
+    await producer.send([Record(topic, b"%d" % i) for i in range(200)])
+    async with member(topic) as first, member(topic) as second:
+        seen = await read(first, 200)
+        joined = asyncio.create_task(read(second, 20))
+        going_on = asyncio.create_task(read(first, 10**6))
+        for i in range(200, 4_000, 100):
+            if joined.done():
+                break
+            await producer.send([Record(topic, b"%d" % n, b"%d" % n) for n in range(i, i + 100)])
+            await asyncio.sleep(0.2)
+        assert numbers(await joined)
+        first.stop()
+        seen += await going_on
+    assert set(range(200)) <= set(numbers(seen))
+
+
+async def test_a_partition_that_left_is_not_committed_by_its_former_owner(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"1")])
+    async with member(topic) as consumer:
+        [batch] = await read(consumer, 1, commit=False)
+        consumer._on_revoke(None, consumer._client.assignment())
+        await consumer.commit(batch)
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 1)) == [1]
+
+
+async def test_a_member_that_waits_for_its_sink_stays_and_answers(producer, make_topic, member, monkeypatch):
+    monkeypatch.setattr(consumer_module, "_KEEP_ALIVE_S", 0.05)
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"1")])
+    async with member(topic) as consumer, asyncio.timeout(30), aclosing(consumer.batches()) as source:
+        assert numbers([await anext(source)]) == [1]
+        await producer.send([Record(topic, b"%d" % i) for i in range(2, 50)])
+        await asyncio.sleep(0.5)
+        seen = []
+        while len(seen) < 48:
+            seen += numbers([await anext(source)])
+        assert sorted(seen) == list(range(2, 50))
+
+
+async def test_lag_counts_what_was_not_delivered(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % i) for i in range(30)])
+    async with member(topic, Bounds(rows=10)) as consumer:
+        assert await consumer.lag() == {}
+        await read(consumer, 10)
+        assert await consumer.lag() == {(topic, 0): 20}
+    async with member(topic, Bounds(rows=20)) as consumer:
+        await read(consumer, 20)
+        assert await consumer.lag() == {(topic, 0): 0}
+    async with member(topic) as consumer, aclosing(consumer.batches()) as source:
+        waiting = asyncio.ensure_future(anext(source))
+        async with asyncio.timeout(20):
+            while await consumer.lag() != {(topic, 0): 0}:
+                await asyncio.sleep(0.05)
+        consumer.stop()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+
+
+async def test_a_second_process_of_the_same_name_fences_the_first(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"1")])
+    async with member(topic, instance="sink-1") as first, member(topic, instance="sink-1") as second:
+        await read(first, 1, commit=False)
+        assert numbers(await read(second, 1, commit=False)) == [1]
+        with pytest.raises(Conflict, match="instance name"):
+            await read(first, 10, commit=False)

@@ -1,0 +1,124 @@
+"""The producer on the real broker, and without one."""
+
+import asyncio
+import time
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from confluent_kafka import Consumer, KafkaError
+
+from connectors.kafka.producer import KafkaProducer
+from domain.errors import Permanent, Unavailable
+from domain.ports import Record
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def producer(kafka, topic_prefix):
+    producer = KafkaProducer(kafka, timeout_s=10, prefix=topic_prefix)
+    yield producer
+    await producer.close()
+
+
+def everything(kafka, topic, count):
+    consumer = Consumer({**kafka, "group.id": topic, "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    found, deadline = [], time.monotonic() + 20
+    while len(found) < count and time.monotonic() < deadline:
+        found += consumer.consume(count, 0.2)
+    consumer.close()
+    return found
+
+
+async def test_a_batch_is_there_when_send_returns(producer, make_topic, kafka, topic_prefix):
+    topic = make_topic()
+    await producer.open()
+    await producer.send([Record(topic, b"v%d" % i, b"k%d" % i, [("h", b"%d" % i)]) for i in range(500)])
+    found = await asyncio.to_thread(everything, kafka, topic_prefix + topic, 500)
+    assert {(m.key(), m.value(), m.headers()[0]) for m in found} == {
+        (b"k%d" % i, b"v%d" % i, ("h", b"%d" % i)) for i in range(500)
+    }
+
+
+async def test_a_key_goes_to_the_partition_that_java_clients_choose(producer, make_topic, kafka, topic_prefix):
+    topic = make_topic(partitions=7)
+    keys = [b"tenant-%d" % i for i in range(40)]
+    await producer.send([Record(topic, b"", key) for key in keys])
+    found = await asyncio.to_thread(everything, kafka, topic_prefix + topic, 40)
+    partitions = list(range(7))
+    assert {m.key(): m.partition() for m in found} == {
+        key: DefaultPartitioner()(key, partitions, partitions) for key in keys
+    }
+
+
+async def test_many_senders_at_once_each_get_their_answer(producer, make_topic):
+    topic = make_topic()
+    sends = (producer.send([Record(topic, b"x", b"%d" % i)] * 3) for i in range(200))
+    assert await asyncio.gather(*sends) == [None] * 200
+
+
+async def test_a_full_queue_holds_the_sender_back_instead_of_failing(producer, make_topic):
+    topic = make_topic()
+    # more than librdkafka queues at once (100,000)
+    await producer.send([Record(topic, b"", None)] * 130_000)
+
+
+async def test_a_record_that_is_too_large_is_refused_for_good(producer, make_topic):
+    topic = make_topic(**{"max.message.bytes": "1000"})
+    with pytest.raises(Permanent, match="larger than the topic takes"):
+        await producer.send([Record(topic, b"x" * 2000)])
+    with pytest.raises(Permanent, match="larger than the topic takes"):
+        await producer.send([Record(topic, b"small"), Record(topic, b"x" * 5_000_000)])
+    await producer.send([Record(topic, b"small")])
+
+
+async def test_a_missing_topic_is_unavailable_and_named(kafka, topic_prefix):
+    producer = KafkaProducer(kafka, timeout_s=1, prefix=topic_prefix)
+    with pytest.raises(Unavailable):
+        await producer.send([Record("nowhere", b"x")])
+    await producer.close()
+
+
+async def test_nothing_is_sent_for_an_empty_batch(producer):
+    await producer.send([])
+
+
+async def test_a_fatal_error_replaces_the_client(producer, make_topic):
+    topic = make_topic()
+    await producer.send([Record(topic, b"x")])
+    fenced = producer._client
+    fenced.fail(KafkaError(KafkaError._FENCED, "fenced", fatal=True), "produce")
+    await producer.send([Record(topic, b"x")])
+    assert producer._client is not fenced
+
+
+async def test_a_sender_may_give_up(producer, make_topic):
+    topic = make_topic()
+    send = asyncio.create_task(producer.send([Record(topic, b"x")] * 1000))
+    await asyncio.sleep(0)
+    send.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await send
+    await producer.send([Record(topic, b"x")])
+
+
+@pytest.fixture
+async def silent_broker():
+    """Accepts connections and never answers."""
+    server = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
+    yield {"bootstrap.servers": f"127.0.0.1:{server.sockets[0].getsockname()[1]}"}
+    server.close()
+
+
+@pytest.mark.parametrize("connection", ["dead", "silent"])
+async def test_without_a_broker_send_is_unavailable_within_its_time(connection, silent_broker):
+    dead = {"bootstrap.servers": "127.0.0.1:1"}
+    producer = KafkaProducer(dead if connection == "dead" else silent_broker, timeout_s=0.5)
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match=r"0\.5 s"):
+        await producer.send([Record("prompt.requests", b"x")])
+    with pytest.raises(Unavailable, match="is Kafka running"):
+        await producer.open()
+    assert time.monotonic() - started < 1.5
+    await producer.close()
