@@ -99,7 +99,7 @@ class Ledger(Protocol):
 class Jobs(Protocol):
     """The API's rows (rule D1): what was submitted, whether or not it has been claimed yet."""
 
-    async def submit(self, batch: Sequence[Job]) -> list[Submission]:
+    async def submit(self, batch: Sequence[Job]) -> list[Submission | Permanent]:
         """Store what is new, in one statement for the batch; answers are in its order. Two of one id may be in it."""
         ...
 

@@ -26,9 +26,7 @@ class PostgresAccounts:
 
     async def create_tenant(self, tenant: Tenant) -> bool:
         limits = (tenant.requests_per_minute, tenant.burst)
-        rows = await self._pool.fetch(
-            _SQL["create_tenant"], tenant.name, tenant.active, *limits, tenant.store_answers
-        )
+        rows = await self._pool.fetch(_SQL["create_tenant"], tenant.name, tenant.active, *limits, tenant.store_answers)
         return bool(rows)
 
     async def keys(self, tenant: str) -> list[ApiKey]:

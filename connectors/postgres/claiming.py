@@ -110,5 +110,3 @@ def _held(row: Row) -> Held:
 def _claimed(claim: Claim, row: Row) -> Claimed:
     held = _held(row)
     return Claimed(standing(claim, held), held.run, held.state, row["result"], row["epoch"])
-
-

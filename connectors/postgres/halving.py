@@ -54,6 +54,7 @@ async def distinct(
         places.setdefault((item.tenant, item.id), place)
     first = sorted(places.values())
     rest = sorted(set(range(len(batch))) - set(first))
-    answers = dict(zip(first, await halving([batch[place] for place in first], run), strict=True))
-    answers.update(zip(rest, await distinct([batch[place] for place in rest], run), strict=True))
+    early: list[Answer | Permanent] = await halving([batch[place] for place in first], run)
+    late: list[Answer | Permanent] = await distinct([batch[place] for place in rest], run)
+    answers = dict(zip([*first, *rest], [*early, *late], strict=True))
     return [answers[place] for place in range(len(batch))]

@@ -194,7 +194,9 @@ class PostgresLedger:
     async def _outcomes(self, items: Sequence[Any]) -> list[tuple[bytes | None, tuple[bytes, ...]]]:
         """The stored result and usage of final runs, (None, ()) where there is none."""
         rows = await self._pool.fetch(_SETTLE["outcome"], *columns([_by_key(item) for item in items], 3))
-        found: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {r["n"]: (r["result"], tuple(r["usage"])) for r in rows}
+        found: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {
+            r["n"]: (r["result"], tuple(r["usage"])) for r in rows
+        }
         return [found.get(n, (None, ())) for n in range(len(items))]
 
     async def _complete(self, items: Sequence[Next | Park | Settlement]) -> None:

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, and the one place where its errors become ours.
 
-    data that PostgreSQL refuses (class 22, 23, 54)   BadData, a Permanent: the same row fails again
-    anything else                                     Unavailable: nothing may be assumed, the caller repeats
+data that PostgreSQL refuses (class 22, 23, 54)   BadData, a Permanent: the same row fails again
+anything else                                     Unavailable: nothing may be assumed, the caller repeats
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class BadData(Permanent):
 class Pool:
     """At most `size` connections, opened when they are needed. Each statement is its own transaction."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", place: str, timeout: float) -> None:  # noqa: ASYNC109
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", place: str, timeout: float) -> None:
         self._pool = pool
         self._place = place
         self._timeout = timeout

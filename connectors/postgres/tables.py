@@ -108,8 +108,8 @@ class AttemptRow(Base):
     attempt: Mapped[int] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     epoch: Mapped[int]
-    provider: Mapped[str | None]
-    model: Mapped[str | None]
+    provider: Mapped[str] = mapped_column(server_default="")
+    model: Mapped[str] = mapped_column(server_default="")
     outcome: Mapped[str]
     cost_usd: Mapped[Decimal | None]
     input_tokens: Mapped[int | None]

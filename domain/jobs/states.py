@@ -2,7 +2,7 @@
 
 from domain.ledger.model import State
 
-_WORDS = {None: "accepted", State.DISPATCHED: "running"}
+_WORDS: dict[str | None, str] = {None: "accepted", State.DISPATCHED: "running"}
 
 
 def job_state(state: str | None, error_code: str | None) -> str:

@@ -47,7 +47,7 @@ WITH given AS (
     FROM judged
     WHERE grip = 'taken' AND calls AND NOT repeated
     UNION ALL
-    SELECT tenant, id, run, attempts, day, epoch, NULL, NULL, 'unknown', now()
+    SELECT tenant, id, run, attempts, day, epoch, '', '', 'unknown', now()
     FROM judged
     WHERE grip IN ('taken', 'exhausted') AND NOT repeated AND dispatches > 0 AND attempts > 0
     ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
@@ -94,7 +94,7 @@ WITH given AS (
 ), recorded AS (
     INSERT INTO attempts (tenant, id, run, attempt, day, epoch, provider, model, outcome, cost_usd, input_tokens,
                           output_tokens, started_at, finished_at, record)
-    SELECT tenant, id, run, attempt, day, epoch, NULL, NULL, outcome, cost_usd, input_tokens,
+    SELECT tenant, id, run, attempt, day, epoch, '', '', outcome, cost_usd, input_tokens,
            output_tokens, now(), now(), record
     FROM judged
     WHERE here

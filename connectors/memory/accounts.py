@@ -1,0 +1,46 @@
+"""Tenants and keys in this process."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from domain.accounts.model import ApiKey, Tenant
+from domain.errors import Permanent
+
+
+class MemoryAccounts:
+    """Implements domain.ports.Accounts."""
+
+    def __init__(self, tenants: Sequence[Tenant] = (), keys: Sequence[ApiKey] = ()) -> None:
+        self._tenants = {tenant.name: tenant for tenant in tenants}
+        self._keys = {(key.tenant, key.id): key for key in keys}
+
+    async def tenants(self) -> list[Tenant]:
+        return [self._tenants[name] for name in sorted(self._tenants)]
+
+    async def tenant(self, name: str) -> Tenant | None:
+        return self._tenants.get(name)
+
+    async def create_tenant(self, tenant: Tenant) -> bool:
+        return self._tenants.setdefault(tenant.name, tenant) is tenant
+
+    async def keys(self, tenant: str) -> list[ApiKey]:
+        mine = (key for key in self._keys.values() if key.tenant == tenant)
+        return sorted(mine, key=lambda key: (key.created_at, key.id))
+
+    async def key_by_digest(self, digest: bytes) -> ApiKey | None:
+        return next((key for key in self._keys.values() if key.digest == digest), None)
+
+    async def create_key(self, key: ApiKey) -> None:
+        """Raises Permanent when another key has the same digest."""
+        other = await self.key_by_digest(key.digest)
+        if other is not None and (other.tenant, other.id) != (key.tenant, key.id):
+            raise Permanent(f"the key {key.id} is already stored as {other.id}; make a new one")
+        self._keys.setdefault((key.tenant, key.id), key)
+
+    async def revoke_key(self, tenant: str, id: str, at: datetime) -> bool:
+        key = self._keys.get((tenant, id))
+        if key is None:
+            return False
+        self._keys[tenant, id] = replace(key, revoked_at=key.revoked_at or at)
+        return True

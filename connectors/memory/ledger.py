@@ -1,0 +1,237 @@
+"""The ledger in this process: the same rules on dictionaries, for tests and for tools without a database.
+
+Several of them over one MemoryStore play several workers. Nothing awaits inside a verb, so that each is one
+transaction; rows of a batch are worked in order.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from connectors.memory import sweeping
+from connectors.memory.store import AttemptState, Key, MemoryStore, Request, Wait, refusal
+from domain.errors import Conflict, Permanent, Transient
+from domain.ledger import rules
+from domain.ledger.model import (
+    AttemptDone,
+    Claim,
+    Claimed,
+    Finished,
+    Grip,
+    Next,
+    Park,
+    RequestRecord,
+    Settled,
+    Settlement,
+    Standing,
+    State,
+    Take,
+    Taken,
+    Woken,
+)
+
+_MOMENT = timedelta(seconds=1)
+
+
+class MemoryLedger:
+    """Implements domain.ports.Ledger over `store`; `now` is the store's clock."""
+
+    def __init__(self, store: MemoryStore, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+        self._me: str | None = None
+        self._in_hand: dict[Key, int] = {}
+
+    async def claim(self, batch: Sequence[Claim]) -> list[Claimed | Permanent]:
+        return [refusal(claim.tenant, claim.id, claim.lane) or self._claim(claim) for claim in batch]
+
+    async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
+        """Raises Conflict before `register`, Transient when this worker's own lease has ended."""
+        me = self._registered()
+        if not self._live(me) and any(self._workable(take) for take in batch):
+            raise Transient("this worker's lease has ended: nothing was taken; renew it first")
+        return [refusal(take.tenant, take.id, take.provider, take.model) or self._take(take, me) for take in batch]
+
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
+        return [self._go_on(item) for item in batch]
+
+    async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
+        return [refusal(item.tenant, item.id, item.error_code) or self._settle(item) for item in batch]
+
+    async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
+        return [refusal(item.tenant, item.id, item.reason, item.lane) or self._park(item) for item in batch]
+
+    async def wake(self, limit: int) -> list[Woken]:
+        return sweeping.wake(self._store, self._now(), limit)
+
+    async def stray(self, limit: int) -> list[Woken]:
+        return sweeping.stray(self._store, self._now(), limit)
+
+    async def unemitted(self, limit: int) -> list[Finished]:
+        return sweeping.unemitted(self._store, self._now(), limit)
+
+    async def overdue(self, limit: int) -> list[Woken]:
+        return sweeping.overdue(self._store, self._now(), limit)
+
+    async def emitted(self, batch: Sequence[tuple[str, str, int]]) -> None:
+        for tenant, id, run in batch:
+            row = self._store.requests.get((tenant, id))
+            if row is not None and row.run == run and row.state.final and row.emitted_at is None:
+                row.emitted_at = self._now()
+
+    async def register(self, incarnation: str, stage: str) -> None:  # noqa: ARG002 - the port's; shown nowhere
+        self._me = incarnation
+        await self.renew()
+
+    async def renew(self) -> None:
+        self._store.leases[self._registered()] = self._now() + rules.LEASE
+
+    async def release(self) -> None:
+        self._store.leases[self._registered()] = self._now()
+
+    async def find(self, tenant: str, id: str) -> RequestRecord | None:
+        row = self._store.requests.get((tenant, id))
+        return None if row is None else self._record(row)
+
+    async def next_due(self) -> datetime | None:
+        return min((wait.not_before for wait in self._store.waiting.values()), default=None)
+
+    # --- one row of a batch ------------------------------------------------------------------------------------------
+
+    def _claim(self, claim: Claim) -> Claimed:
+        row = self._store.requests.get((claim.tenant, claim.id))
+        if row is None:
+            row = self._store.requests[claim.tenant, claim.id] = Request.claimed(claim, self._now())
+            return Claimed(Standing.NEW, row.run, row.state)
+        if rules.restarts(claim, row.held()):
+            row.restart(claim, self._now())
+            return Claimed(Standing.NEW, row.run, row.state, epoch=row.epoch)
+        return Claimed(rules.standing(claim, row.held()), row.run, row.state, row.results.get(row.run), row.epoch)
+
+    def _take(self, take: Take, me: str) -> Taken:
+        key = (take.tenant, take.id)
+        row = self._store.requests.get(key)
+        repeated = row is not None and self._answer_was_lost(row, me)
+        grip = rules.grip(take, None if row is None else self._dispatchable(row, me, repeated))
+        if row is None or grip in {Grip.STALE, Grip.FINISHED}:
+            return Taken(grip)
+        if grip is Grip.UNEMITTED:
+            return Taken(grip, result=row.results.get(row.run), usage=row.usage)
+        if grip is Grip.HELD:
+            until = max(self._lease_end(row), self._now() + _MOMENT)
+            self._store.waiting.setdefault(key, Wait(row.run, row.epoch, until, "lease", row.lane))
+            return Taken(grip)
+        if not repeated:
+            self._dispatch(row, take, me, grip)
+        self._in_hand[key] = row.epoch
+        return Taken(grip, row.epoch, len(row.tried))
+
+    def _dispatch(self, row: Request, take: Take, me: str, grip: Grip) -> None:
+        if row.dispatches > 0 and row.tried and row.tried[-1].outcome == "started":
+            row.tried[-1].outcome = "unknown"
+        row.epoch, row.state, row.worker = row.epoch + 1, State.DISPATCHED, me
+        row.dispatches, row.updated_at = row.dispatches + 1, self._now()
+        if grip is Grip.TAKEN and take.calls:
+            row.tried.append(AttemptState(row.epoch, take.provider, take.model, "started", self._now()))
+
+    def _go_on(self, item: Next) -> int:
+        row = self._store.requests.get((item.tenant, item.id))
+        self._complete(row, item.run, item.done)
+        if row is None or (row.run, row.epoch, row.state) != (item.run, item.epoch, State.DISPATCHED):
+            return 0
+        number = item.done.attempt + 1
+        if len(row.tried) == item.done.attempt:
+            row.tried.append(AttemptState(row.epoch, item.provider, item.model, "started", self._now()))
+            row.updated_at = self._now()
+        return number if len(row.tried) == number else 0
+
+    def _settle(self, item: Settlement) -> Settled:
+        self._in_hand.pop((item.tenant, item.id), None)
+        row = self._store.requests.get((item.tenant, item.id))
+        self._complete(row, item.run, item.done)
+        if row is None or row.run != item.run:
+            return Settled(False)
+        if not row.state.final and row.epoch == item.epoch:
+            row.state, row.worker, row.results[row.run] = item.state, None, item.result
+            row.settled_by, row.error_code = item.settled_by, item.error_code
+            row.settled_at = row.updated_at = self._now()
+        return Settled(True, row.usage) if row.results.get(row.run) == item.result else Settled(False)
+
+    def _park(self, item: Park) -> bool:
+        self._in_hand.pop((item.tenant, item.id), None)
+        row = self._store.requests.get((item.tenant, item.id))
+        self._complete(row, item.run, item.done)
+        if row is None or row.run != item.run:
+            return False
+        if row.state in {State.ACCEPTED, State.DISPATCHED} and row.epoch == item.epoch:
+            row.state, row.worker, row.epoch, row.dispatches = State.WAITING, None, item.epoch + 1, 0
+            row.updated_at = self._now()
+            wait = Wait(row.run, row.epoch, item.not_before, item.reason, item.lane)
+            self._store.waiting[item.tenant, item.id] = wait
+        return row.state is State.WAITING and row.epoch == item.epoch + 1
+
+    def _complete(self, row: Request | None, run: int, done: AttemptDone | None) -> None:
+        """Unconditionally, also for a worker that lost the request (rule L8)."""
+        if row is None or done is None:
+            return
+        tried = row.attempts.get(run, [])
+        if done.attempt <= len(tried):
+            tried[done.attempt - 1].complete(done, self._now())
+
+    # --- leases ------------------------------------------------------------------------------------------------------
+
+    def _registered(self) -> str:
+        if self._me is None:
+            raise Conflict("this worker has no lease; call register first")
+        return self._me
+
+    def _live(self, worker: str) -> bool:
+        return sweeping.live(self._store, worker, self._now())
+
+    def _lease_end(self, row: Request) -> datetime:
+        return self._store.leases.get(row.worker or "", self._now())
+
+    def _answer_was_lost(self, row: Request, me: str) -> bool:
+        """Dispatched by this worker by a statement whose answer never arrived: it has nothing of it in hand."""
+        in_hand = self._in_hand.get((row.tenant, row.id), 0)
+        return row.state is State.DISPATCHED and row.worker == me and row.epoch != in_hand
+
+    def _dispatchable(self, row: Request, me: str, repeated: bool) -> rules.Dispatchable:
+        elsewhere = row.state is State.DISPATCHED and row.worker is not None and row.worker != me
+        fresh = row.updated_at > self._now() - _MOMENT
+        return rules.Dispatchable(
+            run=row.run,
+            state=row.state,
+            emitted=row.emitted_at is not None,
+            unheard=row.dispatches - repeated,
+            fail_on_unknown=row.fail_on_unknown,
+            held_elsewhere=elsewhere and (fresh or self._live(row.worker or "")),
+        )
+
+    def _workable(self, take: Take) -> bool:
+        row = self._store.requests.get((take.tenant, take.id))
+        return row is not None and row.run == take.run and row.state in {State.ACCEPTED, State.DISPATCHED}
+
+    def _record(self, row: Request) -> RequestRecord:
+        wait = self._store.waiting.get((row.tenant, row.id)) if row.state is State.WAITING else None
+        return RequestRecord(
+            tenant=row.tenant,
+            id=row.id,
+            run=row.run,
+            epoch=row.epoch,
+            state=row.state,
+            lane=row.lane,
+            source=row.source,
+            dispatches=row.dispatches,
+            created_at=row.claimed_at,
+            updated_at=row.updated_at,
+            submitted_at=row.submitted_at,
+            not_before=None if wait is None else wait.not_before,
+            reason=None if wait is None else wait.reason,
+            worker=row.worker,
+            lease_until=self._store.leases.get(row.worker) if row.worker else None,
+            settled_by=row.settled_by,
+            emitted_at=row.emitted_at,
+            error_code=row.error_code,
+            result=row.results.get(row.run),
+            attempts=tuple(attempt.shown(n) for n, attempt in enumerate(row.tried, start=1)),
+        )
