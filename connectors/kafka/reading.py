@@ -1,9 +1,9 @@
 """What the batch consumer asks of librdkafka, and how its messages and errors become ours."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, overload
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
@@ -75,8 +75,35 @@ def item(message: Message, names: Mapping[str, str]) -> Item:
         timestamp=datetime.fromtimestamp(milliseconds / 1000, UTC),
         key=given.key(),
         value=given.value(),
-        headers=[(name, value or b"") for name, value in given.headers() or ()],
+        headers=_Headers(given),
     )
+
+
+class _Headers(Sequence[tuple[str, bytes]]):
+    """Unpacked when somebody looks: seven headers cost as much as the rest of an item, and few sinks want them."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+
+    def _pairs(self) -> list[tuple[str, bytes]]:
+        return [(name, value or b"") for name, value in self._message.headers() or ()]
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, bytes]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[str, bytes]]: ...
+
+    def __getitem__(self, index: int | slice) -> tuple[str, bytes] | Sequence[tuple[str, bytes]]:
+        return self._pairs()[index]
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        return iter(self._pairs())
+
+    def __len__(self) -> int:
+        return len(self._pairs())
 
 
 def configuration(connection: Mapping[str, Any], group: str, instance: str | None) -> dict[str, Any]:
