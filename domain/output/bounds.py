@@ -44,13 +44,21 @@ class Growth:
 
 
 def canonical(schema: dict[str, Any]) -> bytes:
-    """The schema as bytes, equal for equal schemas. Raises TooMuch where it is too deep or too large."""
-    if depth(schema, MAX_DEPTH) > MAX_DEPTH:
-        raise TooMuch("", f"is nested deeper than {MAX_DEPTH} levels; flatten it or move parts into $defs")
-    data = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
+    """The schema as bytes, equal for equal schemas. Raises TooMuch where it is no JSON, or too large."""
+    try:
+        data = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        check_depth(schema)
+        raise TooMuch("", f"is not JSON: {error}") from error
     if len(data) > MAX_BYTES:
         raise TooMuch("", f"is larger than {MAX_BYTES // 1024} KiB")
     return data
+
+
+def check_depth(schema: dict[str, Any]) -> None:
+    """Raises TooMuch where the schema is nested deeper than 64 levels."""
+    if depth(schema, MAX_DEPTH) > MAX_DEPTH:
+        raise TooMuch("", f"is nested deeper than {MAX_DEPTH} levels; flatten it or move parts into $defs")
 
 
 def depth(value: Any, limit: int) -> int:

@@ -15,7 +15,7 @@ import orjson
 
 from domain.errors import InvalidRequest, Problem
 from domain.output import strict
-from domain.output.bounds import Growth, TooMuch, canonical, depth, escape, measure
+from domain.output.bounds import Growth, TooMuch, canonical, check_depth, depth, escape, measure
 
 MAX_PROBLEMS = 20
 MAX_ANSWER_DEPTH = 64
@@ -142,8 +142,6 @@ def compile(schema: dict[str, Any]) -> OutputSchema:
         data = canonical(schema)
     except TooMuch as error:
         raise _refusal(error.problem) from error
-    except (TypeError, orjson.JSONEncodeError) as error:
-        raise _refusal(Problem("", f"is not JSON: {error}")) from error
     key = sha256(data).digest()
     found = _cache.get(key)
     if found is None:
@@ -154,6 +152,7 @@ def compile(schema: dict[str, Any]) -> OutputSchema:
 
 def _compile(schema: dict[str, Any], digest: str) -> OutputSchema:
     try:
+        check_depth(schema)
         jsonschema_rs.meta.validate({**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"})
         growth = measure(schema)
         validator = jsonschema_rs.Draft202012Validator(schema, pattern_options=_REGEX, offline=True)

@@ -1,0 +1,90 @@
+"""OpenAI's dialect (API reference, "Create chat completion"), as a dozen providers speak it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from connectors.llm.tokens import count, estimate
+from domain.output.dialect import ANSWER_TOOL, ask
+from domain.output.schema import compile as compile_schema
+from domain.routing.model import ModelCall, ModelReply, Tokens
+from domain.routing.options import OURS
+
+PATH = "/chat/completions"
+_FINISHES = {"length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
+_KNOW_DEVELOPER = frozenset({"openai", "azure"})
+
+
+class NoAnswer(Exception):
+    """The body holds no answer; the message says what is missing."""
+
+
+def body(call: ModelCall) -> dict[str, Any]:
+    """The request's body. `provider_options` comes last, without the fields that are ours."""
+    deployment = call.deployment
+    schema = None if call.output_schema is None else compile_schema(call.output_schema)
+    asked = ask(deployment, schema, call.messages)
+    fields = {name: value for name, value in call.parameters.items() if name not in deployment.omits}
+    fields.pop("max_tokens", None)
+    fields.update(model=deployment.model, messages=_roles(deployment.provider, asked.messages))
+    fields[deployment.max_tokens_field] = call.parameters.get("max_tokens") or deployment.max_output_tokens
+    fields.update(asked.fields)
+    if call.provider_options:
+        fields.update((name, value) for name, value in call.provider_options.items() if name not in OURS)
+    return fields
+
+
+def headers(api_key: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+def reply(call: ModelCall, data: Any, head: Mapping[str, str], request_id: str | None) -> ModelReply:
+    """The reply in a body of status 200. Raises NoAnswer."""
+    try:
+        choice = data["choices"][0]
+        message = choice["message"]
+        text, refusal = _text(message), message.get("refusal")
+        finish = "refusal" if refusal else _FINISHES.get(choice.get("finish_reason"), "stop")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise NoAnswer("its body has no choices[0].message") from error
+    tokens = _tokens(data.get("usage")) or estimate(call.messages, text)
+    told = request_id or data.get("id")
+    return ModelReply(
+        text, finish, tokens, told if isinstance(told, str) else None, refusal if isinstance(refusal, str) else None,
+        dict(head),
+    )  # fmt: skip
+
+
+def _roles(provider: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if provider in _KNOW_DEVELOPER or all(message["role"] != "developer" for message in messages):
+        return messages
+    return [{**message, "role": "system"} if message["role"] == "developer" else message for message in messages]
+
+
+def _text(message: dict[str, Any]) -> str:
+    """What was said: the content, the arguments of the answering tool, or the calls of the caller's tools as JSON."""
+    calls = message.get("tool_calls") or []
+    for tool_call in calls:
+        if tool_call["function"]["name"] == ANSWER_TOOL:
+            return str(tool_call["function"]["arguments"])
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content)
+    if not isinstance(content, str | None):
+        raise TypeError("content is neither text nor parts")
+    return content or (orjson.dumps(calls).decode() if calls else "")
+
+
+def _tokens(usage: Any) -> Tokens | None:
+    if not isinstance(usage, dict) or count(usage, "prompt_tokens") + count(usage, "completion_tokens") == 0:
+        return None
+    read = count(usage, "prompt_tokens")
+    # some providers count reasoning in the total only
+    written = max(count(usage, "completion_tokens"), count(usage, "total_tokens") - read)
+    return Tokens(
+        read,
+        written,
+        count(usage.get("prompt_tokens_details"), "cached_tokens") or count(usage, "prompt_cache_hit_tokens"),
+        count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
