@@ -16,6 +16,7 @@ from tests.conftest import with_path
 from tests.contract.messages import NOON, call, event, item, result
 from topics.table import RESULTS
 
+pytestmark = pytest.mark.integration
 COLUMNS = {
     "results": "tenant id run status error_code provider model cached template template_version "
     "api_key_id batch_id tags input_tokens output_tokens cached_input_tokens reasoning_tokens cost_usd attempts "

@@ -32,7 +32,7 @@ class Destination:
         return rows[0] if rows else {"requests": 0, "cost_usd": Decimal(0)}
 
 
-@pytest.fixture(params=["memory", "clickhouse"])
+@pytest.fixture(params=["memory", pytest.param("clickhouse", marks=pytest.mark.integration)])
 async def destination(request: pytest.FixtureRequest) -> AsyncIterator[Destination]:
     if request.param == "memory":
         twin = MemorySink()
