@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -21,13 +21,23 @@ from domain.ledger.model import State
 from domain.metrics import Metrics
 from domain.ports import Jobs, Replies, Reply
 
-TICK_S = 0.25
-LOOK_S = 2.0
-LOOK_JOINED_S = 0.5  # nobody may have been told to wake this one
-TIMED_OUT_LOOK_S = 1.0
 FINAL = frozenset({*(state.value for state in (State.COMPLETED, State.FAILED, State.REJECTED)), "cancelled"})
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """Seconds: between two looks into the ledger, of a waiter that joined (nobody may have been told to wake it),
+    between two rounds of those whose turn it is, and for the last look at a time-out."""
+
+    look: float = 2.0
+    look_joined: float = 0.5
+    tick: float = 0.25
+    last_look: float = 1.0
+
+
+DEFAULT_RHYTHM = Rhythm()
 
 
 @dataclass(slots=True, eq=False)
@@ -43,16 +53,16 @@ class Waiter:
 
 
 class Waiters:
-    """All waiting clients of this instance. `clock` gives monotonic seconds."""
+    """All waiting clients of this instance."""
 
     def __init__(
-        self, instance: str, replies: Replies, jobs: Jobs, metrics: Metrics, clock: Callable[[], float] = time.monotonic
+        self, instance: str, replies: Replies, jobs: Jobs, metrics: Metrics, rhythm: Rhythm = DEFAULT_RHYTHM
     ) -> None:
         self.instance = instance
         self._replies = replies
         self._jobs = jobs
         self._metrics = metrics
-        self._clock = clock
+        self._rhythm = rhythm
         self._waiting: defaultdict[tuple[str, str], set[Waiter]] = defaultdict(set)
         self._looks: Batcher[Waiter, None] = Batcher(self._look)
         self._draining = False
@@ -60,9 +70,9 @@ class Waiters:
     @contextmanager
     def waiter(self, tenant: str, id: str, *, joined: bool = False, after_run: int = 0) -> Iterator[Waiter]:
         """A waiter, registered while the block runs. `joined`: another request started the work."""
-        every = LOOK_JOINED_S if joined else LOOK_S
+        every = self._rhythm.look_joined if joined else self._rhythm.look
         future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        waiter = Waiter(tenant, id, after_run, every, self._clock() + every, future)
+        waiter = Waiter(tenant, id, after_run, every, time.monotonic() + every, future)
         self._waiting[tenant, id].add(waiter)
         try:
             yield waiter
@@ -77,7 +87,7 @@ class Waiters:
         if not done and seconds > 0:
             look = self._looks.submit(waiter)
             look.add_done_callback(_heard)
-            await asyncio.wait((look,), timeout=TIMED_OUT_LOOK_S)
+            await asyncio.wait((look,), timeout=self._rhythm.last_look)
         if not waiter.result.done():
             self._metrics.count("http_wakes", how="timeout")
             return None
@@ -111,7 +121,7 @@ class Waiters:
                 log.warning("no replies at present (%s); waiters look into the ledger", error)
             except Exception:
                 log.exception("listening for replies failed; waiters look into the ledger")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._rhythm.look)
 
     def _wake(self, reply: Reply) -> None:
         for waiter in tuple(self._waiting.get((reply.tenant, reply.id), ())):
@@ -122,8 +132,8 @@ class Waiters:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_S)
-            now = self._clock()
+            await asyncio.sleep(self._rhythm.tick)
+            now = time.monotonic()
             count = 0
             for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
                 count += 1

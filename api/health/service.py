@@ -17,21 +17,28 @@ class Readiness:
     def __init__(self, dependencies: Mapping[str, Dependency], clock: Callable[[], float] = time.monotonic) -> None:
         self._dependencies = dependencies
         self._clock = clock
-        self._known: tuple[float, Health] | None = None
+        self._asked_at = -FRESH_S
+        self._known = Health(ready=False, checks={"server": Check(ok=False, detail="not asked yet")})
         self._asking = asyncio.Lock()
         self._draining = False
 
     def drain(self) -> None:
         self._draining = True
 
-    async def health(self) -> Health:
-        """An unessential dependency (Redis, ClickHouse) that is down is shown, and the process stays ready."""
+    @property
+    def known(self) -> Health:
+        """The last answer of `health`, without asking."""
         if self._draining:
             return Health(ready=False, checks={"server": Check(ok=False, detail="the server is stopping")})
+        return self._known
+
+    async def health(self) -> Health:
+        """An unessential dependency (Redis, ClickHouse) that is down is shown, and the process stays ready."""
         async with self._asking:
-            if self._known is None or self._clock() - self._known[0] > FRESH_S:
-                self._known = (self._clock(), await self._ask())
-            return self._known[1]
+            if self._clock() - self._asked_at >= FRESH_S:
+                self._known = await self._ask()
+                self._asked_at = self._clock()
+        return self.known
 
     async def _ask(self) -> Health:
         checks = await asyncio.gather(*(_answer(one) for one in self._dependencies.values()))

@@ -1,0 +1,157 @@
+"""The API's process: builds its ports, serves until a signal comes, lets everybody go with an answer."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from api.application import VERSION, Parts, create_app
+from api.health.service import Readiness
+from api.ports import ApiPorts, Dependency
+from connectors import catalog
+from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.reader import ClickHouseUsage
+from connectors.telemetry import logs, tracing
+from connectors.telemetry.loop import watch_loop
+from connectors.telemetry.metrics import PrometheusMetrics
+from connectors.telemetry.server import TelemetryServer
+from domain.errors import Conflict
+from domain.health import Check
+from domain.settings import Settings
+
+BACKLOG = 2048
+MAX_CONCURRENT = 10_000  # requests at once, those that wait for their result included
+STOP_S = 10.0
+PRODUCE_TIMEOUT_S = 1.5  # a client gets its 503 within two seconds
+LOOK_EVERY_S = 2.0
+
+log = structlog.get_logger("api")
+
+
+def run(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Serve on settings.api_host and api_port until SIGTERM or SIGINT.
+
+    HTTP/1.1 and HTTP/2 without TLS, which ends in front of it. `environ` holds the providers' keys: the catalogue
+    lists what can be called. Raises Conflict when the port is taken, InvalidSettings.
+    """
+    logs.set_up(level=settings.log_level, format=settings.log_format, stage="api")
+    uvloop.run(_run(settings, environ))
+
+
+async def _run(settings: Settings, environ: Mapping[str, str]) -> None:
+    claim_port(settings.api_host, settings.api_port)
+    async with connected(settings, environ) as ports:
+        await serve(ports, settings, stop_signal())
+
+
+@asynccontextmanager
+async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[ApiPorts]:
+    """The ports on the real engines, connected while the block runs; an engine that is down makes it not ready."""
+    metrics = PrometheusMetrics()
+    models = catalog.catalogue(settings, environ)
+    outside = await catalog.connect_all(settings, metrics, PRODUCE_TIMEOUT_S)
+    clickhouse = ClickHouse(settings.clickhouse_url.get_secret_value())
+    await outside.stack.enter_async_context(clickhouse)
+    tracer = tracing.tracing(settings.otel_endpoint, "structured-prompt-api", VERSION)
+    outside.stack.callback(tracer.close)
+    async with outside.stack:
+        yield ApiPorts(
+            jobs=outside.jobs,
+            accounts=outside.accounts,
+            producer=outside.producer,
+            limiter=outside.limiter,
+            replies=outside.replies,
+            usage=ClickHouseUsage(clickhouse),
+            preparer=catalog.preparer(settings, models),
+            catalogue=models,
+            metrics=metrics,
+            exposition=metrics.render,
+            tracing=tracer,
+            dependencies={
+                "kafka": Dependency(_answers(outside.producer.open)),
+                "postgres": Dependency(_answers(lambda: outside.pool.fetch("SELECT 1"))),
+                "redis": Dependency(_answers(outside.redis.ping), essential=False),
+                "clickhouse": Dependency(_answers(lambda: clickhouse.select("SELECT 1", {})), essential=False),
+            },
+        )
+
+
+async def serve(ports: ApiPorts, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then answer whoever still waits and return. Raises Conflict for a taken port."""
+    app = create_app(ports, settings)
+    parts: Parts = app.state.parts
+    server = Server(
+        app, settings.api_host, settings.api_port, interface=Interfaces.ASGINL, http=HTTPModes.auto, websockets=False,
+        backlog=BACKLOG, backpressure=MAX_CONCURRENT, log_enabled=False,
+    )  # fmt: skip
+    async with app.router.lifespan_context(app), _telemetry(ports, settings, parts.readiness):
+        serving = asyncio.create_task(server.serve())
+        stopping = asyncio.create_task(stop.wait())
+        log.info("started", address=f"{settings.api_host}:{settings.api_port}")
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        parts.drain()
+        server.stop()  # type: ignore[no-untyped-call]  # granian has no types there
+        with suppress(TimeoutError):
+            await asyncio.wait_for(serving, STOP_S)
+    if not stop.is_set():
+        raise Conflict("the HTTP server ended by itself; the log lines above say why")
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _telemetry(ports: ApiPorts, settings: Settings, readiness: Readiness) -> AsyncIterator[None]:
+    """/healthz, /readyz and /metrics on the port that every process of ours has."""
+    server = TelemetryServer(settings.metrics_host, settings.metrics_port, lambda: readiness.known, ports.exposition)
+    await server.start()
+    tasks = [asyncio.create_task(watch_loop(ports.metrics)), asyncio.create_task(_keep_looking(readiness))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.close()
+
+
+async def _keep_looking(readiness: Readiness) -> None:
+    while True:
+        await readiness.health()
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _answers(ask: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[Check]]:
+    async def check() -> Check:
+        await ask()
+        return Check(ok=True)
+
+    return check
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def claim_port(host: str, port: int) -> None:
+    """Raises Conflict when somebody listens there: granian shares ports (SO_REUSEPORT) and would not say so."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Conflict(
+                f"cannot listen on {host}:{port}: {error.strerror or error}; "
+                "stop what listens there or set STRUCTURED_PROMPT_API_PORT to a free port"
+            ) from error
