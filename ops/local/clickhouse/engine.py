@@ -5,9 +5,10 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import chdb
@@ -15,9 +16,29 @@ import chdb
 from .statement import Statement
 
 CONNECTIONS = 6
+Piece = tuple[bytes, int]  # a part of a result, and its rows
 MEMORY = "/dev/shm"  # noqa: S108 - where it exists, data on its way into the engine needs no disk
 SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=", re.I)
 SESSION_STATEMENT = re.compile(r"\s*(?:USE|SET)\b", re.I)
+
+
+class Rest:
+    """The rest of a long result, which keeps its connection until `close`; whoever got it has to close it."""
+
+    def __init__(
+        self, second: bytes, following: Callable[[], Awaitable[Piece | None]], end: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._second = second
+        self._following = following
+        self._end = end
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield self._second
+        while (piece := await self._following()) is not None:
+            yield piece[0]
+
+    async def close(self) -> None:
+        await self._end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +48,7 @@ class Answer:
     body: bytes
     read_rows: int = 0
     written_rows: int = 0
-    more: AsyncGenerator[bytes, None] | None = None
+    more: Rest | None = None
 
 
 class Session:
@@ -57,7 +78,7 @@ class Session:
         result = self._connection.query(statement.sql, statement.format, params=dict(statement.params) or None)
         return Answer(result.bytes(), read_rows=result.rows_read())
 
-    def stream(self, statement: Statement) -> Iterator[tuple[bytes, int]]:
+    def stream(self, statement: Statement) -> Iterator[Piece]:
         """The pieces of a result, with the rows of each."""
         stream = self._connection.send_query(statement.sql, statement.format, params=dict(statement.params) or None)
         try:
@@ -103,7 +124,7 @@ class Engine:
             if second is None:
                 return Answer(first[0], read_rows=first[1]) if first else Answer(b"")
             kept = True
-            more = self._rest(session, statement, pieces, second[0])
+            more = Rest(second[0], partial(self._call, _next, pieces), partial(self._end, session, statement, pieces))
             return Answer(first[0] if first else b"", more=more)
         finally:
             if not kept:
@@ -114,15 +135,10 @@ class Engine:
         for session in self._all:
             session.close()
 
-    async def _rest(
-        self, session: Session, statement: Statement, pieces: Iterator[tuple[bytes, int]], second: bytes
-    ) -> AsyncGenerator[bytes, None]:
+    async def _end(self, session: Session, statement: Statement, pieces: Iterator[Piece]) -> None:
         try:
-            yield second
-            while (piece := await self._call(_next, pieces)) is not None:
-                yield piece[0]
-        finally:
             await self._call(_close, pieces)
+        finally:
             await self._release(session, statement)
 
     async def _release(self, session: Session, statement: Statement) -> None:
@@ -143,7 +159,7 @@ def _from_file(insert: str, path: str, input_format: str) -> str:
     return f"{head} FROM INFILE {quoted(path)} {settings} FORMAT {_word(input_format)}"
 
 
-def _next(pieces: Iterator[tuple[bytes, int]]) -> tuple[bytes, int] | None:
+def _next(pieces: Iterator[Piece]) -> Piece | None:
     return next(pieces, None)
 
 

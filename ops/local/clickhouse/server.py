@@ -13,12 +13,11 @@ import hmac
 import json
 import re
 import uuid
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from aiohttp import web
 
-from .engine import Engine, quoted_name
+from .engine import Engine, Rest, quoted_name
 from .statement import BadRequest, decompressed, parse
 
 USER = "app"
@@ -103,14 +102,12 @@ def _refusal(error: Exception, headers: dict[str, str]) -> web.Response:
     return web.Response(status=STATUS.get(code, 500), text=text + "\n", headers=headers)
 
 
-async def _streamed(
-    request: web.Request, first: bytes, more: AsyncGenerator[bytes, None], headers: dict[str, str]
-) -> web.StreamResponse:
+async def _streamed(request: web.Request, first: bytes, more: Rest, headers: dict[str, str]) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
     try:
         await response.prepare(request)
         await response.write(first)
-        async for piece in more:
+        async for piece in more.pieces():
             await response.write(piece)
         await response.write_eof()
     except Exception:
@@ -119,7 +116,7 @@ async def _streamed(
             request.transport.abort()
         raise
     finally:
-        await more.aclose()
+        await more.close()
     return response
 
 
