@@ -1,0 +1,130 @@
+"""Safe by default: no variable of the caller points an embedded process anywhere, or spends money."""
+
+import subprocess
+
+import pytest
+
+from domain.settings import Settings
+from ops.local.environment import clean, is_setting, missing, read_env, write_env
+from ops.local.program import StackError
+from ops.local.stack import Stack, Wishes
+
+DANGEROUS = {
+    "KAFKA_BOOTSTRAP_SERVERS": "prod:9092",
+    "KAFKA_SASL_PASSWORD": "x",
+    "DATABASE_URL": "postgresql://prod/db",
+    "DATABASE_URL_FILE": "/run/secret",
+    "REDIS_URL": "redis://prod",
+    "CLICKHOUSE_URL": "http://prod",
+    "OPENAI_API_KEY": "sk-1",
+    "ANTHROPIC_API_KEY_FILE": "/run/key",
+    "OPENAI_BASE_URL": "https://prod",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "STRUCTURED_PROMPT_MODELS": "/etc/models.yaml",
+    "STRUCTURED_PROMPT_TOPIC_PREFIX": "prod.",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://prod",
+    "HTTPS_PROXY": "http://prod",
+    "PGHOST": "prod",
+}
+HARMLESS = {"PATH": "/bin", "HOME": "/root", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def test_only_harmless_variables_pass():
+    assert clean(DANGEROUS | HARMLESS) == HARMLESS
+
+
+@pytest.mark.parametrize("name", [field.alias for field in Settings.model_fields.values()])
+def test_no_setting_of_ours_passes(name):
+    assert clean({name: "x"}) == {}
+    assert is_setting(name)
+
+
+@pytest.mark.parametrize(
+    ("family", "passes"),
+    [
+        ("kafka", {"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SASL_PASSWORD"}),
+        ("postgres", {"DATABASE_URL", "DATABASE_URL_FILE"}),
+        ("redis", {"REDIS_URL"}),
+        ("clickhouse", {"CLICKHOUSE_URL"}),
+        (
+            "providers",
+            {
+                "OPENAI_API_KEY",
+                "ANTHROPIC_API_KEY_FILE",
+                "OPENAI_BASE_URL",
+                "AWS_SECRET_ACCESS_KEY",
+                "STRUCTURED_PROMPT_MODELS",
+                "HTTPS_PROXY",
+            },
+        ),
+    ],
+)
+def test_use_env_lets_its_family_pass_and_no_other(family, passes):
+    assert clean(DANGEROUS, [family]).keys() == passes
+
+
+def test_use_env_names_what_it_lacks():
+    assert missing({"DATABASE_URL_FILE": "/run/secret"}, ["postgres", "redis", "providers"]) == ["REDIS_URL"]
+
+
+def test_a_shell_reads_the_env_file_as_it_was_written(tmp_path):
+    values = {"A": 'it\'s $HOME `x` "y"', "B": "1"}
+    write_env(tmp_path, values)
+    shell = subprocess.run(
+        ["sh", "-c", f'. {tmp_path}/env; printf %s "$A"'], capture_output=True, text=True, check=True
+    )
+    assert shell.stdout == values["A"]
+    assert read_env(tmp_path) == values
+    assert (tmp_path / "env").stat().st_mode & 0o077 == 0
+
+
+def wishes(tmp_path, **more):
+    return Wishes(tmp_path / "data", tmp_path / "cache", DANGEROUS | HARMLESS, **more)
+
+
+def programs(stack):
+    return {program.name: program for group in stack.groups() for program in group.programs}
+
+
+def test_the_embedded_stack_speaks_to_nobody_of_the_callers_environment(tmp_path):
+    stack = Stack(wishes(tmp_path))
+    for program in programs(stack).values():
+        assert not set(program.environment.values()) & set(DANGEROUS.values()), program.name
+    assert programs(stack)["worker-infer-1"].environment["STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL"].endswith("/v1")
+
+
+def test_an_external_engine_is_not_started_and_its_address_is_passed_on(tmp_path):
+    stack = Stack(wishes(tmp_path, use_env=("postgres", "kafka")))
+    assert [engine.name for engine in stack.groups()[0].engines] == ["redis", "clickhouse"]
+    environment = programs(stack)["api-1"].environment
+    assert environment["DATABASE_URL"] == "postgresql://prod/db"
+    assert environment["REDIS_URL"].startswith("redis://:")
+    assert "STRUCTURED_PROMPT_REPLICATION_FACTOR" not in environment
+
+
+def test_real_providers_replace_the_simulated_one(tmp_path):
+    stack = Stack(wishes(tmp_path, use_env=("providers",)))
+    assert "provider" not in programs(stack)
+    environment = programs(stack)["worker-infer-1"].environment
+    assert environment["OPENAI_API_KEY"] == "sk-1"
+    assert "STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL" not in environment
+
+
+def test_every_stage_has_its_replicas(tmp_path):
+    names = list(programs(Stack(wishes(tmp_path, workers=2))))
+    assert names == [
+        "provider",
+        "api-1",
+        "worker-intake-1",
+        "worker-intake-2",
+        "worker-infer-1",
+        "worker-infer-2",
+        "worker-wake-1",
+        "worker-wake-2",
+        "sink-clickhouse",
+    ]
+
+
+def test_use_env_without_its_variable_is_refused(tmp_path):
+    with pytest.raises(StackError, match="--use-env asks for REDIS_URL"):
+        Stack(Wishes(tmp_path, tmp_path, HARMLESS, use_env=("redis",)))
