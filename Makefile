@@ -17,7 +17,7 @@ help: ## show this list
 install: $(STAMP) ## prepare .venv with everything, and Kafka's jars (quick the second time)
 
 demo: $(STAMP) ## run the sample job on the embedded stack, print answers and costs, stop everything
-	@$(BIN)/python -m ops.local.demo
+	@$(BIN)/python -m cli.demo
 
 test: $(STAMP) ## all tests on the embedded stack, with the coverage gate
 	@$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)

@@ -84,6 +84,11 @@ class StageConsumer(driver.Consumer):
         """Fetch a held partition again."""
         self.on_buffer_drop(TP(*tp))
 
+    def _to_message(self, tp: Any, record: Any) -> Any:
+        # counted here, before Faust's own buffer: what it holds is run-ahead as well (rule S3)
+        self.app.stage.fetched(tp, len(record.value or b"") + len(record.key or b""))
+        return super()._to_message(tp, record)
+
     def track_message(self, message: Any) -> None:
         """Faust's list of unacknowledged messages is not used."""
 

@@ -41,18 +41,25 @@ class Line:
 
     generation: int
     queue: deque[Delivery] = field(default_factory=deque)
-    bytes: int = 0
-    paused: bool = False
     head: int | None = None  # the next offset to commit
+
+
+@dataclass(slots=True)
+class Load:
+    """What of one partition was fetched and is not acknowledged, in Faust's buffer or in the line."""
+
+    events: int = 0
+    bytes: int = 0
+    held: bool = False
 
     @property
     def full(self) -> bool:
-        return len(self.queue) >= MAX_EVENTS or self.bytes >= MAX_BYTES
+        return self.events >= MAX_EVENTS or self.bytes >= MAX_BYTES
 
     @property
     def roomy(self) -> bool:
-        """Half empty again: resuming earlier would pause again at once."""
-        return len(self.queue) <= MAX_EVENTS // 2 and self.bytes <= MAX_BYTES // 2
+        """Half empty again: resuming earlier would hold again at once."""
+        return self.events <= MAX_EVENTS // 2 and self.bytes <= MAX_BYTES // 2
 
 
 class Lines:
@@ -60,21 +67,31 @@ class Lines:
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, Line] = {}
+        self._loads: dict[Hashable, Load] = {}
 
-    def add(self, delivery: Delivery) -> bool:
-        """Append to its partition's line; True when that partition must pause now."""
-        line = self._lines.get(delivery.tp)
-        if line is None or line.generation != delivery.generation or self._rewound(line, delivery):
-            line = self._lines[delivery.tp] = Line(delivery.generation)
-        line.queue.append(delivery)
-        line.bytes += delivery.size
-        if line.full and not line.paused:
-            line.paused = True
+    def fetched(self, tp: Hashable, size: int) -> bool:
+        """Count a record as it leaves the fetcher, before Faust buffers it; True when its partition must be held."""
+        load = self._loads.get(tp)
+        if load is None:
+            load = self._loads[tp] = Load()
+        load.events += 1
+        load.bytes += size
+        if load.full and not load.held:
+            load.held = True
             return True
         return False
 
+    def add(self, delivery: Delivery) -> None:
+        """Append to its partition's line."""
+        line = self._lines.get(delivery.tp)
+        if line is None or line.generation != delivery.generation or self._rewound(line, delivery):
+            if line is not None:
+                self._loads.pop(delivery.tp, None)  # what it counted will not be finished in this line
+            line = self._lines[delivery.tp] = Line(delivery.generation)
+        line.queue.append(delivery)
+
     def finish(self, delivery: Delivery) -> bool:
-        """Mark as finished and advance the head; True when its paused partition may resume.
+        """Mark as finished and advance the head; True when its held partition may resume.
 
         A delivery of an assignment that ended is ignored: whoever has the partition now is served it again.
         """
@@ -82,13 +99,14 @@ class Lines:
         line = self._lines.get(delivery.tp)
         if line is None or line.generation != delivery.generation:
             return False
-        queue = line.queue
+        queue, load = line.queue, self._loads.get(delivery.tp) or Load()
         while queue and queue[0].finished:
             done = queue.popleft()
-            line.bytes -= done.size
+            load.events -= 1
+            load.bytes -= done.size
             line.head = done.offset + 1
-        if line.paused and line.roomy:
-            line.paused = False
+        if load.held and load.roomy:
+            load.held = False
             return True
         return False
 
@@ -96,6 +114,7 @@ class Lines:
         """Forget partitions that left. Their calls go on, settle and produce; only the acknowledgement is not ours."""
         for tp in partitions:
             self._lines.pop(tp, None)
+            self._loads.pop(tp, None)
 
     def owns(self, delivery: Delivery) -> bool:
         """Whether its partition is still assigned as it was when the record came."""
@@ -111,9 +130,9 @@ class Lines:
         return list(self._lines)
 
     def unfinished(self, tp: Hashable) -> int:
-        """Deliveries in the line, finished behind a slow head included."""
-        line = self._lines.get(tp)
-        return len(line.queue) if line else 0
+        """Records fetched and not acknowledged, finished ones behind a slow head included."""
+        load = self._loads.get(tp)
+        return load.events if load else 0
 
     @staticmethod
     def _rewound(line: Line, delivery: Delivery) -> bool:

@@ -100,6 +100,10 @@ class Stage:
     def head(self, tp: Any) -> int | None:
         return self.lines.head(tp)
 
+    def fetched(self, tp: Any, size: int) -> None:
+        if self.lines.fetched(tp, size):
+            self.hold(tp)
+
     def revoked(self, partitions: Any) -> None:
         self.lines.revoke(partitions)
         for source in self.sources:
@@ -107,13 +111,9 @@ class Stage:
 
     # what the sources tell
 
-    def admit(self, delivery: Delivery) -> None:
-        if self.lines.add(delivery):
-            self.pause(delivery)
-
-    def pause(self, delivery: Delivery) -> None:
-        """Fetch no more of its partition for now (rules S3 and S7)."""
-        self._consumer().hold(delivery.tp)
+    def hold(self, tp: Any) -> None:
+        """Fetch no more of this partition for now (rules S3 and S7)."""
+        self._consumer().hold(tp)
         self.metrics.count("partition_pauses", stage=self.policy.name)
 
     def finish(self, delivery: Delivery) -> None:
@@ -185,7 +185,7 @@ class Source:
         with suppress(asyncio.CancelledError):
             async for event in stream.noack().events():
                 delivery = _delivery(event.message)
-                self.stage.admit(delivery)
+                self.stage.lines.add(delivery)
                 self._ready.append(delivery)
                 self.begin()
 
@@ -231,7 +231,7 @@ class EachSource(Source):
         try:
             await attempt(partial(self._handler.handle, delivery), self.stage)
         except NotForUs as error:
-            self.stage.pause(delivery)
+            self.stage.hold(delivery.tp)
             log.warning("record_of_a_newer_writer", topic=delivery.topic, offset=delivery.offset, reason=str(error))
             return
         except Halted:

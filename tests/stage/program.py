@@ -38,8 +38,7 @@ class Echo:
         await self._say(delivery, b"")
 
     async def handle_batch(self, batch: Sequence[Delivery]) -> None:
-        for delivery in batch:
-            await self._work(delivery)
+        await asyncio.gather(*(self._work(delivery) for delivery in batch))
         await self._producer.send([Record(TARGET, _number(d), _number(d)) for d in batch])
 
     async def bury(self, delivery: Delivery, error: Exception) -> None:

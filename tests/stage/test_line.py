@@ -71,21 +71,15 @@ def test_S2_partitions_do_not_wait_for_each_other() -> None:
     assert (lines.head(("t", 0)), lines.head(("t", 1))) == (None, 1)
 
 
-def test_S3_a_partition_pauses_at_its_cap_of_events_and_resumes_half_empty() -> None:
+def test_S3_a_partition_is_held_at_its_cap_of_events_and_resumes_half_empty() -> None:
     lines = Lines()
-    full = [lines.add(delivery(offset)) for offset in range(MAX_EVENTS)]
-    assert full == [False] * (MAX_EVENTS - 1) + [True]
-    line = [*range(MAX_EVENTS)]
-    resumed = []
-    lines = Lines()
-    waiting = admitted(lines, *(delivery(offset) for offset in line))
-    for one in waiting:
-        if lines.finish(one):
-            resumed.append(one.offset)
+    held = [lines.fetched(("t", 0), 1) for _ in range(MAX_EVENTS)]
+    assert held == [False] * (MAX_EVENTS - 1) + [True]
+    waiting = admitted(lines, *(delivery(offset) for offset in range(MAX_EVENTS)))
+    resumed = [one.offset for one in waiting if lines.finish(one)]
     assert resumed == [MAX_EVENTS // 2 - 1]
 
 
-def test_S3_a_partition_pauses_at_its_cap_of_bytes() -> None:
+def test_S3_a_partition_is_held_at_its_cap_of_bytes() -> None:
     lines = Lines()
-    large = b"x" * (MAX_BYTES // 4)
-    assert [lines.add(delivery(offset, value=large)) for offset in range(4)] == [False, False, False, True]
+    assert [lines.fetched(("t", 0), MAX_BYTES // 4) for _ in range(4)] == [False, False, False, True]

@@ -150,6 +150,8 @@ async def test_S3_a_partition_behind_a_slow_head_is_held_and_resumes() -> None:
     handler = Handler()
     handler.gate = asyncio.Event()
     stage, consumer = staged(handler, slots=5_000)
+    for _ in range(1_200):
+        stage.fetched(("t", 0), 1)
     await stage.sources[0].consume(Stream(range(1_200)))
     assert consumer.held == {("t", 0)}
     handler.gate.set()
