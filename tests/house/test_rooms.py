@@ -41,7 +41,7 @@ def test_only_main_and_the_command_line_read_the_environment(sources: list[Any])
     }
     allowed = {path for path in readers if path.startswith("cli/") or Path(path).name == "main.py"}
     # programs of the embedded stack that are started by hand, and the one that sets a variable for its library
-    allowed |= {"ops/local/engines.py", "ops/local/kafka_jars.py", "ops/local/demo.py"}
+    allowed |= {"ops/local/engines.py", "ops/local/kafka_jars.py"}
     assert readers - allowed == set()
 
 
