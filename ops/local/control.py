@@ -1,6 +1,7 @@
 """Start in the background, and stop, from another process than the supervisor's."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from .child import last_lines
 from .instance import ProcessState, already_running, is_alive, is_running, log_path, read_state, stop_left_overs
 from .program import StackError
 
+ERROR = re.compile(r"^error: ", re.M)  # how the command line begins its last word when it fails
 STOP_SECONDS = 90  # drains of the workers, then the engines
 
 
@@ -31,15 +33,19 @@ def start_detached(data: Path, command: Sequence[str], relay: Callable[[str], No
     try:
         with log.open("rb") as reading:
             while process.poll() is None and not _is_ready(data, process.pid):
-                relay(reading.read().decode(errors="replace"))
+                relay(_without_error(reading.read()))
                 time.sleep(0.05)
-            if process.poll() is None:
-                relay(reading.read().decode(errors="replace"))
+            relay(_without_error(reading.read()))
     except BaseException:
         process.terminate()
         raise
     if process.poll() is not None:
-        raise StackError(last_lines(log, 40).rpartition("error: ")[2])
+        raise StackError(ERROR.split(last_lines(log, 40), 1)[-1])
+
+
+def _without_error(output: bytes) -> str:
+    """What it printed, less its last word, which becomes our own error."""
+    return ERROR.split(output.decode(errors="replace"), 1)[0]
 
 
 def _is_ready(data: Path, pid: int) -> bool:

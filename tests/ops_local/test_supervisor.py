@@ -29,20 +29,6 @@ open(sys.argv[3], "w")
 time.sleep(600)
 """
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM,signal.SIG_IGN); print('up',flush=True); time.sleep(600)"
-SUPERVISED = """
-import asyncio, sys
-from pathlib import Path
-from ops.local.instance import Instance
-from ops.local.program import Group, Program
-from ops.local.supervisor import serve
-
-async def yes(): return True
-
-instance = Instance(Path(sys.argv[1]))
-instance.open()
-sleeper = Program("sleeper", (sys.executable, "-c", "import time; time.sleep(600)"), {}, yes)
-asyncio.run(serve(instance, [Group(programs=(sleeper,))], print, lambda: None))
-"""
 
 
 @pytest.fixture
@@ -170,7 +156,9 @@ async def test_a_stack_that_fails_to_start_says_so_in_its_state(instance):
 
 
 async def _supervised(data: Path) -> subprocess.Popen:
-    process = subprocess.Popen([sys.executable, "-c", SUPERVISED, str(data)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("fake_stack.py")), str(data)], stdout=subprocess.DEVNULL
+    )
 
     async def is_ready():
         state = read_state(data)
