@@ -83,7 +83,7 @@ class Caller:
         known = outcome if outcome in _OUTCOMES else "error"
         deployment = work.deployment
         self._metrics.observe("provider_seconds", seconds, provider=deployment.provider, model=deployment.model)
-        self._metrics.count("provider_calls_total", provider=deployment.provider, model=deployment.model, outcome=known)
+        self._metrics.count("provider_calls", provider=deployment.provider, model=deployment.model, outcome=known)
         price = cost(deployment.price, tokens)
         return Called(work.attempt, deployment, known, tokens, price, round(seconds * 1000), sent_at, request_id)
 
