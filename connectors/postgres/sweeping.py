@@ -26,19 +26,26 @@ async def wake(pool: Pool, limit: int) -> list[Woken]:
 
 
 async def stray(pool: Pool, limit: int) -> list[Woken]:
-    """Walks the patrol first, at most 40,000 requests a call, then tidies the lookouts that need nobody."""
-    for _ in range(_PAGES):
-        looked = await pool.row(_SQL["patrol"], _PAGE)
-        if looked is None or looked["looked"] < _PAGE:
-            break
+    """Also tidies the lookouts that need nobody now."""
+    await _patrol(pool)
     await pool.fetch(_SQL["tidy"], _PAGE)
     return [Woken(**row) for row in await pool.fetch(_SQL["stray"], limit)]
 
 
 async def overdue(pool: Pool, limit: int) -> list[Woken]:
+    await _patrol(pool)
     return [Woken(**row) for row in await pool.fetch(_SQL["overdue"], limit)]
 
 
 async def unemitted(pool: Pool, limit: int) -> list[Finished]:
+    await _patrol(pool)
     rows = await pool.fetch(_SQL["unemitted"], limit)
     return [Finished(r["tenant"], r["id"], r["run"], r["call"], r["result"], tuple(r["usage"])) for r in rows]
+
+
+async def _patrol(pool: Pool) -> None:
+    """On to 30 s ago, at most 40,000 requests a call."""
+    for _ in range(_PAGES):
+        row = await pool.row(_SQL["patrol"], _PAGE)
+        if row is None or row["looked"] < _PAGE:
+            return
