@@ -150,6 +150,8 @@ class Stage:
 
     def halt(self, reason: str) -> None:
         """Begin nothing more; what was delivered stays unacknowledged and comes again after a restart."""
+        if self.halted is not None:
+            return
         self.halted = reason
         log.critical("stage_halted", stage=self.policy.name, reason=reason)
 

@@ -63,7 +63,8 @@ class Reader:
             reason = f"no tenant {tenant!r}; create it with: structured-prompt tenants create {tenant}"
             return self._letter(delivery, "unknown_tenant", reason, tenant, id)
         if isinstance(read, Unreadable):
-            if tenant is None or id is None:
+            if tenant is None or id is None or read.code == "unreadable":
+                # an id found in what is not even JSON may be anybody's
                 return self._letter(delivery, read.code, read.reason, tenant, id, read.problems)
             return self._unreadable(delivery, read, tenant, id, logged_at)
         return self._readable(delivery, read, logged_at)
