@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connectors.clickhouse.client import ClickHouse
-from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.kafka import security
 from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
@@ -93,12 +91,6 @@ class Outside:
         model = RoutedModel(models.needs_litellm)
         self.stack.push_async_callback(model.close)
         return model
-
-    async def usage(self) -> ClickHouseUsage:
-        clickhouse = ClickHouse(self.settings.clickhouse_url.get_secret_value())
-        await clickhouse.open()
-        self.stack.push_async_callback(clickhouse.close)
-        return ClickHouseUsage(clickhouse)
 
 
 async def connect_all(settings: Settings, metrics: PrometheusMetrics, produce_timeout: float = 20.0) -> Outside:
