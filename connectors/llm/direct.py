@@ -90,7 +90,7 @@ class DirectModel:
             dialect: Any = _DIALECTS[deployment.dialect]
             head = CIMultiDict(dialect.headers(deployment.api_key))
             head.update({"content-type": "application/json", "accept-encoding": "identity", **deployment.headers})
-            url = URL(deployment.base_url + dialect.PATH)
+            url = _url(deployment, dialect.PATH)
             target = self._targets[deployment.name] = _Target(deployment, dialect, url, head)
         return target
 
@@ -102,6 +102,13 @@ class DirectModel:
             skip_auto_headers=("user-agent", "accept"),
         )
         return self._session
+
+
+def _url(deployment: Deployment, path: str) -> URL:
+    try:
+        return URL(deployment.base_url + path)
+    except ValueError as error:
+        raise failures.of_exception(deployment, aiohttp.InvalidURL(deployment.base_url), 0.0) from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
