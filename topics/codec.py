@@ -124,6 +124,11 @@ def encode(message: Message | Mapping[str, Any]) -> bytes:
     return orjson.dumps(message, _scalar, orjson.OPT_PASSTHROUGH_DATETIME)
 
 
+def is_tenant_name(text: str) -> bool:
+    """Whether a tenant may have this name."""
+    return _TENANT.fullmatch(text) is not None
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format_money(value)

@@ -21,6 +21,7 @@ REMEDIES = {
     KafkaError._AUTHENTICATION: "the broker refuses the credentials; see KAFKA_SASL_* and KAFKA_SSL_*",
     KafkaError.SASL_AUTHENTICATION_FAILED: "the broker refuses the credentials; see KAFKA_SASL_*",
     KafkaError._SSL: "TLS failed; see KAFKA_SSL_*",
+    KafkaError.INVALID_REPLICATION_FACTOR: "there are fewer brokers; see STRUCTURED_PROMPT_REPLICATION_FACTOR",
     KafkaError.NOT_ENOUGH_REPLICAS: "too few replicas are in sync; bring brokers back",
     KafkaError._MSG_TIMED_OUT: "no broker acknowledged it in time; is Kafka running?",
     KafkaError._TRANSPORT: "no broker answers; is Kafka running at KAFKA_BOOTSTRAP_SERVERS?",

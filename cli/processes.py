@@ -1,0 +1,48 @@
+"""`api`, `worker`, `sink`: one process each, for production; settings come from the environment."""
+
+import os
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (api, worker, sink):
+        app.command()(command)
+
+
+def api() -> None:
+    """Serve the HTTP API until SIGTERM."""
+    from api.main import run
+    from cli._target import read_file
+    from domain.settings import load
+
+    run(load(os.environ, read_file), os.environ)
+
+
+def worker(
+    stage: Annotated[
+        str, typer.Option(metavar="NAMES", help="Which stages, separated by commas: intake, infer, wake.")
+    ] = "intake,infer,wake",
+) -> None:
+    """Run stages of the line until SIGTERM; calls in flight are finished first."""
+    from agents.flow import STAGES
+    from agents.main import run
+    from cli._target import read_file
+    from domain.settings import load
+
+    names = [name.strip() for name in stage.split(",") if name.strip()]
+    unknown = [name for name in names if name not in STAGES]
+    if unknown or not names:
+        raise typer.BadParameter(f"no stage {', '.join(unknown) or 'given'}; there are: {', '.join(STAGES)}")
+    run(load(os.environ, read_file), os.environ, list(dict.fromkeys(names)))
+
+
+def sink(name: Annotated[str, typer.Argument(help="Which sink, e.g. clickhouse.")]) -> None:
+    """Carry results, usage and events to a destination until SIGTERM."""
+    from agents.deliver.main import run
+    from cli._target import read_file
+    from domain.settings import load
+
+    run(load(os.environ, read_file), name)

@@ -1,0 +1,74 @@
+"""Reading topics without a group: from a point in time, up to now or for as long as somebody listens."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
+
+from connectors.kafka import reading
+from connectors.kafka.errors import translate
+from domain.errors import Unavailable
+from domain.ports import Item
+
+_TIMEOUT_S = 10.0
+
+
+class Tail:
+    """Blocking; for the command line. Commits nothing, and belongs to no group that anybody could disturb.
+
+    since:  None starts at what is written after the constructor returned, else at the first record of that time
+    """
+
+    def __init__(
+        self, connection: Mapping[str, Any], topics: Sequence[str], since: datetime | None, prefix: str = ""
+    ) -> None:
+        self._names = {prefix + topic: topic for topic in topics}
+        self._client = Consumer(reading.configuration(connection, f"tail-{uuid4()}", None))
+        try:
+            self._ends = self._find_ends()
+            starts = dict(self._ends) if since is None else self._find_starts(since)
+            self._left = {place for place, end in self._ends.items() if starts[place] < end}
+            self._client.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        except KafkaException as error:
+            self._client.close()
+            raise translate(error.args[0], f"read {', '.join(self._names)}") from error
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was there at the start has been read."""
+        return not self._left
+
+    def read(self, seconds: float) -> list[Item]:
+        """What arrives within so many seconds, at most 500 items."""
+        messages = reading.consume(self._client, 500, seconds)
+        self._left -= {place for place in self._left if self._position(place) >= self._ends[place]}
+        return [reading.item(message, self._names) for message in messages if message.value() is not None]
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _position(self, place: tuple[str, int]) -> int:
+        return self._client.position([TopicPartition(*place)])[0].offset
+
+    def _find_ends(self) -> dict[tuple[str, int], int]:
+        ends = {}
+        for name in self._names:
+            metadata = self._client.list_topics(name, timeout=_TIMEOUT_S).topics[name]
+            if metadata.error is not None:
+                raise Unavailable(str(translate(metadata.error, f"read {name}")))
+            for partition in metadata.partitions:
+                _, end = self._client.get_watermark_offsets(TopicPartition(name, partition), timeout=_TIMEOUT_S)
+                ends[name, partition] = end
+        return ends
+
+    def _find_starts(self, since: datetime) -> dict[tuple[str, int], int]:
+        milliseconds = int(since.timestamp() * 1000)
+        asked = [TopicPartition(*place, milliseconds) for place in self._ends]
+        found = self._client.offsets_for_times(asked, timeout=_TIMEOUT_S)
+        # OFFSET_END: nothing is as young as that
+        return {
+            (p.topic, p.partition): self._ends[p.topic, p.partition] if p.offset in (OFFSET_END, -1) else p.offset
+            for p in found
+        }
