@@ -5,7 +5,6 @@ Engines are containers when a container engine answers on this machine, the embe
 """
 
 import asyncio
-import inspect
 import os
 import secrets
 import socket
@@ -216,9 +215,11 @@ def clickhouse_url(engines: Engines) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(engines: Engines) -> Iterator[str]:
     """The name of a PostgreSQL database at the newest migration, to create others from."""
+    from connectors.postgres.migrate import upgrade
+
     name = f"template_{secrets.token_hex(4)}"
     _postgres(engines.database_url, f"CREATE DATABASE {name}")
-    _migrate(with_path(engines.database_url, name))
+    upgrade(with_path(engines.database_url, name))
     yield name
     _postgres(engines.database_url, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -235,20 +236,6 @@ def database_url(engines: Engines, migrated_template: str) -> Iterator[str]:
 def with_path(url: str, path: str) -> str:
     """`url` with another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
-
-
-def _migrate(database_url: str) -> None:
-    with suppress(ImportError):
-        from connectors.postgres import migrate
-
-        done = migrate.upgrade(database_url)
-        if inspect.isawaitable(done):
-            asyncio.run(_wait_for(done))
-
-
-async def _wait_for(done: object) -> None:
-    if inspect.isawaitable(done):
-        await done
 
 
 def _postgres(url: str, statement: str) -> None:

@@ -39,6 +39,7 @@ wal_compression = on
 random_page_cost = 1.1
 max_worker_processes = 8
 max_parallel_workers_per_gather = 0
+jit = off
 autovacuum_naptime = 30s
 password_encryption = scram-sha-256
 timezone = 'UTC'
@@ -94,7 +95,9 @@ class Postgres:
         password_file.touch(mode=0o600)
         password_file.write_text(self._password)
         self._own(staging, password_file)
-        options = ["-E", "UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "-U", USER, f"--pwfile={password_file}"]
+        # The builtin locale is the same on every machine: no index changes its order with a system's libc.
+        locale = ["-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        options = [*locale, "--auth=scram-sha-256", "-U", USER, f"--pwfile={password_file}"]
         try:
             self._run("initdb", "-D", str(staging), *options, cwd=staging)
         finally:

@@ -129,7 +129,7 @@ class Stack:
 
     def _command(self, name: str, *words: str) -> Command:
         output = self._key_file if name == "key" else None
-        return Command(name=name, command=(*CONSOLE, *words), environment=self._settings, output=output)
+        return Command(name=name, command=(*CONSOLE, *words, "--use-env"), environment=self._settings, output=output)
 
     @property
     def _key_file(self) -> Path:
