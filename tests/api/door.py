@@ -1,0 +1,190 @@
+"""The API over the in-memory twins, and a small line behind it that answers as intake and infer would."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from fastapi import FastAPI
+
+from api.application import create_app
+from api.ports import ApiPorts
+from connectors.memory.accounts import MemoryAccounts
+from connectors.memory.broker import MemoryBroker, MemoryProducer, MemorySource
+from connectors.memory.jobs import MemoryJobs
+from connectors.memory.ledger import MemoryLedger
+from connectors.memory.limiter import MemoryLimiter
+from connectors.memory.metrics import MemoryMetrics
+from connectors.memory.replies import MemoryReplies
+from connectors.memory.sink import MemorySink, MemoryUsage
+from connectors.memory.store import MemoryStore
+from domain.accounts import keys
+from domain.accounts.model import Tenant
+from domain.admission.prepare import Origin, Preparer
+from domain.ledger.model import Claim, Settlement, Source, Standing, State
+from domain.ledger.results import Ending, Spent, rejected, result_bytes
+from domain.ports import Item, Reply
+from domain.prompting.library import Library
+from domain.routing.catalogue import Catalogue
+from domain.settings import Settings
+from topics import codec
+from topics.headers import API_KEY, REPLY_TO, text_of
+from topics.table import REQUESTS
+
+PEPPER = b"a pepper of more than 32 characters, for tests"
+LIBRARY = Path(__file__).parents[2] / "domain" / "prompting" / "library"
+ASK = {"prompt": "Where is my parcel?"}
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def completed(output: Any = "On its way.") -> Ending:
+    return Ending(State.COMPLETED, output=output, provider="simulated", model="small")
+
+
+@dataclass
+class Line:
+    """Answers what it reads on prompt.requests. `endings` by id; what is not there completes.
+
+    While `open` is clear nothing is read; while `answering` is clear, what was read stays accepted.
+    """
+
+    broker: MemoryBroker
+    ledger: MemoryLedger
+    replies: MemoryReplies
+    preparer: Preparer
+    endings: dict[str, Ending] = field(default_factory=dict)
+    notifies: bool = True
+
+    def __post_init__(self) -> None:
+        self.open, self.answering = asyncio.Event(), asyncio.Event()
+        self.open.set()
+        self.answering.set()
+        self.claims = 0
+
+    async def run(self) -> None:
+        source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
+        async for batch in source.batches():
+            await self.open.wait()
+            for item in batch:
+                await self._handle(item)
+            await source.commit(batch)
+
+    async def _handle(self, item: Item) -> None:
+        read = codec.read_request(item.value)
+        request, digest = read.request, codec.body_hash(read.fields)
+        headers = dict(item.headers)
+        origin = Origin(
+            codec.request_hash(digest),
+            utc_now(),
+            reply_to=text_of(headers, REPLY_TO),
+            api_key_id=text_of(headers, API_KEY),
+        )
+        call = self.preparer.prepare(request, origin)
+        source = Source(item.topic, item.partition, item.offset)
+        claim = Claim(
+            request.tenant, request.id, digest, source, call.encode(), request.lane, utc_now(), rerun=request.rerun
+        )
+        [claimed] = await self.ledger.claim([claim])
+        assert not isinstance(claimed, Exception)
+        if claimed.standing is Standing.CONFLICT:
+            result = result_bytes(call, 0, rejected("id_conflict", "the id is taken"), Spent(), utc_now())
+            await self._notify(origin.reply_to, request.tenant, request.id, result)
+        elif claimed.standing is Standing.REPEATED and claimed.result:
+            await self._notify(origin.reply_to, request.tenant, request.id, claimed.result)
+        elif claimed.standing is Standing.NEW:
+            self.claims += 1
+            await self.answering.wait()
+            ending = self.endings.get(request.id, completed())
+            result = result_bytes(call, claimed.run, ending, Spent(), utc_now())
+            place = (request.tenant, request.id, claimed.run, claimed.epoch)
+            await self.ledger.settle([Settlement(*place, ending.state, result, "intake", ending.code)])
+            await self._notify(origin.reply_to, request.tenant, request.id, result)
+
+    async def _notify(self, instance: str | None, tenant: str, id: str, result: bytes) -> None:
+        if instance and self.notifies:
+            await self.replies.notify([Reply(instance, tenant, id, result)])
+
+
+class Door:
+    """One API instance with everything around it. `client` carries the key of tenant acme, `strangers` none."""
+
+    def __init__(self, *, requests_per_minute: int = 600_000, burst: int = 100_000) -> None:
+        self.store = MemoryStore()
+        self.broker = MemoryBroker()
+        self.producer = MemoryProducer(self.broker)
+        self.jobs = MemoryJobs(self.store, utc_now)
+        self.ledger = MemoryLedger(self.store, utc_now)
+        self.replies = MemoryReplies()
+        self.limiter = MemoryLimiter()
+        self.metrics = MemoryMetrics()
+        self.sink = MemorySink()
+        catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
+        self.preparer = Preparer(Library.load([LIBRARY]), catalogue)
+        self.issued = keys.issue("acme", "test", PEPPER, utc_now())
+        self.other = keys.issue("globex", "test", PEPPER, utc_now())
+        self.asleep = keys.issue("asleep", "test", PEPPER, utc_now())
+        self.accounts = MemoryAccounts(
+            [Tenant("acme"), Tenant("globex"), Tenant("asleep", active=False)],
+            [self.issued.key, self.other.key, self.asleep.key],
+        )
+        self.settings = Settings(
+            kafka="127.0.0.1:1", database_url="postgresql://a:b@127.0.0.1:1/c", redis_url="redis://127.0.0.1:1/0",
+            clickhouse_url="http://127.0.0.1:1/d", key_pepper=PEPPER.decode(), requests_per_minute=requests_per_minute,
+            burst=burst,
+        )  # fmt: skip
+        self.line = Line(self.broker, self.ledger, self.replies, self.preparer)
+        self.ports = ApiPorts(
+            jobs=self.jobs, accounts=self.accounts, producer=self.producer, limiter=self.limiter, replies=self.replies,
+            usage=MemoryUsage(self.sink), preparer=self.preparer, catalogue=catalogue, metrics=self.metrics,
+            exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
+        )  # fmt: skip
+        self.app: FastAPI
+        self.client: httpx.AsyncClient
+        self.strangers: httpx.AsyncClient
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Door"]:
+        self.app = create_app(self.ports, self.settings)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with (
+            self.app.router.lifespan_context(self.app),
+            httpx.AsyncClient(transport=transport, base_url="http://door", headers=self.bearer()) as self.client,
+            httpx.AsyncClient(transport=transport, base_url="http://door") as self.strangers,
+        ):
+            work = asyncio.create_task(self.line.run())
+            try:
+                yield self
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+    def bearer(self, issued: keys.Issued | None = None) -> dict[str, str]:
+        return {"authorization": f"Bearer {(issued or self.issued).secret}"}
+
+    async def ask(self, body: Any = ASK, path: str = "/v1/analyze", **headers: str) -> httpx.Response:
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post(path, content=content, headers={"content-type": "application/json", **named})
+
+    def produced(self) -> list[dict[str, Any]]:
+        return [orjson.loads(value) for value in self.broker.values(REQUESTS)]
+
+
+def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The body of an RFC 9457 answer with everything the contract names."""
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json"), (
+        response.text
+    )
+    body: dict[str, Any] = response.json()
+    assert {"type", "title", "status", "detail", "code", "request_id", "errors"} <= body.keys()
+    assert (body["status"], body["code"]) == (status, code), body
+    assert response.headers["x-request-id"]
+    return body
