@@ -100,7 +100,7 @@ def run(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) ->
 
 async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) -> Process:
     metrics = PrometheusMetrics()
-    outside = await connect_all(settings, metrics)
+    outside = await connect_all(settings, metrics, ",".join(names))
     ledger = outside.ledger
     emitter = Emitter(outside.producer, outside.replies, ledger, metrics)
     process = Process(settings, environ, outside, emitter)

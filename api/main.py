@@ -55,7 +55,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
     """The ports on the real engines, connected while the block runs; an engine that is down makes it not ready."""
     metrics = PrometheusMetrics()
     models = catalog.catalogue(settings, environ)
-    outside = await catalog.connect_all(settings, metrics, PRODUCE_TIMEOUT_S)
+    outside = await catalog.connect_all(settings, metrics, "api", PRODUCE_TIMEOUT_S)
     clickhouse = ClickHouse(settings.clickhouse_url.get_secret_value())
     await outside.stack.enter_async_context(clickhouse)
     tracer = tracing.tracing(settings.otel_endpoint, "structured-prompt-api", VERSION)

@@ -11,6 +11,7 @@ from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
 from connectors.llm.router import RoutedModel
 from connectors.memory.cache import MemoryCache
+from connectors.metered import MeteredLedger, MeteredLimiter
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
@@ -60,7 +61,7 @@ class Outside:
     pool: Pool
     redis: RedisClient
     producer: KafkaProducer
-    ledger: PostgresLedger
+    ledger: MeteredLedger
 
     @property
     def jobs(self) -> PostgresJobs:
@@ -71,8 +72,8 @@ class Outside:
         return PostgresAccounts(self.pool)
 
     @property
-    def limiter(self) -> RedisLimiter:
-        return RedisLimiter(self.redis)
+    def limiter(self) -> MeteredLimiter:
+        return MeteredLimiter(RedisLimiter(self.redis), self.metrics)
 
     @property
     def replies(self) -> RedisReplies:
@@ -93,8 +94,10 @@ class Outside:
         return model
 
 
-async def connect_all(settings: Settings, metrics: PrometheusMetrics, produce_timeout: float = 20.0) -> Outside:
-    """Connect what every process of ours needs. `produce_timeout` in seconds."""
+async def connect_all(
+    settings: Settings, metrics: PrometheusMetrics, name: str, produce_timeout: float = 20.0
+) -> Outside:
+    """Connect what every process of ours needs. `name` is the process's in metrics, `produce_timeout` in seconds."""
     stack = AsyncExitStack()
     pool = await connect(settings.database_url.get_secret_value(), settings.database_pool)
     stack.push_async_callback(pool.close)
@@ -102,4 +105,5 @@ async def connect_all(settings: Settings, metrics: PrometheusMetrics, produce_ti
     stack.push_async_callback(redis.close)
     producer = KafkaProducer(security.librdkafka(settings), produce_timeout, settings.topic_prefix)
     stack.push_async_callback(producer.close)
-    return Outside(settings, metrics, stack, pool, redis, producer, PostgresLedger(pool))
+    ledger = MeteredLedger(PostgresLedger(pool), metrics, name)
+    return Outside(settings, metrics, stack, pool, redis, producer, ledger)

@@ -88,7 +88,6 @@ _LIST = (
     _counter("replies_lost", "Replies that could not be sent; who waits looks into the ledger."),
     # found is stray, unemitted or overdue; more than a few mean that workers die (rule L15)
     _counter("requests_found", "Requests the sweeper had to carry on.", "found"),
-    _gauge("waiting_rows", "Requests in waiting, by reason.", "reason"),
     _gauge("waiting_overdue_seconds", "By how much the earliest waiting request is late."),
     # outcome is passed, waits or rejected
     _counter("limit_decisions", "Answers of the rate limiter.", "outcome"),
@@ -98,7 +97,6 @@ _LIST = (
     # providers
     _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),
     _seconds("provider_seconds", "Time of a provider attempt.", "provider", "model"),
-    _counter("provider_repeats", "Calls made again because the end of an earlier one is unknown.", "provider", "model"),
     _counter("re_asks", "Answers asked again because they broke their schema.", "model"),
     # kind is input, output, cached_input or reasoning
     _counter("tokens", "Tokens billed.", "provider", "model", "kind"),

@@ -9,10 +9,18 @@ import pytest
 from domain import ports
 
 IMPLEMENTATIONS = {
-    "Ledger": ("connectors.memory.ledger:MemoryLedger", "connectors.postgres.ledger:PostgresLedger"),
+    "Ledger": (
+        "connectors.memory.ledger:MemoryLedger",
+        "connectors.postgres.ledger:PostgresLedger",
+        "connectors.metered:MeteredLedger",
+    ),
     "Jobs": ("connectors.memory.jobs:MemoryJobs", "connectors.postgres.jobs:PostgresJobs"),
     "Accounts": ("connectors.memory.accounts:MemoryAccounts", "connectors.postgres.accounts:PostgresAccounts"),
-    "Limiter": ("connectors.memory.limiter:MemoryLimiter", "connectors.redis.limiter:RedisLimiter"),
+    "Limiter": (
+        "connectors.memory.limiter:MemoryLimiter",
+        "connectors.redis.limiter:RedisLimiter",
+        "connectors.metered:MeteredLimiter",
+    ),
     "Cache": (
         "connectors.memory.cache:MemoryCache",
         "connectors.redis.cache:RedisCache",

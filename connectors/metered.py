@@ -1,0 +1,129 @@
+"""Ports that count: decorators of the same interface, so that neither the rules nor the connectors think of metrics."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from domain.admission.model import Charge
+from domain.errors import Permanent
+from domain.ledger.model import (
+    Claim,
+    Claimed,
+    Finished,
+    Next,
+    Park,
+    RequestRecord,
+    Settled,
+    Settlement,
+    Take,
+    Taken,
+    Woken,
+)
+from domain.metrics import Metrics
+from domain.ports import Ledger, Limiter
+
+T = TypeVar("T")
+
+
+class MeteredLimiter:
+    """Implements Limiter: counts what it decides."""
+
+    def __init__(self, limiter: Limiter, metrics: Metrics) -> None:
+        self._limiter = limiter
+        self._metrics = metrics
+
+    async def admit(self, batch: Sequence[Charge]) -> list[float]:
+        waits = await self._limiter.admit(batch)
+        decisions = Counter(_decision(charge, wait) for charge, wait in zip(batch, waits, strict=True))
+        for outcome, count in decisions.items():
+            self._metrics.count("limit_decisions", count, outcome=outcome)
+        return waits
+
+    async def peek(self, charge: Charge) -> float:
+        return await self._limiter.peek(charge)
+
+
+def _decision(charge: Charge, wait: float) -> str:
+    if wait <= 0:
+        return "passed"
+    return "rejected" if charge.reject else "waits"
+
+
+class MeteredLedger:
+    """Implements Ledger: counts ends, waits and re-asks, and times the batches of `stage`."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics, stage: str) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        self._stage = stage
+
+    async def claim(self, batch: Sequence[Claim]) -> list[Claimed | Permanent]:
+        return await self._timed("claim", len(batch), self._ledger.claim(batch))
+
+    async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
+        return await self._timed("take", len(batch), self._ledger.take(batch))
+
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
+        numbers = await self._timed("go_on", len(batch), self._ledger.go_on(batch))
+        for next, number in zip(batch, numbers, strict=True):
+            if isinstance(number, int) and number:
+                self._metrics.count("re_asks", model=next.model)
+        return numbers
+
+    async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
+        answers = await self._timed("settle", len(batch), self._ledger.settle(batch))
+        ends = Counter(
+            (settlement.settled_by, str(settlement.state), settlement.error_code or "")
+            for settlement, answer in zip(batch, answers, strict=True)
+            if isinstance(answer, Settled) and answer.won
+        )
+        for (stage, status, code), count in ends.items():
+            self._metrics.count("requests_settled", count, stage=stage, status=status, code=code)
+        return answers
+
+    async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
+        answers = await self._timed("park", len(batch), self._ledger.park(batch))
+        for reason, count in Counter(
+            park.reason for park, answer in zip(batch, answers, strict=True) if answer is True
+        ).items():
+            self._metrics.count("requests_parked", count, stage=self._stage, reason=reason)
+        return answers
+
+    async def wake(self, limit: int) -> list[Woken]:
+        return await self._ledger.wake(limit)
+
+    async def stray(self, limit: int) -> list[Woken]:
+        return await self._ledger.stray(limit)
+
+    async def unemitted(self, limit: int) -> list[Finished]:
+        return await self._ledger.unemitted(limit)
+
+    async def overdue(self, limit: int) -> list[Woken]:
+        return await self._ledger.overdue(limit)
+
+    async def emitted(self, batch: Sequence[tuple[str, str, int]]) -> None:
+        await self._timed("emitted", len(batch), self._ledger.emitted(batch))
+
+    async def register(self, incarnation: str, stage: str) -> None:
+        await self._ledger.register(incarnation, stage)
+
+    async def renew(self) -> None:
+        await self._ledger.renew()
+
+    async def release(self) -> None:
+        await self._ledger.release()
+
+    async def find(self, tenant: str, id: str) -> RequestRecord | None:
+        return await self._ledger.find(tenant, id)
+
+    async def next_due(self) -> datetime | None:
+        return await self._ledger.next_due()
+
+    async def _timed(self, verb: str, size: int, work: Awaitable[T]) -> T:
+        began = time.perf_counter()
+        answer = await work
+        self._metrics.observe("batch_size", size, stage=self._stage, verb=verb)
+        self._metrics.observe("batch_seconds", time.perf_counter() - began, stage=self._stage, verb=verb)
+        return answer

@@ -1,0 +1,57 @@
+"""The counting decorators change nothing and count what happened."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from connectors.memory.ledger import MemoryLedger
+from connectors.memory.limiter import MemoryLimiter
+from connectors.memory.metrics import MemoryMetrics
+from connectors.memory.store import MemoryStore
+from connectors.metered import MeteredLedger, MeteredLimiter
+from domain.admission.model import Charge, Limit
+from domain.ledger.model import AttemptDone, Claim, Next, Park, Settlement, Source, State, Take, Taken
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DONE = AttemptDone(1, "invalid_output", Decimal(0), 1, 1, b"{}")
+
+
+@pytest.fixture
+def metrics() -> MemoryMetrics:
+    return MemoryMetrics()
+
+
+def claim(id: str, offset: int) -> Claim:
+    return Claim("acme", id, b"\x01" + b"h" * 32, Source("prompt.requests", 0, offset), b"{}", "standard", NOW)
+
+
+async def test_what_the_limiter_decides_is_counted(metrics: MemoryMetrics) -> None:
+    limiter = MeteredLimiter(MemoryLimiter(lambda: 0.0), metrics)
+    charge = (Limit("acme", 60, 2),)
+    assert await limiter.admit([Charge(charge)] * 3 + [Charge(charge, reject=True)]) == [0, 0, 1, 2]
+    assert await limiter.peek(Charge(charge)) == 2
+    for outcome, count in {"passed": 2, "waits": 1, "rejected": 1}.items():
+        assert metrics.value("limit_decisions", outcome=outcome) == count
+
+
+async def test_ends_waits_and_re_asks_of_the_ledger_are_counted(metrics: MemoryMetrics) -> None:
+    ledger = MeteredLedger(MemoryLedger(MemoryStore(), lambda: NOW), metrics, "infer")
+    await ledger.register("worker-1", "infer")
+    await ledger.claim([claim("a", 1), claim("b", 2)])
+    taken = await ledger.take([Take("acme", id, 1, "simulated", "m") for id in "ab"])
+    first, second = (answer.epoch for answer in taken if isinstance(answer, Taken))
+    assert await ledger.go_on([Next("acme", "a", 1, first, DONE, "simulated", "m")]) == [2]
+    await ledger.settle(
+        [
+            Settlement("acme", "a", 1, first, State.FAILED, b"{}", "infer", "invalid_output"),
+            Settlement("acme", "b", 1, second + 9, State.COMPLETED, b"{}", "infer"),
+        ]
+    )
+    await ledger.park([Park("acme", "b", 1, second, NOW + timedelta(seconds=1), "retry", "standard", DONE)])
+    assert metrics.value("re_asks", model="m") == 1
+    assert metrics.value("requests_settled") == 1
+    assert metrics.value("requests_settled", stage="infer", status="failed", code="invalid_output") == 1
+    assert metrics.value("requests_parked", stage="infer", reason="retry") == 1
+    assert metrics.observed("batch_size", verb="take") == [2]
+    assert len(metrics.observed("batch_seconds", stage="infer")) == 5
