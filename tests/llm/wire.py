@@ -32,12 +32,17 @@ class Wire:
     url: str = ""
     answers: Sequence[bytes] = ()
     asked: list[Asked] = field(default_factory=list)
-    serving: set[asyncio.Task[None]] = field(default_factory=set)
+    serving: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self.serve(reader, writer))
-        self.serving.add(task)
-        task.add_done_callback(self.serving.discard)
+        self.serving[task] = writer
+        task.add_done_callback(self.serving.pop)
+
+    async def close(self) -> None:
+        for writer in self.serving.values():
+            writer.close()
+        await asyncio.gather(*self.serving)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -76,8 +81,7 @@ async def wire(*answers: bytes) -> AsyncIterator[Wire]:
         yield served
     finally:
         server.close()
-        if served.serving:
-            await asyncio.wait(served.serving, timeout=1)
+        await served.close()
 
 
 def http(body: object = b"", status: str = "200 OK", **headers: object) -> bytes:
