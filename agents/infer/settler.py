@@ -1,6 +1,7 @@
 """How infer writes: the end of a run, its waiting, a further attempt. Ledger first, then topics (rules L8 to L13)."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -130,6 +131,8 @@ def _cached(ending: Ending) -> bytes:
 
 async def persist(work: Callable[[], Awaitable[T]]) -> T:
     """Until it is stored: what was paid for stays in memory while a dependency is away."""
+    with suppress(Unavailable):
+        return await work()
     async for trial in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=2.0):
         with trial:
             return await work()
