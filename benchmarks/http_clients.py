@@ -2,7 +2,7 @@
 
 Each client calls `benchmarks.stub` (a process of its own, latency 0) over 64 keep-alive connections, sends a prompt
 with a schema and reads the answer out of the body. The figures are this process's own CPU. By them aiohttp carries the
-direct adapter, orjson its JSON, and its session has no per-call timer, no cookies and no default headers.
+direct adapter and orjson its JSON; a session without timers, cookies and default headers saves a few per cent at most.
 """
 
 import argparse
