@@ -1,0 +1,126 @@
+"""The whole line in one process: intake, infer and wake over the in-memory twins, with a clock that tests turn."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agents.emit import Emitter
+from agents.infer.caller import Caller, CallPolicy
+from agents.infer.handler import Infer, InferPorts
+from agents.infer.settler import Settler, SettlerPorts
+from agents.intake.handler import Intake, IntakePorts
+from agents.intake.reading import Reader
+from agents.intake.tenants import Defaults, Tenants
+from agents.lease import LeaseKeeper
+from agents.line import Delivery
+from agents.wake.loop import Wake, WakePorts
+from connectors.memory.accounts import MemoryAccounts
+from connectors.memory.broker import MemoryBroker, MemoryProducer
+from connectors.memory.cache import MemoryCache
+from connectors.memory.ledger import MemoryLedger
+from connectors.memory.limiter import MemoryLimiter
+from connectors.memory.metrics import MemoryMetrics
+from connectors.memory.model import ScriptedModel, Step, says
+from connectors.memory.replies import MemoryReplies
+from connectors.memory.store import MemoryStore
+from domain.accounts.model import Tenant
+from domain.admission.prepare import Preparer
+from domain.prompting.library import Library
+from domain.routing.catalogue import Catalogue
+from domain.routing.retry import RetryPolicy
+from topics.table import CALLS, REQUESTS
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TEMPLATES = Path(__file__).parents[2] / "domain" / "prompting" / "library"
+LABEL = {"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}, "required": ["label"]}
+
+
+class MemoryLine:
+    """`now` is the clock of everything. Several workers share `store`, `broker` and `model`."""
+
+    def __init__(self, script: Sequence[Step] = (), tenants: Sequence[Tenant] = (Tenant("acme"),)) -> None:
+        self.now = START
+        self.store, self.broker, self.metrics = MemoryStore(), MemoryBroker(now=self.clock), MemoryMetrics()
+        self.model = ScriptedModel(script, then=says({"label": "good"}))
+        self.cache, self.replies = MemoryCache(1 << 20, self.seconds), MemoryReplies()
+        self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
+        self.preparer = Preparer(Library.load([TEMPLATES]), Catalogue.simulated("http://127.0.0.1:1/v1"))
+        self.offsets: dict[tuple[str, int], int] = {}
+        self._keepers: list[LeaseKeeper] = []
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def seconds(self) -> float:
+        return (self.now - START).total_seconds()
+
+    def pass_time(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+    def intake(self) -> Intake:
+        ledger = MemoryLedger(self.store, self.clock)
+        tenants = Tenants(self.accounts, Defaults(600_000, 100_000), self.seconds)
+        return Intake(
+            IntakePorts(
+                ledger, self.limiter, self.cache, tenants, Reader(self.preparer, tenants, self.clock),
+                Emitter(MemoryProducer(self.broker), self.replies, ledger, self.metrics), self.metrics, self.clock,
+            )
+        )  # fmt: skip
+
+    async def infer(self, name: str = "w1", attempts: int = 5, re_asks: int = 2) -> Infer:
+        ledger = MemoryLedger(self.store, self.clock)
+        producer = MemoryProducer(self.broker)
+        lease = LeaseKeeper(ledger, name, "infer", self.metrics, lambda: 0.0)
+        await ledger.register(name, "infer")
+        lease._sent_at = 0.0  # noqa: SLF001 - registered without the task that keeps it alive
+        emitter = Emitter(producer, self.replies, ledger, self.metrics)
+        settler = SettlerPorts(
+            ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1)
+        )
+        policy = CallPolicy(RetryPolicy(attempts), re_asks, 60.0)
+        caller = Caller(self.model, policy, self.metrics, self.clock, lambda: 0.0)
+        return Infer(
+            InferPorts(ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.clock)
+        )
+
+    def wake(self) -> Wake:
+        ledger = MemoryLedger(self.store, self.clock)
+        producer = MemoryProducer(self.broker)
+        return Wake(
+            WakePorts(ledger, producer, Emitter(producer, self.replies, ledger, self.metrics), self.metrics, self.clock)
+        )
+
+    def publish(self, body: Any, key: bytes | None = None, headers: Sequence[tuple[str, bytes]] = ()) -> Delivery:
+        """A delivery of prompt.requests, as the broker would hand it out."""
+        value = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        offset = self.offsets[REQUESTS, 0] = self.offsets.get((REQUESTS, 0), -1) + 1
+        return Delivery((REQUESTS, 0), REQUESTS, 0, offset, 1, key, value, headers, self.now.timestamp())
+
+    def calls(self, lane: str = "standard") -> list[Delivery]:
+        """What intake and wake produced to a lane since the last look."""
+        topic = CALLS[lane]  # type: ignore[index]
+        records = self.broker.log[topic]
+        start = self.offsets.get((topic, 0), 0)
+        self.offsets[topic, 0] = len(records)
+        return [
+            Delivery((topic, 0), topic, 0, offset, 1, one.key, one.value, one.headers, self.now.timestamp())
+            for offset, one in enumerate(records[start:], start)
+        ]
+
+    def out(self, topic: str) -> list[dict[str, Any]]:
+        return [json.loads(value) for value in self.broker.values(topic)]
+
+    async def answer(self, body: dict[str, Any], infer: Infer | None = None) -> dict[str, Any] | None:
+        """One request through intake and infer: its result, None when it waits."""
+        await self.intake().handle_batch([self.publish(body)])
+        worker = infer or await self.infer()
+        for delivery in self.calls(body.get("lane", "standard")):
+            await worker.handle(delivery)
+        found = [row for row in self.out("prompt.results") if row["id"] == body["id"]]
+        return found[-1] if found else None
+
+
+def request(id: str = "r1", **more: Any) -> dict[str, Any]:
+    return {"id": id, "tenant": "acme", "prompt": "Is it good?", "output_schema": LABEL, **more}
