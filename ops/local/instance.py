@@ -76,7 +76,10 @@ class Instance:
         scratch.replace(self.data / "state.json")
 
     def close(self) -> None:
+        """Let go of the directory; what never got as far as starting has failed."""
         if self._lock is not None:
+            if self.state.phase == "starting":
+                self.enter("failed")
             self._lock.close()
             self._lock = None
 
