@@ -109,7 +109,7 @@ class Kafka:
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)]
+        command = [*self._java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._config)]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=60, check=False, cwd=self._dir, env=dict(self._environment)
         )
