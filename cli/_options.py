@@ -6,13 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from cli._target import StackOptions, Target
-
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """The same command for Typer: a dataclass parameter as one option a field, a Target as --data and --use-env."""
+    """The same command for Typer: a dataclass parameter as one option a field."""
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: _group(hint) for name, hint in hints.items() if _is_group(hint)}
+    groups = {name: hint for name, hint in hints.items() if _is_group(hint)}
     parameters = []
     for name, parameter in inspect.signature(command).parameters.items():
         parameters += _fields(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
@@ -21,8 +19,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         arguments = {name: given[name] for name in hints if name in given}
         for name, group in groups.items():
-            filled = group(**{field.name: given[field.name] for field in dataclasses.fields(group)})
-            arguments[name] = filled.find() if isinstance(filled, StackOptions) else filled
+            arguments[name] = group(**{field.name: given[field.name] for field in dataclasses.fields(group)})
         command(**arguments)
 
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
@@ -34,10 +31,6 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
 
 def _is_group(hint: Any) -> bool:
     return inspect.isclass(hint) and dataclasses.is_dataclass(hint)
-
-
-def _group(hint: Any) -> Any:
-    return StackOptions if hint is Target else hint
 
 
 def _fields(group: Any) -> list[inspect.Parameter]:

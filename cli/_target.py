@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
+from cli._stack import Stack
 from cli.local import DEFAULT
 from domain.errors import InvalidSettings
 from domain.settings import Settings, load
@@ -16,26 +16,6 @@ from domain.settings import Settings, load
 ENGINES = ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL")
 DEMO_TENANT = "demo"
 _HERE = ("127.", "::1", "localhost")
-
-
-@dataclass(frozen=True)
-class StackOptions:
-    """The options that choose a stack; a command takes a `Target` instead (cli/_options.py)."""
-
-    data: Annotated[Path | None, typer.Option("--data", help="The stack in this directory, of `up --data`.")] = None
-    use_env: Annotated[
-        bool,
-        typer.Option(
-            "--use-env",
-            help="Take the addresses from the environment (KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL, REDIS_URL, "
-            "CLICKHOUSE_URL) wherever they point. Without it the environment counts only while all four are set and "
-            "point to this machine; otherwise the stack in .local is used.",
-        ),
-    ] = False
-
-    def find(self) -> "Target":
-        """Raises InvalidSettings with the remedy where there is none."""
-        return find(self.data, self.use_env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +34,9 @@ class Target:
         return tenant
 
 
-def find(data: Path | None = None, use_env: bool = False) -> Target:
+def find(stack: Stack) -> Target:
     """The stack that the options name. Raises InvalidSettings with the remedy where there is none."""
+    data, use_env = stack.data, stack.use_env
     if data is not None and use_env:
         raise InvalidSettings("--data and --use-env contradict each other; give one")
     if use_env or (data is None and points_here(os.environ)):

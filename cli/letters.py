@@ -11,7 +11,7 @@ import typer
 
 from cli._options import expanded
 from cli._output import print_json, print_table
-from cli._target import Target
+from cli._stack import Stack
 from cli._time import Since, parse_since
 from domain.errors import Conflict
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_letters(
-    target: Target,
+    stack: Stack,
     tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only with this code, e.g. unreadable.")] = None,
     since: Since = "28d",
@@ -40,7 +40,7 @@ def list_letters(
     def wanted(letter: dict[str, Any]) -> bool:
         return tenant in (None, letter["tenant"]) and reason in (None, letter["code"])
 
-    letters = deque(_read(target, parse_since(since), wanted), maxlen=limit)
+    letters = deque(_read(stack, parse_since(since), wanted), maxlen=limit)
     if as_json:
         for letter in letters:
             print(json.dumps(letter))
@@ -49,12 +49,12 @@ def list_letters(
 
 
 def show_letter(
-    target: Target,
+    stack: Stack,
     place: Annotated[str, typer.Argument(help="PARTITION:OFFSET as `list` shows it, or the id of a request.")],
 ) -> None:
     """One dead letter, whole, with its original value as text where it is text."""
     everything = datetime.now(UTC) - timedelta(days=366)
-    found = list(_read(target, everything, lambda letter: place in (letter["place"], letter["id"])))
+    found = list(_read(stack, everything, lambda letter: place in (letter["place"], letter["id"])))
     if not found:
         raise Conflict(f"there is no dead letter {place!r}; `structured-prompt dead-letters list` shows them")
     for letter in found:
@@ -70,11 +70,13 @@ def _text(value: str | None) -> str | None:
         return None
 
 
-def _read(target: Target, since: datetime, wanted: Callable[[dict[str, Any]], bool]) -> Iterator[dict[str, Any]]:
+def _read(stack: Stack, since: datetime, wanted: Callable[[dict[str, Any]], bool]) -> Iterator[dict[str, Any]]:
+    from cli._target import find
     from connectors.kafka import security
     from connectors.kafka.tail import Tail
     from topics.table import DEAD_LETTERS
 
+    target = find(stack)
     tail = Tail(security.librdkafka(target.settings), [DEAD_LETTERS], since, target.settings.topic_prefix)
     try:
         quiet_since = time.monotonic()

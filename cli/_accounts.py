@@ -1,0 +1,106 @@
+"""What `tenants` and `keys` do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import typer
+
+from cli._output import print_json, print_table
+from cli._stack import Stack
+from cli._target import Target, find
+from connectors.clickhouse.answers import store_answers
+from connectors.clickhouse.client import ClickHouse
+from connectors.postgres.accounts import PostgresAccounts
+from connectors.postgres.pool import connect
+from domain.accounts.keys import issue, pepper
+from domain.accounts.model import Tenant
+from domain.errors import Conflict
+from domain.ports import Accounts
+from topics.codec import is_tenant_name
+
+T = TypeVar("T")
+TENANT_COLUMNS = ("name", "active", "requests_per_minute", "burst", "store_answers")
+KEY_COLUMNS = ("id", "name", "hint", "created_at", "revoked_at")
+
+
+def create_tenant(stack: Stack, tenant: Tenant, if_missing: bool) -> None:
+    """Raises Conflict when it exists, unless `if_missing`."""
+    if not is_tenant_name(tenant.name):
+        raise typer.BadParameter(f"{tenant.name!r}: at most 64 letters, digits, '.', '_' and '-', the first no sign")
+    target = find(stack)
+    created = _with_accounts(target, lambda accounts: accounts.create_tenant(tenant))
+    if not created and not if_missing:
+        raise Conflict(f"the tenant {tenant.name!r} exists already; nothing was changed")
+    if created and tenant.store_answers:
+        asyncio.run(_store_answers(target, tenant.name))
+    print(f"created {tenant.name}" if created else f"{tenant.name} exists")
+
+
+def list_tenants(stack: Stack, as_json: bool) -> None:
+    tenants = _with_accounts(find(stack), lambda accounts: accounts.tenants())
+    _show(tenants, TENANT_COLUMNS, as_json)
+
+
+def create_key(stack: Stack, tenant: str | None, name: str, as_json: bool) -> None:
+    """Raises Conflict when the tenant does not exist, InvalidSettings without a pepper."""
+    target = find(stack)
+    owner = target.tenant_or(tenant)
+    issued = issue(owner, name, pepper(target.settings.key_pepper.get_secret_value()), datetime.now(UTC))
+
+    async def store(accounts: Accounts) -> bool:
+        if await accounts.tenant(owner) is None:
+            return False
+        await accounts.create_key(issued.key)
+        return True
+
+    if not _with_accounts(target, store):
+        raise Conflict(f"there is no tenant {owner!r}: structured-prompt tenants create {owner}")
+    if as_json:
+        print_json({"key": issued.secret, "id": issued.key.id, "tenant": owner, "name": name})
+    else:
+        print(f"{issued.secret}\n\n{issued.key.id} of {owner}; this is the only time it is shown")
+
+
+def revoke_key(stack: Stack, tenant: str | None, id: str) -> None:
+    """Raises Conflict when there is no such key."""
+    target = find(stack)
+    owner = target.tenant_or(tenant)
+    if not _with_accounts(target, lambda accounts: accounts.revoke_key(owner, id, datetime.now(UTC))):
+        raise Conflict(f"{owner} has no key {id} that could be revoked; `keys list --tenant {owner}` shows them")
+    print(f"revoked {id}")
+
+
+def list_keys(stack: Stack, tenant: str | None, as_json: bool) -> None:
+    target = find(stack)
+    owner = target.tenant_or(tenant)
+    _show(_with_accounts(target, lambda accounts: accounts.keys(owner)), KEY_COLUMNS, as_json)
+
+
+def _show(found: Sequence[object], columns: Sequence[str], as_json: bool) -> None:
+    rows = [{name: getattr(one, name) for name in columns} for one in found]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(columns, [tuple(row.values()) for row in rows])
+
+
+def _with_accounts(target: Target, work: Callable[[Accounts], Awaitable[T]]) -> T:
+    async def run() -> T:
+        pool = await connect(target.settings.database_url.get_secret_value(), 1)
+        try:
+            return await work(PostgresAccounts(pool))
+        finally:
+            await pool.close()
+
+    return asyncio.run(run())
+
+
+async def _store_answers(target: Target, tenant: str) -> None:
+    clickhouse = ClickHouse(target.settings.clickhouse_url.get_secret_value())
+    await clickhouse.open()
+    try:
+        await store_answers(clickhouse, tenant, True)
+    finally:
+        await clickhouse.close()

@@ -1,0 +1,55 @@
+"""What a file of requests would cost, without sending it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import orjson
+
+from cli._target import Target
+from connectors import catalog
+from domain.admission.prepare import Origin
+from domain.errors import InvalidRequest
+from domain.pricing.cost import cost
+from domain.routing.model import Tokens
+from topics.codec import Read
+
+CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(slots=True)
+class Estimate:
+    """Tokens by four characters each. `least` is the prompts alone, `most` with every answer at its limit, in USD."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens_at_most: int = 0
+    least: Decimal = Decimal(0)
+    most: Decimal = Decimal(0)
+
+
+class Estimator:
+    """Adds requests up, each on the deployment that its model stands for first."""
+
+    def __init__(self, target: Target) -> None:
+        self._catalogue = catalog.catalogue(target.settings, target.environ)
+        self._preparer = catalog.preparer(target.settings, self._catalogue)
+        self.total = Estimate()
+
+    def add(self, read: Read) -> str | None:
+        """Why the request would be refused, or None."""
+        try:
+            call = self._preparer.prepare(read.request, Origin("", datetime.now(UTC)))
+        except InvalidRequest as error:
+            return str(error)
+        deployment = self._catalogue.resolve(call.model)[0]
+        asked = len(orjson.dumps(call.messages)) + (len(orjson.dumps(call.output_schema)) if call.output_schema else 0)
+        inward = asked // CHARACTERS_A_TOKEN + 1
+        outward = call.parameters.get("max_tokens") or deployment.max_output_tokens
+        total = self.total
+        total.requests += 1
+        total.input_tokens += inward
+        total.output_tokens_at_most += outward
+        total.least += cost(deployment.price, Tokens(inward, 0))
+        total.most += cost(deployment.price, Tokens(inward, outward))
+        return None

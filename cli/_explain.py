@@ -1,0 +1,71 @@
+"""What `explain` does."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from cli._output import print_json, print_table
+from cli._stack import Stack
+from cli._target import Target, find
+from connectors.postgres.jobs import PostgresJobs
+from connectors.postgres.ledger import PostgresLedger
+from connectors.postgres.pool import connect
+from domain.errors import Conflict
+from domain.jobs.model import JobView
+from domain.ledger.model import Attempt, RequestRecord
+
+_HIDDEN = ("result", "attempts", "source")
+_ATTEMPT = ("attempt", "epoch", "provider", "model", "outcome", "input_tokens", "output_tokens", "cost_usd",
+            "started_at", "finished_at")  # fmt: skip
+
+
+def explain(stack: Stack, id: str, tenant: str | None, as_json: bool) -> None:
+    """See cli.data.explain. Raises Conflict when nobody knows the request."""
+    target = find(stack)
+    owner = target.tenant_or(tenant)
+    record, job = asyncio.run(_find(target, owner, id))
+    if record is not None:
+        facts = _facts(record)
+    elif job is not None:
+        facts = {"tenant": owner, "id": id, "state": job.state, "created_at": job.created_at, "run": job.run}
+    else:
+        raise Conflict(
+            f"no request {id!r} of {owner}: not yet read from Kafka, forgotten (ids are kept 10 days), or dead: "
+            f"structured-prompt dead-letters show {id}"
+        )
+    if as_json:
+        print_json({**facts, "attempts": [_attempt(a) for a in record.attempts] if record else []})
+        return
+    print_table(("", ""), [(name, value) for name, value in facts.items() if value is not None])
+    if record and record.attempts:
+        print_table(_ATTEMPT, [tuple(_attempt(attempt).values()) for attempt in record.attempts], title="attempts")
+
+
+async def _find(target: Target, tenant: str, id: str) -> tuple[RequestRecord | None, JobView | None]:
+    pool = await connect(target.settings.database_url.get_secret_value(), 1)
+    try:
+        record = await PostgresLedger(pool).find(tenant, id)
+        views = [] if record else await PostgresJobs(pool).view(tenant, [id])
+    finally:
+        await pool.close()
+    return record, views[0] if views else None
+
+
+def _facts(record: RequestRecord) -> dict[str, Any]:
+    facts = {name: value for name, value in asdict(record).items() if name not in _HIDDEN}
+    source = record.source
+    facts["source"] = f"{source.topic}/{source.partition}/{source.offset}"
+    if record.not_before is not None:
+        facts["waits_for"], facts["waits_until"] = facts.pop("reason"), facts.pop("not_before")
+    known = [attempt.cost_usd for attempt in record.attempts if attempt.cost_usd is not None]
+    facts["cost_usd"] = sum(known) if known else None
+    if record.result is not None:
+        result = orjson.loads(record.result)
+        facts |= {"output": result["output"], "error": (result["error"] or {}).get("message")}
+    return facts
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {name: getattr(attempt, name) for name in _ATTEMPT}

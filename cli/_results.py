@@ -1,0 +1,73 @@
+"""What `results` and `usage` do."""
+
+import asyncio
+import csv
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from cli._output import print_json, print_table
+from cli._stack import Stack
+from cli._target import Target, find
+from cli._time import parse_since
+from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.reader import ClickHouseUsage
+from connectors.kafka import security
+from connectors.kafka.tail import Tail
+from domain.usage import MEASURES, check_dimensions
+from topics.table import RESULTS
+
+_IDLE_S = 3.0
+
+
+def results(stack: Stack, follow: bool, tenant: str | None, since: str) -> None:
+    """See cli.data.results. A closed pipe ends it quietly."""
+    target = find(stack)
+    tail = Tail(security.librdkafka(target.settings), [RESULTS], parse_since(since), target.settings.topic_prefix)
+    try:
+        _print(tail, follow, tenant)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
+    finally:
+        tail.close()
+
+
+def _print(tail: Tail, follow: bool, tenant: str | None) -> None:
+    heard = time.monotonic()
+    # a transaction's marker at the end of a partition is never delivered: silence ends it too
+    while follow or not (tail.caught_up or time.monotonic() - heard > _IDLE_S):
+        items = tail.read(0.2)
+        for item in items:
+            heard = time.monotonic()
+            if tenant is None or orjson.loads(item.value).get("tenant") == tenant:
+                sys.stdout.buffer.write(item.value + b"\n")
+        if items:
+            sys.stdout.buffer.flush()
+
+
+def usage(stack: Stack, by: Sequence[str], since: str, format: str, tenant: str | None) -> None:
+    """See cli.data.usage. Raises InvalidRequest for an unknown dimension."""
+    wanted = check_dimensions([name.strip() for name in by if name.strip()])
+    rows = asyncio.run(_usage(find(stack), wanted, since, tenant))
+    columns = (*wanted, *MEASURES)
+    if format == "json":
+        print_json(rows)
+    elif format == "csv":
+        writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        print_table(columns, [[row[name] for name in columns] for row in rows])
+
+
+async def _usage(target: Target, by: Sequence[str], since: str, tenant: str | None) -> list[dict[str, Any]]:
+    clickhouse = ClickHouse(target.settings.clickhouse_url.get_secret_value())
+    await clickhouse.open()
+    try:
+        return await ClickHouseUsage(clickhouse).usage(tenant, by, parse_since(since))
+    finally:
+        await clickhouse.close()
