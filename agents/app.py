@@ -210,13 +210,14 @@ def _settings(broker: Broker) -> Mapping[str, Any]:
 
 
 async def measure_lag(app: StageApp, prefix: str) -> None:
-    """Set the lag of each assigned partition, until cancelled.
+    """Set the lag of each assigned partition and what is in flight, until cancelled.
 
     What is not fetched yet plus what is delivered and not finished: the distance of offsets would count transaction
     markers, which are never delivered (rule S1).
     """
     while True:
         await asyncio.sleep(LAG_EVERY)
+        app.stage.metrics.gauge("in_flight", len(app.stage.running), stage=app.stage.policy.name)
         for tp in app.stage.assigned():
             position, end = await app.consumer.position(tp), app.consumer.highwater(tp)
             ahead = max(0, end - position) if position is not None and end is not None else 0

@@ -124,7 +124,9 @@ class Stage:
         self.running[delivery] = time.monotonic()
 
     def ended(self, delivery: Delivery) -> None:
-        self.running.pop(delivery, None)
+        began = self.running.pop(delivery, None)
+        if began is not None:
+            self.metrics.observe("stage_seconds", time.monotonic() - began, stage=self.policy.name)
         if not self.running:
             self._idle.set()
 

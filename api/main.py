@@ -74,7 +74,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             exposition=metrics.render,
             tracing=tracer,
             dependencies={
-                "kafka": Dependency(_answers(outside.producer.open)),
+                "kafka": Dependency(_answers(outside.kafka.open)),
                 "postgres": Dependency(_answers(lambda: outside.pool.fetch("SELECT 1"))),
                 "redis": Dependency(_answers(outside.redis.ping), essential=False),
                 "clickhouse": Dependency(_answers(lambda: clickhouse.select("SELECT 1", {})), essential=False),

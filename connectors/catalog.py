@@ -11,7 +11,7 @@ from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
 from connectors.llm.router import RoutedModel
 from connectors.memory.cache import MemoryCache
-from connectors.metered import MeteredLedger, MeteredLimiter
+from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
@@ -42,7 +42,8 @@ def catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
     if settings.simulated_provider_url:
         return Catalogue.simulated(settings.simulated_provider_url)
     path = Path(settings.models) if settings.models else SHIPPED_MODELS
-    return Catalogue.load(path.read_text(encoding="utf-8"), environ, foreign())
+    beyond = foreign() if settings.litellm else None
+    return Catalogue.load(path.read_text(encoding="utf-8"), environ, beyond)
 
 
 def preparer(settings: Settings, models: Catalogue) -> Preparer:
@@ -60,7 +61,8 @@ class Outside:
     stack: AsyncExitStack
     pool: Pool
     redis: RedisClient
-    producer: KafkaProducer
+    kafka: KafkaProducer
+    producer: MeteredProducer
     ledger: MeteredLedger
 
     @property
@@ -103,7 +105,8 @@ async def connect_all(
     stack.push_async_callback(pool.close)
     redis = RedisClient(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.close)
-    producer = KafkaProducer(security.librdkafka(settings), produce_timeout, settings.topic_prefix)
-    stack.push_async_callback(producer.close)
+    kafka = KafkaProducer(security.librdkafka(settings), produce_timeout, settings.topic_prefix)
+    stack.push_async_callback(kafka.close)
+    producer = MeteredProducer(kafka, metrics, name)
     ledger = MeteredLedger(PostgresLedger(pool), metrics, name)
-    return Outside(settings, metrics, stack, pool, redis, producer, ledger)
+    return Outside(settings, metrics, stack, pool, redis, kafka, producer, ledger)

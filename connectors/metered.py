@@ -22,7 +22,7 @@ from domain.ledger.model import (
     Woken,
 )
 from domain.metrics import Metrics
-from domain.ports import Ledger, Limiter
+from domain.ports import Ledger, Limiter, Producer, Record
 
 T = TypeVar("T")
 
@@ -49,6 +49,20 @@ def _decision(charge: Charge, wait: float) -> str:
     if wait <= 0:
         return "passed"
     return "rejected" if charge.reject else "waits"
+
+
+class MeteredProducer:
+    """Implements Producer: counts what the broker acknowledged to `stage`."""
+
+    def __init__(self, producer: Producer, metrics: Metrics, stage: str) -> None:
+        self._producer = producer
+        self._metrics = metrics
+        self._stage = stage
+
+    async def send(self, records: Sequence[Record]) -> None:
+        await self._producer.send(records)
+        for topic, count in Counter(record.topic for record in records).items():
+            self._metrics.count("events_out", count, stage=self._stage, topic=topic)
 
 
 class MeteredLedger:

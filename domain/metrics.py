@@ -98,7 +98,7 @@ _LIST = (
     _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),
     _seconds("provider_seconds", "Time of a provider attempt.", "provider", "model"),
     _counter("re_asks", "Answers asked again because they broke their schema.", "model"),
-    # kind is input, output, cached_input or reasoning
+    # kind is input, output, cached_input, cache_write or reasoning; the last three are parts of the first two
     _counter("tokens", "Tokens billed.", "provider", "model", "kind"),
     _counter("cost_usd", "US dollars of provider attempts.", "provider", "model"),
     # the ledger; outcome is renewed, failed or fenced
@@ -117,7 +117,6 @@ _LIST = (
     _counter("jobs_republished", "Submitted jobs that had to be produced again (rule D1)."),
     # the process
     _gauge("loop_lag_seconds", "How late the event loop ran a timer."),
-    _gauge("ready", "1 while this process is ready.", "stage"),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _LIST}

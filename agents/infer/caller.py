@@ -15,7 +15,7 @@ from domain.metrics import Metrics
 from domain.output.verdict import Verdict, judge
 from domain.ports import Model
 from domain.pricing.cost import cost
-from domain.routing.model import ModelCall, ModelReply, Tokens
+from domain.routing.model import Deployment, ModelCall, ModelReply, Tokens
 from domain.routing.retry import Retry, RetryPolicy, decide
 
 
@@ -85,7 +85,15 @@ class Caller:
         self._metrics.observe("provider_seconds", seconds, provider=deployment.provider, model=deployment.model)
         self._metrics.count("provider_calls", provider=deployment.provider, model=deployment.model, outcome=known)
         price = cost(deployment.price, tokens)
+        self._bill(deployment, tokens, price)
         return Called(work.attempt, deployment, known, tokens, price, round(seconds * 1000), sent_at, request_id)
+
+    def _bill(self, deployment: Deployment, tokens: Tokens, price: Decimal) -> None:
+        provider, model = deployment.provider, deployment.model
+        self._metrics.count("cost_usd", float(price), provider=provider, model=model)
+        for kind in _TOKEN_KINDS:
+            if count := getattr(tokens, kind):
+                self._metrics.count("tokens", count, provider=provider, model=model, kind=kind)
 
     def _after_reply(self, work: Work, reply: ModelReply, verdict: Verdict, called: Called) -> Step:
         deployment = work.deployment
@@ -112,6 +120,7 @@ class Caller:
 
 
 _OUTCOMES = frozenset({"ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error"})
+_TOKEN_KINDS = ("input", "output", "cached_input", "cache_write", "reasoning")
 
 
 def _invalid(work: Work, problems: tuple[Problem, ...]) -> Ending:

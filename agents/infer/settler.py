@@ -19,7 +19,7 @@ from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, resu
 from domain.metrics import Metrics
 from domain.output import reask
 from domain.ports import Cache, Ledger, Producer
-from topics.base import format_time
+from topics.base import format_time, parse_time
 from topics.call import PromptCall
 from topics.codec import encode
 
@@ -66,6 +66,9 @@ class Settler:
         if not settled.won:
             self._ports.metrics.count("fenced", stage="infer")
             return
+        self._ports.metrics.observe(
+            "request_seconds", (now - parse_time(call.submitted_at)).total_seconds(), lane=call.lane
+        )
         if ending.state is State.COMPLETED and call.cache_key is not None:
             await self._puts.submit((call.cache_key, _cached(ending)))
         emission = Emission(call, work.run, result, format_time(now), settled.usage)

@@ -20,7 +20,7 @@ from domain.ledger.model import Claimed, Park, Settlement, Standing, State
 from domain.ledger.results import Ending, Spent, event_bytes, failed, rejected, result_bytes
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Limiter, Record, Reply
-from topics.base import format_time
+from topics.base import format_time, parse_time
 from topics.codec import Read
 
 
@@ -201,6 +201,8 @@ class Intake:
             if isinstance(answer, Permanent):
                 raise answer
             if answer.won:
+                seconds = (plan.now - parse_time(item.call.submitted_at)).total_seconds()
+                self._ports.metrics.observe("request_seconds", seconds, lane=item.call.lane)
                 plan.emissions.append(Emission(item.call, claimed.run, settlement.result, at))
 
 

@@ -78,16 +78,19 @@ class Wake:
 
     async def sweep(self) -> None:
         """What nobody works on, what was settled and perhaps not produced, what is past its deadline."""
-        ledger, count = self._ports.ledger, self._ports.metrics.count
+        ledger, metrics = self._ports.ledger, self._ports.metrics
         stray = await ledger.stray(BATCH)
         await self._hand_on(stray)
-        count("requests_found", len(stray), found="stray")
+        metrics.count("requests_found", len(stray), found="stray")
         unemitted = await ledger.unemitted(BATCH)
         await self._emit(unemitted)
-        count("requests_found", len(unemitted), found="unemitted")
+        metrics.count("requests_found", len(unemitted), found="unemitted")
         overdue = await ledger.overdue(BATCH)
         await self._expire(overdue)
-        count("requests_found", len(overdue), found="overdue")
+        metrics.count("requests_found", len(overdue), found="overdue")
+        due = await ledger.next_due()
+        late = (self._ports.clock() - due).total_seconds() if due else 0.0
+        metrics.gauge("waiting_overdue_seconds", max(0.0, late))
 
     async def _hand_on(self, woken: Sequence[Woken]) -> None:
         if not woken:

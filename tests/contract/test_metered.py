@@ -1,5 +1,6 @@
 """The counting decorators change nothing and count what happened."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -9,9 +10,11 @@ from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.store import MemoryStore
-from connectors.metered import MeteredLedger, MeteredLimiter
+from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from domain.admission.model import Charge, Limit
+from domain.errors import Unavailable
 from domain.ledger.model import AttemptDone, Claim, Next, Park, Settlement, Source, State, Take, Taken
+from domain.ports import Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DONE = AttemptDone(1, "invalid_output", Decimal(0), 1, 1, b"{}")
@@ -55,3 +58,22 @@ async def test_ends_waits_and_re_asks_of_the_ledger_are_counted(metrics: MemoryM
     assert metrics.value("requests_parked", stage="infer", reason="retry") == 1
     assert metrics.observed("batch_size", verb="take") == [2]
     assert len(metrics.observed("batch_seconds", stage="infer")) == 5
+
+
+async def test_what_the_broker_acknowledged_is_counted_by_topic(metrics: MemoryMetrics) -> None:
+    sent: list[Record] = []
+
+    class Broker:
+        async def send(self, records: Sequence[Record]) -> None:
+            if sent:
+                raise Unavailable("gone")
+            sent.extend(records)
+
+    producer = MeteredProducer(Broker(), metrics, "infer")
+    batch = [Record("prompt.results", b"1"), Record("prompt.usage", b"2"), Record("prompt.usage", b"3")]
+    await producer.send(batch)
+    with pytest.raises(Unavailable):
+        await producer.send(batch)
+    assert sent == batch
+    assert metrics.value("events_out", stage="infer", topic="prompt.usage") == 2
+    assert metrics.value("events_out") == 3
