@@ -1,7 +1,5 @@
 """`structured-prompt`: one command line, composed of a module a subject, which import what is heavy when called."""
 
-import importlib
-import importlib.util
 import sys
 
 import typer
@@ -13,6 +11,7 @@ PRODUCT = "Turn a stream of prompts into a stream of validated, structured, bill
 
 def build() -> typer.Typer:
     """The whole command line."""
+    from cli import admin, data, local, processes
 
     app = typer.Typer(
         help=PRODUCT,
@@ -21,9 +20,8 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for name in ("local", "data", "admin", "processes"):
-        if importlib.util.find_spec(f"cli.{name}"):
-            importlib.import_module(f"cli.{name}").register(app)
+    for module in (local, data, admin, processes):
+        module.register(app)
     return app
 
 
