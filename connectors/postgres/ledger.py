@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.postgres import claiming, finding, sweeping
 from connectors.postgres.halving import distinct, halving
+from connectors.postgres.outcomes import outcomes
 from connectors.postgres.pool import Pool, columns
 from connectors.postgres.queries import statements
 from domain.errors import Conflict, Permanent, Transient
@@ -134,8 +135,8 @@ class PostgresLedger:
             if met is Grip.UNEMITTED:
                 produce_again.append(place)
         if produce_again:
-            outcomes = await self._outcomes([batch[place] for place in produce_again])
-            for place, (result, usage) in zip(produce_again, outcomes, strict=True):
+            ends = await outcomes(self._pool, [_by_key(batch[place]) for place in produce_again])
+            for place, (result, usage) in zip(produce_again, ends, strict=True):
                 answers[place] = Taken(Grip.UNEMITTED, result=result, usage=usage)
         return answers
 
@@ -186,18 +187,10 @@ class PostgresLedger:
         self, items: Sequence[Settlement], ordered: Sequence[int], unsure: Sequence[int], answers: list[Settled]
     ) -> None:
         """Runs of several attempts, and rows that were final before: who repeats its own settlement has won it."""
-        outcomes = await self._outcomes([items[n] for n in unsure])
-        for n, (result, usage) in zip(unsure, outcomes, strict=True):
+        ends = await outcomes(self._pool, [_by_key(items[n]) for n in unsure])
+        for n, (result, usage) in zip(unsure, ends, strict=True):
             if result == items[n].result:
                 answers[ordered[n]] = Settled(True, usage)
-
-    async def _outcomes(self, items: Sequence[Any]) -> list[tuple[bytes | None, tuple[bytes, ...]]]:
-        """The stored result and usage of final runs, (None, ()) where there is none."""
-        rows = await self._pool.fetch(_SETTLE["outcome"], *columns([_by_key(item) for item in items], 3))
-        found: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {
-            r["n"]: (r["result"], tuple(r["usage"])) for r in rows
-        }
-        return [found.get(n, (None, ())) for n in range(len(items))]
 
     async def _complete(self, items: Sequence[Next | Park | Settlement]) -> None:
         """Record what became of attempts whose claim went on to another run."""

@@ -30,6 +30,7 @@ _BAD_DATA = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
+_NO_ANSWER = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 
@@ -49,13 +50,13 @@ class Pool:
         """The rows. Raises BadData or Unavailable."""
         try:
             connection = await self._pool.acquire(timeout=self._timeout)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _NO_ANSWER as error:
             raise self._unavailable(error) from error
         try:
             return await connection.fetch(statement, *arguments, timeout=self._timeout)
         except _BAD_DATA as error:
             raise BadData(f"PostgreSQL refuses a value: {error}") from error
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _NO_ANSWER as error:
             if not isinstance(error, asyncpg.PostgresError):
                 connection.terminate()  # what it still does is unknown: never wait for it, never use it again
             raise self._unavailable(error) from error

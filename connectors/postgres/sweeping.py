@@ -12,7 +12,11 @@ requests with a deadline, at their claim, and requests that were woken, since a 
 leaves nothing behind on any topic. Cost of the patrol: about 4 µs of the server a request, outside the hot path.
 """
 
-from connectors.postgres.pool import Pool
+from collections.abc import Sequence
+from typing import Any
+
+from connectors.postgres.outcomes import outcomes
+from connectors.postgres.pool import Pool, columns
 from connectors.postgres.queries import statements
 from domain.ledger.model import Finished, Woken
 
@@ -22,30 +26,59 @@ _PAGES = 20
 
 
 async def wake(pool: Pool, limit: int) -> list[Woken]:
-    return [Woken(**row) for row in await pool.fetch(_SQL["wake"], limit)]
+    return await _woken(pool, await pool.fetch(_SQL["wake"], limit))
 
 
 async def stray(pool: Pool, limit: int) -> list[Woken]:
     """Also tidies the lookouts that need nobody now."""
     await _patrol(pool)
     await pool.fetch(_SQL["tidy"], _PAGE)
-    return [Woken(**row) for row in await pool.fetch(_SQL["stray"], limit)]
+    return await _woken(pool, await pool.fetch(_SQL["stray"], limit))
 
 
 async def overdue(pool: Pool, limit: int) -> list[Woken]:
     await _patrol(pool)
-    return [Woken(**row) for row in await pool.fetch(_SQL["overdue"], limit)]
+    return await _woken(pool, await pool.fetch(_SQL["overdue"], limit))
 
 
 async def unemitted(pool: Pool, limit: int) -> list[Finished]:
     await _patrol(pool)
     rows = await pool.fetch(_SQL["unemitted"], limit)
-    return [Finished(r["tenant"], r["id"], r["run"], r["call"], r["result"], tuple(r["usage"])) for r in rows]
+    calls = await _calls(pool, rows)
+    ends = await outcomes(pool, [(row["tenant"], row["id"], row["run"]) for row in rows])
+    return [
+        Finished(row["tenant"], row["id"], row["run"], calls[n], result, usage)
+        for n, (row, (result, usage)) in enumerate(zip(rows, ends, strict=True))
+        if n in calls and result is not None
+    ]
+
+
+async def _woken(pool: Pool, rows: Sequence[Any]) -> list[Woken]:
+    """With their calls. What this process does not get to hand on, because it dies here, is found by a lookout."""
+    calls = await _calls(pool, rows)
+    return [
+        Woken(row["tenant"], row["id"], row["run"], row["lane"], calls[n], row["epoch"])
+        for n, row in enumerate(rows)
+        if n in calls
+    ]
+
+
+async def _calls(pool: Pool, rows: Sequence[Any]) -> dict[int, bytes]:
+    if not rows:
+        return {}
+    keys = [(row["tenant"], row["id"], row["run"], row["day"]) for row in rows]
+    return {row["n"]: row["call"] for row in await pool.fetch(_SQL["calls"], *columns(keys, 4))}
 
 
 async def _patrol(pool: Pool) -> None:
     """On to 30 s ago, at most 40,000 requests a call."""
+    mark = await pool.row(_SQL["patrol_mark"])
+    seen = None if mark is None else mark["seen"]
     for _ in range(_PAGES):
-        row = await pool.row(_SQL["patrol"], _PAGE)
-        if row is None or row["looked"] < _PAGE:
+        page = await pool.row(_SQL["patrol"], seen, _PAGE)
+        if page is None or page["seen"] is None:
+            return
+        seen = page["seen"]
+        await pool.fetch(_SQL["patrol_moved"], seen)
+        if page["looked"] < _PAGE:
             return

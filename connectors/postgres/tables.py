@@ -38,7 +38,6 @@ class ClaimRow(Base):
     """One request: where it stands, who holds it, where it came from."""
 
     __tablename__ = "claims"
-    __table_args__ = {"postgresql_partition_by": "HASH (tenant, id)"}
 
     tenant: Mapped[str] = _key()
     id: Mapped[str] = _key()

@@ -1,4 +1,5 @@
 -- Statements that bring requests back (rules L7, L10, L15). Claims are locked before the rows of the side tables.
+-- No statement that locks or changes rows reads a partitioned table: see docs/decisions/claims-are-one-table.md.
 
 -- name: wake
 -- A wait that is due makes its request accepted; a look after another's lease does so only when the lease is dead,
@@ -50,32 +51,25 @@ WITH due AS MATERIALIZED (
     SELECT tenant, id, now() + interval '30 seconds' FROM judged WHERE verdict = 'due'
     ON CONFLICT (tenant, id) DO UPDATE SET look_at = least(lookouts.look_at, excluded.look_at)
 )
-SELECT j.tenant, j.id, j.claim_run AS run, j.claim_epoch + 1 AS epoch, j.lane, b.call
-FROM judged j
-JOIN bodies b ON b.tenant = j.tenant AND b.id = j.id AND b.run = j.claim_run AND b.day = j.day
-WHERE j.verdict = 'due'
-ORDER BY j.not_before;
+SELECT tenant, id, claim_run AS run, claim_epoch + 1 AS epoch, lane, day
+FROM judged
+WHERE verdict = 'due'
+ORDER BY not_before;
 
 -- name: next_due
 SELECT min(not_before) AS not_before FROM waiting;
 
 -- name: patrol
--- Looks once at every request, 30 s after its claim, in the order of the claims; whatever is not finished by then
--- goes to the lookouts. A claim's statement ends long before (statement_timeout), so that none is overtaken.
--- Statements that wait for the one row of `patrol` would only repeat this one's work: they are skipped.
-WITH mark AS MATERIALIZED (
-    SELECT seen FROM patrol FOR UPDATE SKIP LOCKED
-), page AS MATERIALIZED (
-    SELECT b.tenant, b.id, b.claimed_at
-    FROM mark
-    CROSS JOIN LATERAL (
-        SELECT b.tenant, b.id, b.claimed_at
-        FROM bodies b
-        WHERE b.day >= (mark.seen AT TIME ZONE 'utc')::date
-          AND b.claimed_at > mark.seen AND b.claimed_at <= now() - interval '30 seconds'
-        ORDER BY b.claimed_at
-        FETCH FIRST $1 ROWS WITH TIES
-    ) b
+-- $1 how far the patrol has come. Looks once at every request, 30 s after its claim, in the order of the claims;
+-- whatever is not finished by then goes to the lookouts. A claim's statement ends long before (statement_timeout), so
+-- that none is overtaken. Two at once do the same work twice, harmlessly.
+WITH page AS MATERIALIZED (
+    SELECT tenant, id, claimed_at
+    FROM bodies
+    WHERE day >= ($1::timestamptz AT TIME ZONE 'utc')::date
+      AND claimed_at > $1 AND claimed_at <= now() - interval '30 seconds'
+    ORDER BY claimed_at
+    FETCH FIRST $2 ROWS WITH TIES
 ), watched AS (
     INSERT INTO lookouts (tenant, id, look_at)
     SELECT p.tenant, p.id, now()
@@ -83,10 +77,19 @@ WITH mark AS MATERIALIZED (
     JOIN claims c ON c.tenant = p.tenant AND c.id = p.id
     WHERE c.emitted_at IS NULL
     ON CONFLICT (tenant, id) DO NOTHING
-), moved AS (
-    UPDATE patrol SET seen = (SELECT max(claimed_at) FROM page) WHERE EXISTS (SELECT FROM page)
 )
-SELECT count(*)::integer AS looked FROM page;
+SELECT count(*)::integer AS looked, max(claimed_at) AS seen FROM page;
+
+-- name: patrol_mark
+SELECT seen FROM patrol;
+
+-- name: patrol_moved
+UPDATE patrol SET seen = $1 WHERE seen < $1;
+
+-- name: calls
+SELECT (g.n - 1)::integer AS n, b.call
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::date[]) WITH ORDINALITY AS g (tenant, id, run, day, n)
+JOIN bodies b ON b.tenant = g.tenant AND b.id = g.id AND b.run = g.run AND b.day = g.day;
 
 -- name: tidy
 -- Due lookouts that need nobody now: removed when their request is over, put off otherwise.
@@ -149,9 +152,7 @@ WITH due AS MATERIALIZED (
     FROM found f
     WHERE l.tenant = f.tenant AND l.id = f.id
 )
-SELECT f.tenant, f.id, f.run, f.epoch + (f.state = 'dispatched')::integer AS epoch, f.lane, b.call
-FROM found f
-JOIN bodies b ON b.tenant = f.tenant AND b.id = f.id AND b.run = f.run AND b.day = f.day;
+SELECT tenant, id, run, epoch + (state = 'dispatched')::integer AS epoch, lane, day FROM found;
 
 -- name: overdue
 WITH due AS MATERIALIZED (
@@ -167,9 +168,7 @@ WITH due AS MATERIALIZED (
 ), postponed AS (
     UPDATE lookouts l SET look_at = now() + interval '1 minute' FROM due d WHERE l.tenant = d.tenant AND l.id = d.id
 )
-SELECT d.tenant, d.id, d.run, d.epoch, d.lane, b.call
-FROM due d
-JOIN bodies b ON b.tenant = d.tenant AND b.id = d.id AND b.run = d.run AND b.day = d.day;
+SELECT tenant, id, run, epoch, lane, day FROM due;
 
 -- name: unemitted
 WITH due AS MATERIALIZED (
@@ -183,13 +182,4 @@ WITH due AS MATERIALIZED (
 ), postponed AS (
     UPDATE lookouts l SET look_at = now() + interval '1 minute' FROM due d WHERE l.tenant = d.tenant AND l.id = d.id
 )
-SELECT d.tenant, d.id, d.run, b.call, r.result,
-       ARRAY(
-           SELECT a.record
-           FROM attempts a
-           WHERE a.tenant = d.tenant AND a.id = d.id AND a.run = d.run AND a.day = d.day AND a.record IS NOT NULL
-           ORDER BY a.attempt
-       ) AS usage
-FROM due d
-JOIN bodies b ON b.tenant = d.tenant AND b.id = d.id AND b.run = d.run AND b.day = d.day
-JOIN results r ON r.tenant = d.tenant AND r.id = d.id AND r.run = d.run AND r.day = d.day;
+SELECT tenant, id, run, day FROM due;

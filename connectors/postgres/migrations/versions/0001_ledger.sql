@@ -1,5 +1,6 @@
--- Rule L4: the claim is narrow, hash-partitioned and has no index besides its key, so that its three updates stay in
--- the page (HOT; the fill factor leaves them room). Everything starts with the tenant; no foreign keys on hot tables.
+-- Rule L4: the claim is narrow and has no index besides its key, so that its updates stay in the page (HOT; the fill
+-- factor leaves them room). It is one table (docs/decisions/claims-are-one-table.md). Everything starts with the
+-- tenant; no foreign keys on hot tables.
 -- Texts compare bytewise (COLLATE "C"), as Python orders them: every statement locks rows in that order (rule L16).
 
 CREATE TABLE claims (
@@ -28,16 +29,7 @@ CREATE TABLE claims (
     settled_by         text,
     error_code         text,
     PRIMARY KEY (tenant, id)
-) PARTITION BY HASH (tenant, id);
-
-CREATE TABLE claims_0 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 0) WITH (fillfactor = 60);
-CREATE TABLE claims_1 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 1) WITH (fillfactor = 60);
-CREATE TABLE claims_2 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 2) WITH (fillfactor = 60);
-CREATE TABLE claims_3 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 3) WITH (fillfactor = 60);
-CREATE TABLE claims_4 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 4) WITH (fillfactor = 60);
-CREATE TABLE claims_5 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 5) WITH (fillfactor = 60);
-CREATE TABLE claims_6 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 6) WITH (fillfactor = 60);
-CREATE TABLE claims_7 PARTITION OF claims FOR VALUES WITH (MODULUS 8, REMAINDER 7) WITH (fillfactor = 60);
+) WITH (fillfactor = 60);
 
 -- The day partitions: inserted once, dropped by day. The default partition takes what no partition was made for.
 
