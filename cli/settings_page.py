@@ -58,6 +58,8 @@ def _kind(field: FieldInfo) -> str:
     kind, bounds = _plain(field.annotation), _bounds(field)
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
+    if kind is bool:
+        return "`true`, `false`"
     names = {int: "integer", float: "number", str: "text", SecretStr: "secret"}
     return names[kind] + (f" {bounds}" if bounds else "")
 
@@ -84,6 +86,8 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return "–" if value in (None, "") else f"`{value}`"
 
 
