@@ -56,6 +56,9 @@ class Settings(BaseModel):
     topic_prefix: str = _own("TOPIC_PREFIX", "", "Put before every topic and consumer group.", pattern="^[a-z0-9._-]*$")
     replication: int = _own("REPLICATION_FACTOR", 3, "Replicas of every topic.", ge=1, le=9)
     models: str | None = _own("MODELS", None, "Path of the model catalogue (YAML); the shipped one when absent.")
+    litellm: bool = _own(
+        "LITELLM", False, "Reach models beyond the catalogue through LiteLLM (extra litellm; 190 MB and seconds to import)."
+    )
     templates: str | None = _own("TEMPLATES", None, "A directory of template files beside the five shipped ones.")
     simulated_provider_url: str | None = _own(
         "SIMULATED_PROVIDER_URL", None, "Use only the simulated provider at this URL, which ends in /v1."

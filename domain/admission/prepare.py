@@ -13,6 +13,7 @@ from domain.output.schema import compile as compile_schema
 from domain.prompting.library import Library
 from domain.prompting.template import Template
 from domain.routing.catalogue import Catalogue
+from domain.routing.options import check as check_options
 from topics.base import format_money, format_time
 from topics.call import PromptCall
 from topics.request import PromptRequest
@@ -39,6 +40,7 @@ class Preparer:
     catalogue: Catalogue
 
     def prepare(self, request: PromptRequest, origin: Origin) -> PromptCall:
+        check_options(request.provider_options)
         template = self._template(request)
         messages = _messages(request, template)
         schema = _schema(request, template)
