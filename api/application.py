@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from starlette_compress import CompressMiddleware
 
 from api import documentation, problems
 from api.analyze import routes as analyze_routes
+from api.analyze.marks import Marks
 from api.analyze.service import Analyze
 from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
@@ -50,6 +51,7 @@ class Parts:
 
     ports: ApiPorts
     waiters: Waiters
+    marks: Marks
     analyze: Analyze
     readiness: Readiness
 
@@ -64,8 +66,9 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     instance = uuid.uuid4().hex
     waiters = Waiters(instance, ports.replies, ports.jobs, ports.metrics)
     reader = Reader(ports.preparer, instance, now)
-    analyze = Analyze(reader, ports.jobs, ports.producer, ports.limiter, waiters)
-    parts = Parts(ports, waiters, analyze, Readiness(ports.dependencies))
+    marks = Marks(ports.jobs)
+    analyze = Analyze(ports, reader, waiters, marks)
+    parts = Parts(ports, waiters, marks, analyze, Readiness(ports.dependencies))
     app = FastAPI(
         title="Structured Prompt",
         version=VERSION,
@@ -100,13 +103,19 @@ def _lifespan(parts: Parts, _app: FastAPI) -> AbstractAsyncContextManager[None]:
     async def running() -> AsyncIterator[None]:
         ports = parts.ports
         await ports.open()
-        sweeper = asyncio.create_task(keep_sweeping(ports.jobs, parts.analyze, ports.metrics))
+        tasks = [
+            asyncio.create_task(keep_sweeping(ports.jobs, parts.analyze, ports.metrics)),
+            asyncio.create_task(parts.marks.keep_writing()),
+        ]
         try:
             async with parts.waiters.running():
                 yield
         finally:
-            sweeper.cancel()
-            await asyncio.gather(sweeper, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(Transient):
+                await parts.marks.write()
             await ports.close()
 
     return running()

@@ -14,16 +14,17 @@ from starlette.responses import Response
 
 from api import problems
 from api.analyze import outcome
+from api.analyze.glance import Glance
+from api.analyze.marks import Marks
 from api.analyze.submission import Ask, Reader, Submission
 from api.analyze.waiters import FINAL, Waiters
-from api.authentication import Caller
+from api.ports import ApiPorts
 from api.problems import Problem
-from domain.admission.model import Charge
 from domain.batching import Batcher
 from domain.errors import Transient
 from domain.jobs.model import Job, JobView
 from domain.jobs.model import Submission as Standing
-from domain.ports import Jobs, Limiter, Producer, Record
+from domain.ports import Record
 from topics import headers
 from topics.base import format_time
 from topics.table import REQUESTS
@@ -42,21 +43,22 @@ class Patience:
 class Analyze:
     """Both POST routes."""
 
-    def __init__(self, reader: Reader, jobs: Jobs, producer: Producer, limiter: Limiter, waiters: Waiters) -> None:
+    def __init__(self, ports: ApiPorts, reader: Reader, waiters: Waiters, marks: Marks) -> None:
+        self._jobs = ports.jobs
+        self._producer = ports.producer
+        self._glance = Glance(ports.limiter)
         self._reader = reader
-        self._jobs = jobs
-        self._producer = producer
-        self._limiter = limiter
         self._waiters = waiters
-        self._submits: Batcher[Job, Standing] = Batcher(jobs.submit)
-        self._marks: Batcher[tuple[str, str], None] = Batcher(self._mark)
+        self._marks = marks
+        self._submits: Batcher[Job, Standing] = Batcher(ports.jobs.submit)
         self._in_progress: set[tuple[str, str]] = set()
 
     async def synchronous(self, ask: Ask, patience: Patience) -> Response:
         """200 with the result, a problem that carries it, or 202."""
         with self._alone(ask):
             submission = self._reader.read(ask)
-            await self._peek(ask.caller, submission)
+            if submission.request.on_limit == "reject":
+                await self._glance.check(ask.caller)
             job, after_run = submission.job, 0
             view = await self._submit(submission, patience)
             if view is not None:
@@ -74,14 +76,14 @@ class Analyze:
         """202, whether the request is new or a repeat."""
         with self._alone(ask):
             submission = self._reader.read(ask)
-            await self._peek(ask.caller, submission)
+            if submission.request.on_limit == "reject":
+                await self._glance.check(ask.caller)
             return await self._accepted(submission, await self._submit(submission, patience), patience)
 
     async def publish(self, jobs: Sequence[Job]) -> None:
         """Produce the records of submitted jobs and remember that it was done. Raises Unavailable."""
         await self._producer.send([record_of(job) for job in jobs])
-        for job in jobs:
-            self._marks.submit((job.tenant, job.id)).add_done_callback(_heard)
+        self._marks.add((job.tenant, job.id) for job in jobs)
 
     @contextmanager
     def _alone(self, ask: Ask) -> Iterator[None]:
@@ -97,16 +99,6 @@ class Analyze:
             yield
         finally:
             self._in_progress.discard(name)
-
-    async def _peek(self, caller: Caller, submission: Submission) -> None:
-        if submission.request.on_limit != "reject":
-            return
-        try:
-            wait = await self._limiter.peek(Charge(caller.limits, reject=True))
-        except Transient:
-            return  # intake decides; the look ahead only saves a round trip
-        if wait > 0:
-            raise rate_limited(caller, wait)
 
     async def _submit(self, submission: Submission, patience: Patience) -> JobView | None:
         """None for a new job, what is known of it for a repeat. Raises Problem: id_conflict, unavailable."""
@@ -140,10 +132,6 @@ class Analyze:
         status = view.state if view is not None and answered and not submission.keyed else "accepted"
         return _location(submission.job.id, status)
 
-    async def _mark(self, keys: Sequence[tuple[str, str]]) -> list[None]:
-        await self._jobs.produced(keys)
-        return [None] * len(keys)
-
 
 def record_of(job: Job) -> Record:
     """The record on prompt.requests; the same job is always the same bytes."""
@@ -154,20 +142,6 @@ def record_of(job: Job) -> Record:
         headers.request_id(job.tenant, job.id), format_time(job.submitted_at), job.traceparent, own
     )
     return Record(REQUESTS, job.record, job.id.encode(), built)
-
-
-def rate_limited(caller: Caller, wait: float) -> Problem:
-    """429 with the fields of draft-ietf-httpapi-ratelimit-headers; `r` is 0, since the wait is all that is known."""
-    limit = caller.limits[-1]
-    name = "key" if len(caller.limits) > 1 else "tenant"
-    retry = problems.retry_header(wait)
-    fields = {
-        **retry,
-        "ratelimit-policy": f'"{name}";q={limit.per_minute};w=60',
-        "ratelimit": f'"{name}";r=0;t={retry["retry-after"]}',
-    }
-    detail = f"the limit of {limit.per_minute} requests a minute is used up; try again in {retry['retry-after']} s"
-    return Problem("rate_limited", detail, headers=fields)
 
 
 def _answered(view: JobView, submission: Submission) -> bool:
@@ -200,9 +174,3 @@ def _conflict(job: Job) -> Problem:
 def _unavailable(job: Job, what: str, error: Exception) -> Problem:
     detail = f"{what} does not answer; repeat the request with the id {job.id!r}, which is worked on once"
     return problems.unavailable(detail, getattr(error, "retry_after", None), {"id": job.id})
-
-
-def _heard(mark: asyncio.Future[None]) -> None:
-    # a job that could not be marked is produced again by the sweeper, which is harmless
-    if not mark.cancelled():
-        mark.exception()

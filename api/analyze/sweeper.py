@@ -21,16 +21,18 @@ async def sweep(jobs: Jobs, analyze: Analyze, metrics: Metrics) -> int:
     lost = await jobs.unproduced(OLDER_THAN, BATCH)
     if lost:
         await analyze.publish(lost)
+        await jobs.produced([(job.tenant, job.id) for job in lost])
         metrics.count("jobs_republished", len(lost))
     return len(lost)
 
 
 async def keep_sweeping(jobs: Jobs, analyze: Analyze, metrics: Metrics) -> None:
-    """Until cancelled."""
+    """Until cancelled; after an outage, batch after batch."""
     while True:
         await asyncio.sleep(EVERY_S)
         try:
-            await sweep(jobs, analyze, metrics)
+            while await sweep(jobs, analyze, metrics) == BATCH:
+                log.info("produced %d submitted jobs again, going on", BATCH)
         except Transient as error:
             log.warning("submitted jobs cannot be produced again at present: %s", error)
         except Exception:

@@ -1,17 +1,19 @@
 """What the door does when something behind it is away: a 503 in time, nothing lost, nothing twice."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from api import middleware
+from api.analyze.marks import Marks
 from api.analyze.sweeper import sweep
 from connectors.memory.broker import MemoryBroker, MemoryProducer
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.limiter import MemoryLimiter
+from connectors.memory.store import MemoryStore
 from domain.admission.model import Charge
 from domain.errors import Permanent, Unavailable
 from domain.jobs.model import Job, JobView, Submission
@@ -43,6 +45,20 @@ class DownJobs(MemoryJobs):
 
     async def listing(self, tenant: str, limit: int, before: tuple[datetime, str] | None) -> list[JobView]:
         raise Unavailable("PostgreSQL at db.internal:5432 does not answer")
+
+
+class ForgetfulJobs(MemoryJobs):
+    """Remembers what was marked, once it is up."""
+
+    def __init__(self, store: MemoryStore, now: Callable[[], datetime]) -> None:
+        super().__init__(store, now)
+        self.marked: list[tuple[str, str]] = []
+        self.down = True
+
+    async def produced(self, keys: Sequence[tuple[str, str]]) -> None:
+        if self.down:
+            raise Unavailable("PostgreSQL does not answer")
+        self.marked += keys
 
 
 class DownLimiter(MemoryLimiter):
@@ -109,12 +125,28 @@ async def test_D1_the_sweeper_produces_what_was_submitted_and_never_produced(doo
     parts = door.app.state.parts
     assert await sweep(door.jobs, parts.analyze, door.metrics) == 1
     assert [value["id"] for value in door.produced()] == ["lost"]
-    while not door.store.jobs["acme", "lost"].produced:
-        await asyncio.sleep(0)
     assert await sweep(door.jobs, parts.analyze, door.metrics) == 0
     assert door.metrics.value("jobs_republished") == 1
 
 
 async def test_D1_what_was_acknowledged_is_marked_as_produced(door: Door) -> None:
     await door.ask({**ASK, "id": "a"})
+    await door.app.state.parts.marks.write()
+    assert door.store.jobs["acme", "a"].produced
+
+
+async def test_D1_marks_that_cannot_be_written_are_kept(door: Door) -> None:
+    jobs = ForgetfulJobs(door.store, utc_now)
+    marks = Marks(jobs)
+    marks.add(("acme", f"r{n}") for n in range(1200))
+    with pytest.raises(Unavailable):
+        await marks.write()
+    jobs.down = False
+    await marks.write()
+    assert sorted(jobs.marked) == sorted(("acme", f"r{n}") for n in range(1200))
+
+
+async def test_a_stopping_server_writes_its_marks() -> None:
+    async with Door().opened() as door:
+        await door.ask({**ASK, "id": "a"})
     assert door.store.jobs["acme", "a"].produced
