@@ -42,7 +42,8 @@ async def deliver(
         await courier.until_done(sink.open, "open")
         async for batch in source.batches():
             await courier.carry(batch)
-            await courier.until_done(lambda done=batch: source.commit(done), "commit")  # type: ignore[misc]
+            await courier.finish(source, batch)
+            del batch  # or it stays in memory while the next one is read
     except Stopped:
         log.info("stopped_while_waiting", sink=policy.name)
     finally:
@@ -71,6 +72,10 @@ class _Courier:
             await self.until_done(lambda: self._producer.send(letters), "bury")
             log.warning("rows_refused", sink=name, rows=len(refused))
         self._measure(batch, refused, time.monotonic() - began)
+
+    async def finish(self, source: BatchSource, batch: Sequence[Item]) -> None:
+        """Commit it. Raises Stopped."""
+        await self.until_done(lambda: source.commit(batch), "commit")
 
     async def until_done(self, call: Callable[[], Awaitable[Answer]], verb: str) -> Answer:
         """The answer of `call`, however long that takes. Raises Stopped."""

@@ -73,6 +73,7 @@ class BatchConsumer:
                 batch = await self._call(self._collect)
                 if batch:
                     yield batch
+                del batch  # or it stays in memory while the next one is read
         finally:
             keeper.cancel()
 
