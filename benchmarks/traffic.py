@@ -1,0 +1,104 @@
+"""The client of every line under measurement: publishes requests of 560 bytes and counts the results."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import orjson
+from confluent_kafka import OFFSET_END, Consumer, Message, Producer, TopicPartition
+
+TENANTS = 17
+SIZE = 560
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "score": {"type": "integer"}, "summary": {"type": "string"}},
+    "required": ["name", "score", "summary"],
+    "additionalProperties": False,
+}
+
+
+class Lost(RuntimeError):
+    """Not every request came back in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it is published; its id is its key and comes back as the result's key."""
+
+    key: bytes
+    value: bytes
+
+
+def requests(count: int, name: str, prompts: int | None = None) -> list[Request]:
+    """Requests with ids of their own, every prompt different, or `prompts` different ones in turn for each tenant.
+
+    name: what their prompts have in common with no others.
+    """
+    run = uuid4().hex[:8]
+    different = prompts or count
+    return [_request(f"{run}-{n}", f"t{n % different % TENANTS}", f"{name} {n % different}") for n in range(count)]
+
+
+def _request(id: str, tenant: str, subject: str) -> Request:
+    fields = {"id": id, "tenant": tenant, "prompt": f"Document {subject}. Summarise it in one line, please. "}
+    value = orjson.dumps({**fields, "output_schema": SCHEMA})
+    filling = "lorem ipsum dolor sit amet " * 20
+    fields["prompt"] += filling[: max(0, SIZE - len(value))]
+    return Request(id.encode(), orjson.dumps({**fields, "output_schema": SCHEMA}))
+
+
+class Client:
+    """Publishes to one topic and reads another, from now on."""
+
+    def __init__(self, kafka: str, requests: str, results: str) -> None:
+        self._topic = requests
+        self._producer = Producer(
+            {"bootstrap.servers": kafka, "linger.ms": 0, "queue.buffering.max.messages": 500_000, "acks": "all"}
+        )
+        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "client", "enable.auto.commit": False})
+        partitions = self._consumer.list_topics(results, timeout=10).topics[results].partitions
+        self._consumer.assign([TopicPartition(results, number, OFFSET_END) for number in partitions])
+        self._consumer.consume(1, 1.0)  # the ends are looked up now, not after the first result
+
+    def run(self, batch: Sequence[Request], seconds: float = 120) -> float:
+        """Seconds from the first request to the last result. Raises Lost."""
+        started = time.perf_counter()
+        self._publish(batch)
+        self._read({request.key for request in batch}, seconds)
+        return time.perf_counter() - started
+
+    def one(self, request: Request, seconds: float = 10) -> tuple[float, bytes]:
+        """Seconds from produce to the result's arrival, and the result. Raises Lost."""
+        started = time.perf_counter()
+        self._publish([request])
+        deadline = started + seconds
+        while time.perf_counter() < deadline:
+            self._producer.poll(0)
+            message = self._consumer.poll(0.05)
+            if message is not None and message.error() is None and message.key() == request.key:
+                return time.perf_counter() - started, message.value() or b""
+        raise Lost(f"no result of {request.key!r} within {seconds} s")
+
+    def close(self) -> None:
+        self._producer.flush(10)
+        self._consumer.close()
+
+    def _publish(self, batch: Iterable[Request]) -> None:
+        for number, request in enumerate(batch):
+            self._producer.produce(self._topic, request.value, key=request.key)
+            if number % 1000 == 999:
+                self._producer.poll(0)
+        self._producer.poll(0)
+
+    def _read(self, missing: set[bytes], seconds: float) -> None:
+        wanted, deadline = len(missing), time.perf_counter() + seconds
+        while missing and time.perf_counter() < deadline:
+            self._producer.poll(0)
+            missing.difference_update(_keys(self._consumer.consume(1000, 0.2)))
+        if missing:
+            raise Lost(f"{len(missing)} of {wanted} requests have no result after {seconds} s")
+
+
+def _keys(messages: Iterable[Message]) -> list[bytes]:
+    return [message.key() or b"" for message in messages if message.error() is None]
