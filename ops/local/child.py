@@ -5,12 +5,11 @@ import contextlib
 import os
 import pwd
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .guard import Guard
-from .instance import ProcessState, created
+from .instance import Instance, ProcessState, created
 from .program import Program, StackError, answers, wait_until
 
 BACK_OFF_FIRST, BACK_OFF_LAST = 0.2, 10.0
@@ -19,22 +18,15 @@ LOG_BYTES = 32 << 20
 
 
 class Child:
-    """A program and its current process.
+    """A program and its current process; `row` is what the state file of `instance` shows of it."""
 
-    `row` is what the state file shows of it; `changed` is called whenever it changes.
-    """
-
-    def __init__(self, program: Program, log: Path, guard: Guard, changed: Callable[[], None]) -> None:
+    def __init__(self, program: Program, row: ProcessState, instance: Instance, guard: Guard) -> None:
         self.program = program
-        self.row = ProcessState(
-            program.name,
-            port=program.port,
-            metrics_port=program.metrics_port,
-            stop_signal=int(program.stop_signal),
-        )
-        self._log = log
+        self.row = row
+        row.port, row.metrics_port, row.stop_signal = program.port, program.metrics_port, int(program.stop_signal)
+        self._log = instance.log_path(program.name)
         self._guard = guard
-        self._changed = changed
+        self._changed = instance.save
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:

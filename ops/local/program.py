@@ -79,6 +79,10 @@ class Group:
     programs: tuple[Program, ...] = ()
     commands: tuple[Command, ...] = ()
 
+    def names(self) -> list[str]:
+        """Of the processes that stay up."""
+        return [*(engine.name for engine in self.engines), *(program.name for program in self.programs)]
+
 
 async def wait_until(probe: Probe, *, seconds: float, every: float = 0.05) -> bool:
     """Ask `probe` until it says yes or the time is over; an OSError or a hanging answer is a no."""

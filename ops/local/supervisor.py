@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from .child import Child, last_lines
 from .guard import Guard
-from .instance import Instance
+from .instance import Instance, ProcessState
 from .program import Command, Engine, Group, Program, StackError
 
 Say = Callable[[str], None]
@@ -32,6 +32,7 @@ class Supervisor:
 
     async def start(self, groups: Sequence[Group]) -> None:
         """Start every group. Raises StackError when a step does not come up; `stop` is the caller's duty then too."""
+        self._instance.state.processes = [ProcessState(name) for group in groups for name in group.names()]
         for group in groups:
             self._groups.append([])
             try:
@@ -59,9 +60,9 @@ class Supervisor:
         await self._start_program(engine.program())
 
     async def _start_program(self, program: Program) -> None:
-        child = Child(program, self._instance.log_path(program.name), self._guard, self._instance.save)
+        row = next(row for row in self._instance.state.processes if row.name == program.name)
+        child = Child(program, row, self._instance, self._guard)
         self._groups[-1].append(child)
-        self._instance.state.processes.append(child.row)
         began = asyncio.get_running_loop().time()
         await child.start()
         self._say(f"{program.name} up after {asyncio.get_running_loop().time() - began:.1f} s")

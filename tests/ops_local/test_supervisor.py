@@ -103,7 +103,7 @@ async def test_a_command_that_fails_stops_the_start(instance):
     with pytest.raises(StackError, match=r"`migrate` ended with 1.*\n.*no database"):
         await supervisor.start([Group(commands=(command,)), Group(programs=(never,))])
     await supervisor.stop()
-    assert instance.state.processes == []
+    assert [row.state for row in instance.state.processes] == ["waiting"]
 
 
 async def test_what_a_command_prints_is_kept(instance, tmp_path):
