@@ -104,7 +104,8 @@ def _records(emission: Emission) -> list[Record]:
         head.run_id(call.tenant, call.id, run), emission.completed_at, call.traceparent, more
     )
     records = [Record(table.RESULTS, emission.result, key, result_headers)]
-    for number, record in enumerate(emission.usage, 1):
+    for place, record in enumerate(emission.usage, 1):
+        number = place if len(emission.usage) == 1 else orjson.loads(record)["attempt"]
         usage_id = head.attempt_id(call.tenant, call.id, run, number)
         usage_headers = head.USAGE.headers(usage_id, emission.completed_at, call.traceparent)
         records.append(Record(table.USAGE, record, tenant, usage_headers))

@@ -5,7 +5,7 @@ however long the database is away: a paid answer is not asked for twice.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,8 +18,8 @@ from agents.line import Delivery
 from agents.stage import NotForUs
 from domain.batching import Batcher
 from domain.errors import InvalidRequest
-from domain.ledger.model import Grip, State, Take, Taken
-from domain.ledger.results import Ending, Spent, failed, rejected, spent_before
+from domain.ledger.model import Attempt, Grip, State, Take, Taken
+from domain.ledger.results import Ending, Spent, failed, rejected, spent_before, unheard
 from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
@@ -111,6 +111,7 @@ class Infer:
         return None
 
     async def _begin(self, call: PromptCall, run: int, taken: Taken, deadline: datetime | None) -> Work:
+        earlier = await self._earlier(call, taken.attempt)
         return Work(
             call=call,
             run=run,
@@ -120,17 +121,24 @@ class Infer:
             schema=None if call.output_schema is None else compile_schema(call.output_schema),
             messages=call.messages,
             deadline=deadline,
-            spent=await self._spent(call, taken.attempt),
+            spent=spent_before(earlier, taken.attempt),
+            unheard=unheard(call, run, earlier, taken.attempt),
         )
 
     async def _interrupted(self, call: PromptCall, run: int, taken: Taken) -> Work:
-        return replace(_nothing_called(call, run, taken), spent=await self._spent(call, taken.attempt + 1))
-
-    async def _spent(self, call: PromptCall, attempt: int) -> Spent:
-        if attempt <= 1:
-            return Spent()
+        """Work that ends without a further call, with what its earlier attempts used."""
         row = await persist(lambda: self._ports.ledger.find(call.tenant, call.id))
-        return spent_before(row.attempts, attempt) if row else Spent()
+        earlier = row.attempts if row else ()
+        current = len(earlier) + 1
+        work = _nothing_called(call, run, taken)
+        return replace(work, spent=spent_before(earlier, current), unheard=unheard(call, run, earlier, current))
+
+    async def _earlier(self, call: PromptCall, attempt: int) -> Sequence[Attempt]:
+        """The attempts before this one; without a question to the ledger when it is the first."""
+        if attempt <= 1:
+            return ()
+        row = await persist(lambda: self._ports.ledger.find(call.tenant, call.id))
+        return row.attempts if row else ()
 
     async def _step(self, work: Work) -> Step:
         if self._ports.lease.fresh:

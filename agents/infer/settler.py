@@ -71,7 +71,7 @@ class Settler:
         )
         if ending.state is State.COMPLETED and call.cache_key is not None:
             await self._puts.submit((call.cache_key, _cached(ending)))
-        emission = Emission(call, work.run, result, format_time(now), settled.usage)
+        emission = Emission(call, work.run, result, format_time(now), (*work.unheard, *settled.usage))
         if leaves_dead_letter(ending.state, ending.code):
             emission = self._with_dead_letter(emission, delivery, ending, spent, now)
         await persist(lambda: self._emits.submit(emission))

@@ -18,7 +18,10 @@ NOWHERE = Deployment("none/none", "none", "none", "openai", "", Price("none", De
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A taken request: its attempt number `attempt` is recorded as started under `epoch`."""
+    """A taken request: its attempt number `attempt` is recorded as started under `epoch`.
+
+    `unheard` are the usage records of earlier attempts whose outcome nobody heard of.
+    """
 
     call: PromptCall
     run: int
@@ -29,6 +32,7 @@ class Work:
     messages: list[dict[str, Any]]
     deadline: datetime | None
     spent: Spent
+    unheard: tuple[bytes, ...] = ()
     re_asks: int = 0
 
 

@@ -14,7 +14,7 @@ import orjson
 
 from domain.errors import Problem
 from domain.ledger.model import Attempt, AttemptDone, State
-from domain.routing.model import Deployment, Tokens
+from domain.routing.model import Deployment, Price, Tokens
 from topics.base import format_money, format_time, parse_time
 from topics.call import PromptCall
 from topics.codec import encode
@@ -153,7 +153,27 @@ class Called:
 
 def attempt_done(call: PromptCall, run: int, called: Called) -> AttemptDone:
     """The attempt's row and, within it, the UsageRecord that is produced from it."""
-    record = {
+    record = encode(_usage(call, run, called))
+    return AttemptDone(
+        called.attempt, called.outcome, called.cost_usd, called.tokens.input, called.tokens.output, record
+    )
+
+
+def unheard(call: PromptCall, run: int, attempts: Sequence[Attempt], current: int) -> tuple[bytes, ...]:
+    """UsageRecords of attempts before number `current` that nobody heard the outcome of: sent, perhaps billed."""
+    lost = (a for a in attempts if a.attempt < current and a.record is None)
+    return tuple(encode(_usage(call, run, _lost(attempt))) for attempt in lost)
+
+
+def _lost(attempt: Attempt) -> Called:
+    price = Price("unknown", Decimal(0), Decimal(0))
+    provider, model = attempt.provider or "unknown", attempt.model or "unknown"
+    deployment = Deployment(f"{provider}/{model}", provider, model, "openai", "", price)
+    return Called(attempt.attempt, deployment, "unknown", Tokens(), Decimal(0), 0, attempt.started_at)
+
+
+def _usage(call: PromptCall, run: int, called: Called) -> dict[str, Any]:
+    return {
         "id": call.id,
         "tenant": call.tenant,
         "run": run,
@@ -174,9 +194,6 @@ def attempt_done(call: PromptCall, run: int, called: Called) -> AttemptDone:
         "provider_request_id": called.provider_request_id,
         "at": format_time(called.sent_at),
     }
-    return AttemptDone(
-        called.attempt, called.outcome, called.cost_usd, called.tokens.input, called.tokens.output, encode(record)
-    )
 
 
 def spent_before(attempts: Sequence[Attempt], current: int) -> Spent:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ TEMPLATES = Path(__file__).parents[2] / "domain" / "prompting" / "library"
 LABEL = {"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}, "required": ["label"]}
 
 
+@cache
+def _preparer() -> Preparer:
+    return Preparer(Library.load([TEMPLATES]), Catalogue.simulated("http://127.0.0.1:1/v1"))
+
+
 class MemoryLine:
     """`now` is the clock of everything. Several workers share `store`, `broker` and `model`."""
 
@@ -46,7 +52,7 @@ class MemoryLine:
         self.model = ScriptedModel(script, then=says({"label": "good"}))
         self.cache, self.replies = MemoryCache(1 << 20, self.seconds), MemoryReplies()
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
-        self.preparer = Preparer(Library.load([TEMPLATES]), Catalogue.simulated("http://127.0.0.1:1/v1"))
+        self.preparer = _preparer()
         self.offsets: dict[tuple[str, int], int] = {}
         self._keepers: list[LeaseKeeper] = []
 
@@ -74,16 +80,12 @@ class MemoryLine:
         producer = MemoryProducer(self.broker)
         lease = LeaseKeeper(ledger, name, "infer", self.metrics, lambda: 0.0)
         await ledger.register(name, "infer")
-        lease._sent_at = 0.0  # noqa: SLF001 - registered without the task that keeps it alive
+        lease._sent_at = 0.0
         emitter = Emitter(producer, self.replies, ledger, self.metrics)
-        settler = SettlerPorts(
-            ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1)
-        )
+        settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
         policy = CallPolicy(RetryPolicy(attempts), re_asks, 60.0)
         caller = Caller(self.model, policy, self.metrics, self.clock, lambda: 0.0)
-        return Infer(
-            InferPorts(ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.clock)
-        )
+        return Infer(InferPorts(ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.clock))
 
     def wake(self) -> Wake:
         ledger = MemoryLedger(self.store, self.clock)
