@@ -11,9 +11,9 @@ from . import probes
 from .kafka_jars import fetched_jars
 from .program import Program, StackError
 
-# One node: every replication factor is 1. The cleaner's buffer is 128 MB by default, most of a small heap. A killed node
-# comes back only after the session of its former life, so that one is short. Rebalances start at once, because on a
-# laptop nobody else is about to join. A typo creates no topic.
+# One node: every replication factor is 1. The cleaner's buffer is 128 MB by default, most of a small heap. A killed
+# node comes back only after the session of its former life, so that one is short. Rebalances start at once, because on
+# a laptop nobody else is about to join. A typo creates no topic.
 CONFIG = """\
 process.roles=broker,controller
 node.id=1
