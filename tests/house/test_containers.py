@@ -7,8 +7,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+import typer
 import yaml
 
+from cli.main import build
 from domain import settings
 
 ONCE = {"migrate", "topics", "account"}
@@ -81,6 +83,17 @@ def test_the_settings_of_a_process_are_ones_it_takes(name: str, services: dict[s
     assert loaded.kafka == "kafka:9092"
     assert len(loaded.key_pepper.get_secret_value()) >= 32
     assert loaded.simulated_provider_url == "http://provider:9500/v1"
+
+
+@pytest.mark.parametrize("name", sorted(PROCESSES | ONCE))
+def test_the_command_of_a_process_is_one_of_ours(name: str, services: dict[str, Any]) -> None:
+    words = list(services[name]["command"])
+    command = typer.main.get_command(build())
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    context = command.make_context(name, words)
+    # what is run by hand elsewhere must be told to leave this machine; here the engines are other containers
+    assert context.params.get("use_env", name in PROCESSES)
 
 
 @pytest.mark.parametrize("name", sorted(PROCESSES | ONCE | {"provider"}))
