@@ -98,8 +98,7 @@ def _line(spent: dict[str, float], count: int) -> str:
 
 async def patrol(pool: Pool, admin: asyncpg.Connection) -> None:
     """The sweeper's look at every request, once."""
-    for table in ("claims", "bodies"):
-        await admin.execute(f"UPDATE {table} SET claimed_at = claimed_at - interval '1 minute'")
+    await admin.execute("UPDATE bodies SET claimed_at = claimed_at - interval '1 minute'")
     await admin.execute("UPDATE patrol SET seen = seen - interval '10 minutes'")
     count = await admin.fetchval("SELECT count(*) FROM bodies")
     began = time.perf_counter()

@@ -10,7 +10,8 @@ from connectors.postgres.queries import statements
 
 DAYS_AHEAD = 7
 _SQL = statements("partitions")
-_FILL_FACTOR = {"bodies": 100, "results": 100, "attempts": 50}  # an attempt is updated once
+# An attempt is updated once, when its record comes: with room for that its update stays in the page (HOT).
+_FILL_FACTOR = {"bodies": 100, "results": 100, "attempts": 20}
 
 
 def creation(day: date) -> list[str]:

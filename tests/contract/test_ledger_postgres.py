@@ -279,7 +279,7 @@ async def test_L4_every_statement_goes_through_keys_whatever_the_tables_hold(
     if (subject, name) not in WALKS:
         assert [line for line in plan if "Seq Scan" in line or "Hash Join" in line or "Merge Join" in line] == []
     if any("LockRows" in line or "Update on" in line or "Delete on" in line for line in plan):
-        # run-time pruning under EvalPlanQual brings PostgreSQL 18 down: docs/decisions/claims-are-one-table.md
+        # run-time pruning under EvalPlanQual brings PostgreSQL 18 down: docs/decisions/0006-claims-are-one-table.md
         assert name == "complete" or [line for line in plan if "Scan" in line and "_default" in line] == []
 
 

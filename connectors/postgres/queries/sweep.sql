@@ -1,5 +1,5 @@
 -- Statements that bring requests back (rules L7, L10, L15). Claims are locked before the rows of the side tables.
--- No statement that locks or changes rows reads a partitioned table: see docs/decisions/claims-are-one-table.md.
+-- No statement that locks or changes rows reads a partitioned table: see docs/decisions/0006-claims-are-one-table.md.
 
 -- name: wake
 -- A wait that is due makes its request accepted; a look after another's lease does so only when the lease is dead,

@@ -1,5 +1,5 @@
 -- Rule L4: the claim is narrow and has no index besides its key, so that its updates stay in the page (HOT; the fill
--- factor leaves them room). It is one table (docs/decisions/claims-are-one-table.md). Everything starts with the
+-- factor leaves them room). It is one table (docs/decisions/0006-claims-are-one-table.md). Everything starts with the
 -- tenant; no foreign keys on hot tables.
 -- Texts compare bytewise (COLLATE "C"), as Python orders them: every statement locks rows in that order (rule L16).
 
@@ -29,7 +29,7 @@ CREATE TABLE claims (
     settled_by         text,
     error_code         text,
     PRIMARY KEY (tenant, id)
-) WITH (fillfactor = 60);
+) WITH (fillfactor = 50);
 
 -- The day partitions: inserted once, dropped by day. The default partition takes what no partition was made for.
 
@@ -77,7 +77,7 @@ CREATE TABLE attempts (
     record             bytea,                    -- the encoded UsageRecord
     PRIMARY KEY (tenant, id, run, attempt, day)
 ) PARTITION BY RANGE (day);
-CREATE TABLE attempts_default PARTITION OF attempts DEFAULT WITH (fillfactor = 50);
+CREATE TABLE attempts_default PARTITION OF attempts DEFAULT WITH (fillfactor = 20);
 
 -- The side tables: few rows, inserted and deleted.
 
