@@ -19,13 +19,13 @@ CHARACTERS_A_TOKEN = 4
 
 @dataclass(slots=True)
 class Estimate:
-    """Tokens by four characters each. `least` is the prompts alone, `most` with every answer at its limit, in USD."""
+    """Tokens by four characters each. At least: the prompts alone; at most: every answer at its limit."""
 
     requests: int = 0
     input_tokens: int = 0
     output_tokens_at_most: int = 0
-    least: Decimal = Decimal(0)
-    most: Decimal = Decimal(0)
+    usd_at_least: Decimal = Decimal(0)
+    usd_at_most: Decimal = Decimal(0)
 
 
 class Estimator:
@@ -50,6 +50,6 @@ class Estimator:
         total.requests += 1
         total.input_tokens += inward
         total.output_tokens_at_most += outward
-        total.least += cost(deployment.price, Tokens(inward, 0))
-        total.most += cost(deployment.price, Tokens(inward, outward))
+        total.usd_at_least += cost(deployment.price, Tokens(inward, 0))
+        total.usd_at_most += cost(deployment.price, Tokens(inward, outward))
         return None

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -15,10 +16,10 @@ from connectors.postgres.pool import connect
 from domain.errors import Conflict
 from domain.jobs.model import JobView
 from domain.ledger.model import Attempt, RequestRecord
+from topics.base import format_money
 
 _HIDDEN = ("result", "attempts", "source")
-_ATTEMPT = ("attempt", "epoch", "provider", "model", "outcome", "input_tokens", "output_tokens", "cost_usd",
-            "started_at", "finished_at")  # fmt: skip
+_SHOWN = ("attempt", "provider", "model", "outcome", "in", "out", "cost_usd", "ms")
 
 
 def explain(stack: Stack, id: str, tenant: str | None, as_json: bool) -> None:
@@ -36,11 +37,11 @@ def explain(stack: Stack, id: str, tenant: str | None, as_json: bool) -> None:
             f"structured-prompt dead-letters show {id}"
         )
     if as_json:
-        print_json({**facts, "attempts": [_attempt(a) for a in record.attempts] if record else []})
+        print_json({**facts, "attempts": [_as_json(a) for a in record.attempts] if record else []})
         return
     print_table(("", ""), [(name, value) for name, value in facts.items() if value is not None])
     if record and record.attempts:
-        print_table(_ATTEMPT, [tuple(_attempt(attempt).values()) for attempt in record.attempts], title="attempts")
+        print_table(_SHOWN, [_cells(attempt) for attempt in record.attempts], title="attempts")
 
 
 async def _find(target: Target, tenant: str, id: str) -> tuple[RequestRecord | None, JobView | None]:
@@ -60,12 +61,28 @@ def _facts(record: RequestRecord) -> dict[str, Any]:
     if record.not_before is not None:
         facts["waits_for"], facts["waits_until"] = facts.pop("reason"), facts.pop("not_before")
     known = [attempt.cost_usd for attempt in record.attempts if attempt.cost_usd is not None]
-    facts["cost_usd"] = sum(known) if known else None
+    facts["cost_usd"] = format_money(sum(known, Decimal(0))) if known else None
     if record.result is not None:
         result = orjson.loads(record.result)
-        facts |= {"output": result["output"], "error": (result["error"] or {}).get("message")}
+        output = result["output"]
+        facts["output"] = output if output is None or isinstance(output, str) else orjson.dumps(output).decode()
+        facts["error"] = (result["error"] or {}).get("message")
     return facts
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {name: getattr(attempt, name) for name in _ATTEMPT}
+def _cells(attempt: Attempt) -> tuple[object, ...]:
+    took = attempt.finished_at - attempt.started_at if attempt.finished_at else None
+    return (
+        attempt.attempt,
+        attempt.provider,
+        attempt.model,
+        attempt.outcome,
+        attempt.input_tokens,
+        attempt.output_tokens,
+        None if attempt.cost_usd is None else format_money(attempt.cost_usd),
+        None if took is None else round(took.total_seconds() * 1000),
+    )
+
+
+def _as_json(attempt: Attempt) -> dict[str, Any]:
+    return {name: value for name, value in asdict(attempt).items() if name != "record"}

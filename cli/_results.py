@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import typer
 
 from cli._output import print_json, print_table
 from cli._stack import Stack
@@ -18,6 +19,7 @@ from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.kafka import security
 from connectors.kafka.tail import Tail
+from domain.errors import InvalidRequest
 from domain.usage import MEASURES, check_dimensions
 from topics.table import RESULTS
 
@@ -50,8 +52,11 @@ def _print(tail: Tail, follow: bool, tenant: str | None) -> None:
 
 
 def usage(stack: Stack, by: Sequence[str], since: str, format: str, tenant: str | None) -> None:
-    """See cli.data.usage. Raises InvalidRequest for an unknown dimension."""
-    wanted = check_dimensions([name.strip() for name in by if name.strip()])
+    """See cli.data.usage."""
+    try:
+        wanted = check_dimensions([name.strip() for name in by if name.strip()])
+    except InvalidRequest as error:
+        raise typer.BadParameter("; ".join(problem.message for problem in error.problems)) from None
     rows = asyncio.run(_usage(find(stack), wanted, since, tenant))
     columns = (*wanted, *MEASURES)
     if format == "json":

@@ -118,15 +118,14 @@ def _cells(line: int, cells: dict[str | None, Any]) -> Row:
         return Row(line, {}, "has another number of cells than the header")
     fields: dict[str, Any] = {}
     has_prompt = "prompt" in cells
-    for name, text in cells.items():
-        group, dot, rest = str(name).partition(".")
+    for name, text in ((str(name), text) for name, text in cells.items() if text != ""):
+        group, dot, rest = name.partition(".")
         if dot and group in _GROUPS:
             fields.setdefault(group, {})[rest] = text
-        elif name in _COLUMNS or name == "prompt" or has_prompt:
-            if text != "":
-                fields[str(name)] = text
+        elif has_prompt or name in _COLUMNS:
+            fields[name] = text
         else:
-            fields.setdefault("variables", {})[str(name)] = text
+            fields.setdefault("variables", {})[name] = text
     if not has_prompt and "variables" not in fields:
         return Row(line, {}, "has neither a column prompt nor a variable")
     return Row(line, fields)

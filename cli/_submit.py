@@ -27,6 +27,7 @@ from cli._sending import Results, Waiting, send
 from cli._stack import Stack
 from cli._target import Target, find
 from cli.data import AskOptions, RowOptions, RunOptions
+from topics.base import format_money
 from topics.codec import Read
 
 SHOWN = 20
@@ -148,7 +149,8 @@ def _estimate(target: Target, requests: Iterator[tuple[Read, bytes]], summary: S
         reason = estimator.add(read)
         if reason is not None:
             summary.refused.append(Refusal(summary.rows, reason))
-    total = dataclasses.asdict(estimator.total)
+    amounts = dataclasses.asdict(estimator.total)
+    total = {name: format_money(value) if isinstance(value, Decimal) else value for name, value in amounts.items()}
     if as_json:
         print_json({**total, "refused": len(summary.refused)})
     else:
@@ -200,7 +202,7 @@ def _progress() -> Progress:
 def _report(summary: Summary, waits: bool, run: RunOptions, seconds: float) -> None:
     said: dict[str, object] = {"sent": summary.sent, "refused": len(summary.refused)}
     if waits:
-        said |= {**summary.ended, "unanswered": summary.unanswered, "cost_usd": f"{summary.cost_usd:f}"}
+        said |= {**summary.ended, "unanswered": summary.unanswered, "cost_usd": format_money(summary.cost_usd)}
     out = sys.stderr if run.output == "-" else sys.stdout
     if run.as_json:
         print(json.dumps(said), file=out)

@@ -39,7 +39,7 @@ def find(stack: Stack) -> Target:
     data, use_env = stack.data, stack.use_env
     if data is not None and use_env:
         raise InvalidSettings("--data and --use-env contradict each other; give one")
-    if use_env or (data is None and points_here(os.environ)):
+    if use_env or (data is None and points_here(os.environ) and not _is_sourced_from(DEFAULT)):
         return from_environment()
     return _from_directory((data or DEFAULT).absolute(), named=data is not None)
 
@@ -61,6 +61,17 @@ def points_here(environ: Mapping[str, str]) -> bool:
 def read_file(path: str) -> str:
     """The content of a secret's file."""
     return Path(path).read_text(encoding="utf-8")
+
+
+def _is_sourced_from(data: Path) -> bool:
+    """Whether the environment is that of the stack in `data`, whose secrets are then known as well."""
+    from ops.local.environment import read_env
+
+    try:
+        written = read_env(data)
+    except OSError:
+        return False
+    return all(os.environ.get(name) == written.get(name) for name in ENGINES)
 
 
 def _from_directory(data: Path, named: bool) -> Target:
