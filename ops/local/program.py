@@ -49,7 +49,7 @@ class Command:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     output: Path | None = None
-    seconds: float = 60
+    seconds: float = 120
 
 
 class Engine(Protocol):

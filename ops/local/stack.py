@@ -122,6 +122,7 @@ class Stack:
             command=(*CONSOLE, *command),
             environment={**self._settings, **settings, **(own or {})},
             ready=ready or probes.http(port, "/readyz"),
+            start_seconds=60,
             stop_seconds=DRAIN_SECONDS + 5,
             port=self._api_port if own else None,
             metrics_port=port,
