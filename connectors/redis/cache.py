@@ -1,7 +1,8 @@
-"""The fleet's exact answers in Redis: one MGET to read a batch, one pipeline to write it."""
+"""The fleet's exact answers in Redis: one MGET to read a batch, one script to write it."""
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import cast
 
 from connectors.redis.client import RedisClient
@@ -9,6 +10,7 @@ from connectors.redis.client import RedisClient
 PREFIX = "sp:cache:"
 # larger answers are cheaper to ask for again than to move; what is longer is not kept
 MAX_VALUE_BYTES = 1024 * 1024
+_PUT = Path(__file__).with_name("put.lua")
 
 
 class RedisCache:
@@ -16,6 +18,7 @@ class RedisCache:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+        self._put = client.redis.register_script(_PUT.read_text())
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         if not keys:
@@ -29,7 +32,6 @@ class RedisCache:
         kept = [(key, value) for key, value in entries if len(value) <= MAX_VALUE_BYTES]
         if not kept or milliseconds <= 0:
             return
-        pipeline = self._client.redis.pipeline(transaction=False)
-        for key, value in kept:
-            pipeline.execute_command("SET", PREFIX + key, value, "PX", milliseconds)
-        await self._client.run("write the cache", pipeline.execute)
+        keys = [PREFIX + key for key, _ in kept]
+        arguments: list[int | bytes] = [milliseconds, *(value for _, value in kept)]
+        await self._client.run("write the cache", lambda: self._put(keys, arguments))
