@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 import time
+from contextlib import suppress
 
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +24,8 @@ REQUEST_ID = "structured_prompt.request_id"
 GIVE_UP_AT = "structured_prompt.give_up_at"
 PROTECTED = ("/v1/", "/openai/")
 PATIENCE_S = 1.8  # a client gets its 503 within two seconds
+MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+DISCARD_S = 2.0
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ class BodyLimit:
             return
         problem = self._refusal(scope["headers"])
         if problem is not None:
+            await discard(scope, receive)
             await problems.render(problem, scope[REQUEST_ID])(scope, receive, send)
             return
         read = 0
@@ -91,6 +95,7 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._max_bytes:
+                await discard(scope, receive)
                 raise self._too_large()
             return message
 
@@ -119,6 +124,7 @@ class Authenticate:
         if scope["type"] == "http" and scope["path"].startswith(PROTECTED):
             problem = await self._let_in(scope)
             if problem is not None:
+                await discard(scope, receive)
                 await problems.render(problem, scope[REQUEST_ID])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -138,6 +144,24 @@ class Authenticate:
             return Problem("forbidden", f"tenant {caller.tenant.name!r} is suspended")
         scope[SCOPE] = caller
         return None
+
+
+async def discard(scope: Scope, receive: Receive) -> None:
+    """Throw away what the client is still sending, up to a bound.
+
+    A connection that is closed on a client in the middle of its body is reset, and the client never sees the answer.
+    One that asks first (`Expect: 100-continue`) is told without its body being taken.
+    """
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return
+    left = MAX_DISCARDED_BYTES
+    with suppress(TimeoutError, Problem):
+        async with asyncio.timeout(DISCARD_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

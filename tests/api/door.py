@@ -28,7 +28,7 @@ from domain.accounts.model import Tenant
 from domain.admission.prepare import Origin, Preparer
 from domain.ledger.model import Claim, Settlement, Source, Standing, State
 from domain.ledger.results import Ending, Spent, rejected, result_bytes
-from domain.ports import Item, Reply
+from domain.ports import BatchSource, Item, Ledger, Replies, Reply
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.settings import Settings
@@ -56,9 +56,9 @@ class Line:
     While `open` is clear nothing is read; while `answering` is clear, what was read stays accepted.
     """
 
-    broker: MemoryBroker
-    ledger: MemoryLedger
-    replies: MemoryReplies
+    source: BatchSource
+    ledger: Ledger
+    replies: Replies
     preparer: Preparer
     endings: dict[str, Ending] = field(default_factory=dict)
     notifies: bool = True
@@ -70,12 +70,11 @@ class Line:
         self.claims = 0
 
     async def run(self) -> None:
-        source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
-        async for batch in source.batches():
+        async for batch in self.source.batches():
             await self.open.wait()
             for item in batch:
                 await self._handle(item)
-            await source.commit(batch)
+            await self.source.commit(batch)
 
     async def _handle(self, item: Item) -> None:
         read = codec.read_request(item.value)
@@ -140,7 +139,8 @@ class Door:
             clickhouse_url="http://127.0.0.1:1/d", key_pepper=PEPPER.decode(), requests_per_minute=requests_per_minute,
             burst=burst,
         )  # fmt: skip
-        self.line = Line(self.broker, self.ledger, self.replies, self.preparer)
+        source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
+        self.line = Line(source, self.ledger, self.replies, self.preparer)
         self.ports = ApiPorts(
             jobs=self.jobs, accounts=self.accounts, producer=self.producer, limiter=self.limiter, replies=self.replies,
             usage=MemoryUsage(self.sink), preparer=self.preparer, catalogue=catalogue, metrics=self.metrics,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from api.middleware import MAX_DISCARDED_BYTES
 from connectors.memory.jobs import MemoryJobs
 from domain.jobs.model import JobView
 from tests.api.door import ASK, Door, assert_problem, utc_now
@@ -69,18 +70,24 @@ async def test_5_MB_are_refused_by_their_announced_length(door: Door) -> None:
     assert str(MAX_BYTES) in body["detail"]
 
 
-async def test_5_MB_without_a_length_are_not_read_to_their_end(door: Door) -> None:
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_without_an_end_is_not_read_for_ever(door: Door, announced: bool) -> None:
     sent = 0
 
     async def chunks() -> AsyncIterator[bytes]:
         nonlocal sent
-        for _ in range(80):
-            sent += 1
+        for _ in range(1_000):
+            sent += 65_536
             yield b"x" * 65_536
 
-    response = await door.client.post("/v1/analyze", content=chunks())
+    headers = {"content-length": "65536000"} if announced else {}
+    assert_problem(await door.client.post("/v1/analyze", content=chunks(), headers=headers), 413, "too_large")
+    assert sent <= MAX_DISCARDED_BYTES + 2 * MAX_BYTES
+
+
+async def test_a_client_that_asks_first_is_told_before_it_sends(door: Door) -> None:
+    response = await door.ask(b"x" * 5_000_000, expect="100-continue")
     assert_problem(response, 413, "too_large")
-    assert sent < 20
 
 
 async def test_a_body_that_only_just_fits_must_fit_with_what_is_filled_in(door: Door) -> None:
