@@ -1,5 +1,6 @@
 """Topics: create what is missing, say what differs. Nothing is ever deleted or changed."""
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, but 
 
 from connectors.kafka import security
 from connectors.kafka.errors import translate
+from domain.errors import Unavailable
 from domain.settings import Settings
 from topics.table import MIB, Topic
 
@@ -88,7 +90,22 @@ def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) ->
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
                 raise translate(error.args[0], f"create the topic {name}") from error
         reports.append(TopicReport(name, "created"))
+    _await_leaders(client, {report.name for report in reports})
     return reports
+
+
+def _await_leaders(client: AdminClient, names: set[str]) -> None:
+    """The controller answers before the brokers know a new topic; whoever writes or reads next needs its leaders."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < deadline:
+        known = _existing(client)
+        if all(
+            name in known and known[name].partitions and all(p.leader >= 0 for p in known[name].partitions.values())
+            for name in names
+        ):
+            return
+        time.sleep(0.05)
+    raise Unavailable(f"new topics have no leader after {_TIMEOUT_S:g} s; see the brokers' logs")
 
 
 def _check(

@@ -1,18 +1,20 @@
 """Reading topics without a group: from a point in time, up to now or for as long as somebody listens."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.kafka import reading
 from connectors.kafka.errors import translate
-from domain.errors import Unavailable
 from domain.ports import Item
 
 _TIMEOUT_S = 10.0
+_MOVING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+T = TypeVar("T")
 
 
 class Tail:
@@ -27,8 +29,8 @@ class Tail:
         self._names = {prefix + topic: topic for topic in topics}
         self._client = Consumer(reading.configuration(connection, f"tail-{uuid4()}", None))
         try:
-            self._ends = self._find_ends()
-            starts = dict(self._ends) if since is None else self._find_starts(since)
+            self._ends = _patiently(self._find_ends)
+            starts = dict(self._ends) if since is None else _patiently(lambda: self._find_starts(since))
             self._left = {place for place, end in self._ends.items() if starts[place] < end}
             self._client.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         except KafkaException as error:
@@ -57,7 +59,7 @@ class Tail:
         for name in self._names:
             metadata = self._client.list_topics(name, timeout=_TIMEOUT_S).topics[name]
             if metadata.error is not None:
-                raise Unavailable(str(translate(metadata.error, f"read {name}")))
+                raise KafkaException(metadata.error)
             for partition in metadata.partitions:
                 _, end = self._client.get_watermark_offsets(TopicPartition(name, partition), timeout=_TIMEOUT_S)
                 ends[name, partition] = end
@@ -72,3 +74,15 @@ class Tail:
             (p.topic, p.partition): self._ends[p.topic, p.partition] if p.offset in (OFFSET_END, -1) else p.offset
             for p in found
         }
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """Repeats while a topic is new or moves to another leader."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            return work()
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)

@@ -1,0 +1,85 @@
+"""Operations on real engines, as an operator types them."""
+
+import json
+import secrets
+
+import pytest
+from confluent_kafka import Producer
+
+from domain.accounts.keys import well_formed
+from domain.errors import Conflict
+from topics.table import TABLE
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stack")]
+
+
+@pytest.fixture
+def tenant(cli):
+    name = f"acme-{secrets.token_hex(3)}"
+    assert cli("tenants", "create", name, "--burst", "5").exit_code == 0
+    return name
+
+
+def test_topics_are_there_after_apply_and_a_second_apply_finds_nothing_to_do(cli):
+    result = cli("topics", "apply", "--strict", "--json")
+    assert result.exit_code == 0
+    assert {row["state"] for row in json.loads(result.output)} == {"ok"}
+    assert len(json.loads(result.output)) == len(TABLE)
+
+
+def test_migrate_can_be_repeated(cli):
+    assert "ClickHouse is up to date" in cli("migrate").output
+
+
+def test_a_tenant_is_created_once(cli, tenant):
+    again = cli("tenants", "create", tenant)
+    assert isinstance(again.exception, Conflict)
+    assert cli("tenants", "create", tenant, "--if-missing").exit_code == 0
+    [row] = [row for row in json.loads(cli("tenants", "list", "--json").output) if row["name"] == tenant]
+    assert row == {"name": tenant, "active": True, "requests_per_minute": None, "burst": 5, "store_answers": False}
+    assert cli("tenants", "create", "no/slash").exit_code == 2
+    assert cli("tenants", "create", f"{tenant}.a", "--store-answers").exit_code == 0
+
+
+def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(cli, tenant):
+    created = json.loads(cli("keys", "create", "--tenant", tenant, "--name", "ci", "--json").output)
+    assert well_formed(created["key"])
+    listed = cli("keys", "list", "--tenant", tenant).output
+    assert created["id"] in listed
+    assert created["key"] not in listed
+    assert cli("keys", "revoke", created["id"], "--tenant", tenant).exit_code == 0
+    assert isinstance(cli("keys", "revoke", "key_0", "--tenant", tenant).exception, Conflict)
+    [row] = json.loads(cli("keys", "list", "--tenant", tenant, "--json").output)
+    assert row["revoked_at"] is not None
+
+
+def test_a_key_of_nobody_is_refused(cli):
+    assert isinstance(cli("keys", "create", "--tenant", "nobody").exception, Conflict)
+
+
+def letter(code, tenant, id, value="eA=="):
+    return {
+        "topic": "prompt.requests", "partition": 0, "offset": 1, "timestamp": "2026-01-01T00:00:00.000Z",
+        "value": value, "stage": "intake", "code": code, "reason": "because", "tenant": tenant, "id": id,
+        "last_seen": "2026-01-01T00:00:00.000Z",
+    }  # fmt: skip
+
+
+def test_dead_letters_are_listed_filtered_and_shown(cli, engines, topic_prefix):
+    producer = Producer({"bootstrap.servers": engines.kafka})
+    for row in (
+        letter("unreadable", None, None),
+        letter("unknown_tenant", "acme", "a-1"),
+        letter("x", "b", "c", "/w=="),
+    ):
+        producer.produce(f"{topic_prefix}prompt.dead-letters", json.dumps(row).encode())
+    producer.flush(10)
+    assert len(cli("dead-letters", "list", "--json").output.splitlines()) == 3
+    [found] = cli("dead-letters", "list", "--tenant", "acme", "--json").output.splitlines()
+    assert json.loads(found)["id"] == "a-1"
+    assert len(cli("dead-letters", "list", "--limit", "1", "--json").output.splitlines()) == 1
+    assert "unreadable" in cli("dead-letters", "list", "--reason", "unreadable", "--since", "1h").output
+    shown = json.loads(cli("dead-letters", "show", json.loads(found)["place"]).output)
+    assert (shown["id"], shown["text"]) == ("a-1", "x")
+    assert json.loads(cli("dead-letters", "show", "c").output)["text"] is None
+    assert isinstance(cli("dead-letters", "show", "9:9").exception, Conflict)
