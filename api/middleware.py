@@ -154,14 +154,18 @@ async def discard(scope: Scope, receive: Receive) -> None:
     """
     if any(name == b"expect" for name, _ in scope["headers"]):
         return
-    left = MAX_DISCARDED_BYTES
     with suppress(TimeoutError, Problem):
         async with asyncio.timeout(DISCARD_S):
-            while left > 0:
-                message = await receive()
-                left -= len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return
+            await _discard(receive)
+
+
+async def _discard(receive: Receive) -> None:
+    left = MAX_DISCARDED_BYTES
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
