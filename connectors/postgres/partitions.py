@@ -3,38 +3,41 @@
 Every statement may be repeated, and several processes may do this at once.
 """
 
+from contextlib import suppress
 from datetime import date, timedelta
 
-from connectors.postgres.pool import Pool
+from connectors.postgres.pool import BadData, Pool
 from connectors.postgres.queries import statements
 
 DAYS_AHEAD = 7
+_LOCK = 0x5370_5061  # one at a time in a database; the number is ours
 _SQL = statements("partitions")
 # An attempt is updated once, when its record comes: with room for that its update stays in the page (HOT).
 _FILL_FACTOR = {"bodies": 100, "results": 100, "attempts": 20}
 
 
-def creation(day: date) -> list[str]:
-    """The statements that make the partitions of one day."""
-    return [
-        f"CREATE TABLE IF NOT EXISTS {_name(table, day)} PARTITION OF {table} "
-        f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}') WITH (fillfactor = {fill})"
-        for table, fill in _FILL_FACTOR.items()
-    ]
-
-
 async def ensure_partitions(pool: Pool, today: date, ahead: int = DAYS_AHEAD) -> None:
     """Make the partitions from `today` (UTC) on. Intake calls this at its start and once a day.
 
-    A day whose rows are in the default partition already stays there: nothing is lost by a late call, such a day is
-    deleted row by row instead of dropped. Raises Unavailable.
+    Rows of a day that came before its partition are in the default partition, where their day then stays: nothing is
+    lost by a late call, such a day is deleted row by row instead of dropped. Raises Unavailable.
     """
     existing = {row["name"] for row in await pool.fetch(_SQL["partitions"])}
     for offset in range(ahead + 1):
         day = today + timedelta(days=offset)
-        for table, statement in zip(_FILL_FACTOR, creation(day), strict=True):
-            if _name(table, day) not in existing and not await pool.fetch(_SQL[f"{table}_in_default"], day):
-                await pool.fetch(statement)
+        for table in _FILL_FACTOR:
+            if _name(table, day) not in existing:
+                with suppress(BadData):  # the default partition holds rows of that day
+                    await pool.fetch(_creation(table, day))
+
+
+def _creation(table: str, day: date) -> str:
+    """IF NOT EXISTS alone does not keep two callers apart."""
+    return (
+        f"DO $$ BEGIN PERFORM pg_advisory_xact_lock({_LOCK}); "
+        f"CREATE TABLE IF NOT EXISTS {_name(table, day)} PARTITION OF {table} "
+        f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}') WITH (fillfactor = {_FILL_FACTOR[table]}); END $$"
+    )
 
 
 async def sweep(pool: Pool, claims_before: date, results_before: date) -> None:

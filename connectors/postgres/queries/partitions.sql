@@ -6,15 +6,6 @@ FROM pg_inherits i
 JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent IN ('bodies'::regclass, 'results'::regclass, 'attempts'::regclass);
 
--- name: bodies_in_default
-SELECT FROM bodies_default WHERE day = $1 LIMIT 1;
-
--- name: results_in_default
-SELECT FROM results_default WHERE day = $1 LIMIT 1;
-
--- name: attempts_in_default
-SELECT FROM attempts_default WHERE day = $1 LIMIT 1;
-
 -- name: oldest_claim
 SELECT min(day) AS day FROM claims;
 
