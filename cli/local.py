@@ -154,15 +154,20 @@ def _say(line: str) -> None:
 
 
 def _follow(sizes: dict[Path, int]) -> None:
+    """Print what is appended to the files, from the given sizes on, until interrupted."""
     several = len(sizes) > 1
     while True:
         for path, seen in list(sizes.items()):
-            size = path.stat().st_size if path.exists() else 0
-            if size > seen:
-                with path.open("rb") as file:
-                    file.seek(seen)
-                    text = file.read(size - seen).decode(errors="replace")
-                print("".join(f"{path.stem}: {line}\n" for line in text.splitlines()) if several else text, end="")
-            sizes[path] = size
+            text = _since(path, seen)
+            sizes[path] = seen + len(text)
+            lines = text.decode(errors="replace").splitlines()
+            print("".join(f"{path.stem}: {line}\n" if several else f"{line}\n" for line in lines), end="")
         sys.stdout.flush()
         time.sleep(0.3)
+
+
+def _since(path: Path, seen: int) -> bytes:
+    """What was appended after `seen` bytes."""
+    with path.open("rb") as file:
+        file.seek(seen)
+        return file.read()

@@ -9,7 +9,7 @@ No library: the known ones (supervisord, circus, honcho) know neither health gat
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from .child import Child, last_lines
 from .guard import Guard
@@ -35,16 +35,9 @@ class Supervisor:
         self._instance.state.processes = [ProcessState(name) for group in groups for name in group.names()]
         for group in groups:
             self._groups.append([])
-            try:
-                async with asyncio.TaskGroup() as steps:
-                    for engine in group.engines:
-                        steps.create_task(self._start_engine(engine))
-                    for program in group.programs:
-                        steps.create_task(self._start_program(program))
-                    for command in group.commands:
-                        steps.create_task(self._run(command))
-            except ExceptionGroup as errors:
-                raise errors.exceptions[0] from None
+            engines = [self._start_engine(engine) for engine in group.engines]
+            programs = [self._start_program(program) for program in group.programs]
+            await _side_by_side([*engines, *programs, *(self._run(command) for command in group.commands)])
 
     async def stop(self) -> None:
         """Stop everything, the last group first."""
@@ -95,6 +88,16 @@ class Supervisor:
             how = f"takes more than {command.seconds:.0f} s" if code is None else f"ended with {code}"
             raise StackError(f"`{command.name}` {how}; the end of {log}:\n{last_lines(log)}")
         self._say(f"{command.name} done")
+
+
+async def _side_by_side(steps: Sequence[Coroutine[None, None, None]]) -> None:
+    """Run all of them; the first that fails cancels the others, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 async def serve(instance: Instance, groups: Sequence[Group], say: Say, when_ready: Callable[[], None]) -> None:
