@@ -25,8 +25,8 @@ from topics.codec import Read, body_hash, request_hash
 from topics.table import DEAD_LETTERS, REQUESTS, RESULTS
 
 _BATCH = 500
-_QUIET_S = 2.0
-_LOOK_S = 3.0
+_QUIET_S = 1.0
+_LOOK_S = 1.0
 _LOOK_AT = 1_000
 
 
