@@ -127,4 +127,8 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return problems.render(problems.of(error), request.scope[REQUEST_ID], status)
+    problem = problems.of(error)
+    if status in (404, 405):
+        allowed = f" (it takes {problem.headers['allow']})" if "allow" in problem.headers else ""
+        problem.detail = f"there is no {request.method} {request.url.path[:200]}{allowed}; /docs lists what there is"
+    return problems.render(problem, request.scope[REQUEST_ID], status)

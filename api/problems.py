@@ -122,7 +122,7 @@ def of(error: Exception) -> Problem:
 def of_http(status: int, detail: str, headers: Mapping[str, str] | None) -> Problem:
     """What the framework raises: unknown routes, wrong methods."""
     code = _CODE_OF_STATUS.get(status, "internal" if status >= 500 else "invalid_request")
-    return Problem(code, detail, headers=headers or {})
+    return Problem(code, detail, headers={name.lower(): value for name, value in (headers or {}).items()})
 
 
 def of_validation(errors: Iterable[Mapping[str, Any]]) -> Problem:

@@ -123,6 +123,12 @@ async def test_wrong_paths_methods_and_parameters_are_problems_too(
     assert_problem(await door.client.request(method, path), status, code)
 
 
+async def test_a_wrong_method_is_told_the_right_one(door: Door) -> None:
+    response = await door.client.delete("/v1/analyze")
+    assert response.headers["allow"] == "POST"
+    assert "(it takes POST)" in response.json()["detail"]
+
+
 class BrokenJobs(MemoryJobs):
     """Fails as nothing should."""
 
