@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 import stamina
@@ -33,10 +34,12 @@ from connectors.telemetry import logs
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.telemetry.server import TelemetryServer
+from connectors.telemetry.tracing import tracing as start_tracing
 from domain.errors import Unavailable
 from domain.health import Check, Health
 from domain.routing.retry import RetryPolicy
 from domain.settings import Settings
+from domain.tracing import Tracing
 
 log = structlog.get_logger("worker")
 
@@ -49,6 +52,7 @@ class Process:
     environ: Mapping[str, str]
     outside: Outside
     emitter: Emitter
+    tracing: Tracing
     stages: list[Stage] = field(default_factory=list)
     apps: list[faust_app.StageApp] = field(default_factory=list)
     lease: LeaseKeeper | None = None
@@ -103,7 +107,10 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
     outside = await connect_all(settings, metrics, ",".join(names))
     ledger = outside.ledger
     emitter = Emitter(outside.producer, outside.replies, ledger, metrics)
-    process = Process(settings, environ, outside, emitter)
+    service = f"structured-prompt-{'-'.join(names)}"
+    tracing = start_tracing(settings.otel_endpoint, service, version("structured-prompt"))
+    outside.stack.callback(tracing.close)
+    process = Process(settings, environ, outside, emitter, tracing)
     builders: dict[str, Callable[[Process], Awaitable[list[Source]]]] = {"intake": _intake, "infer": _infer}
     for name in names:
         if name == "wake":
@@ -160,7 +167,7 @@ async def _intake(process: Process) -> list[Source]:
             limiter=outside.limiter,
             cache=outside.near_and_far_cache(),
             tenants=tenants,
-            reader=Reader(catalog.preparer(settings, models), tenants, utc_now),
+            reader=Reader(catalog.preparer(settings, models), tenants, utc_now, process.tracing),
             emitter=process.emitter,
             metrics=outside.metrics,
             clock=utc_now,
@@ -193,6 +200,7 @@ async def _infer(process: Process) -> list[Source]:
             lease=process.lease,
             caller=Caller(outside.model(models), policy, metrics, utc_now),
             settler=Settler(settler),
+            tracing=process.tracing,
             clock=utc_now,
         )
     )

@@ -23,6 +23,7 @@ from domain.ledger.results import Ending, Spent, failed, rejected, spent_before,
 from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
+from domain.tracing import Tracing
 from topics import headers as head
 from topics.base import parse_time
 from topics.call import CALL_VERSION, PromptCall
@@ -38,6 +39,7 @@ class InferPorts:
     lease: LeaseKeeper
     caller: Caller
     settler: Settler
+    tracing: Tracing
     clock: Callable[[], datetime]
 
 
@@ -62,7 +64,9 @@ class Infer:
             await other.wait()
         done = self._running[key] = asyncio.Event()
         try:
-            await self._work(delivery, call, run)
+            with self._ports.tracing.start("infer", call.traceparent, run=run) as span:
+                traced = call if span.traceparent == call.traceparent else replace(call, traceparent=span.traceparent)
+                await self._work(delivery, traced, run)
         finally:
             del self._running[key]
             done.set()

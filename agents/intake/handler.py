@@ -74,6 +74,8 @@ class Intake:
         going_on = await self._from_cache(going_on, plan)
         await self._limit(going_on, plan)
         await self._write(plan)
+        for item in incoming:
+            item.span.end()
         self._ports.metrics.count("events_in", len(batch), stage="intake")
 
     async def bury(self, delivery: Delivery, error: Exception) -> None:

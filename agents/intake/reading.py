@@ -13,6 +13,7 @@ from domain.errors import InvalidRequest, Problem
 from domain.ledger.model import Claim, Source
 from domain.ledger.results import Ending, rejected
 from domain.ports import Record
+from domain.tracing import Span, Tracing
 from topics import headers as head
 from topics.base import format_time
 from topics.call import PromptCall
@@ -30,6 +31,7 @@ class Incoming:
     delivery: Delivery
     call: PromptCall
     claim: Claim
+    span: Span
     refusal: Ending | None = None
     reject_on_limit: bool = False
     use_cache: bool = True
@@ -48,10 +50,11 @@ def read(delivery: Delivery) -> Read | Unreadable | None:
 class Reader:
     """Turns what was read into what is claimed. Pure but for the tenants that were loaded before."""
 
-    def __init__(self, preparer: Preparer, tenants: Tenants, clock: Callable[[], datetime]) -> None:
+    def __init__(self, preparer: Preparer, tenants: Tenants, clock: Callable[[], datetime], tracing: Tracing) -> None:
         self._preparer = preparer
         self._tenants = tenants
         self._clock = clock
+        self._tracing = tracing
 
     def judge(self, delivery: Delivery, read: Read | Unreadable) -> Incoming | Record:
         """What to claim, or the dead letter of what cannot be attributed to a request."""
@@ -71,23 +74,26 @@ class Reader:
 
     def _readable(self, delivery: Delivery, read: Read, logged_at: datetime) -> Incoming:
         request, digest = read.request, body_hash(read.fields)
+        span = self._span(delivery)
         refusal = None
         try:
-            call = self._preparer.prepare(request, _origin(delivery, request_hash(digest), logged_at))
+            origin = _origin(delivery, request_hash(digest), logged_at, span.traceparent)
+            call = self._preparer.prepare(request, origin)
         except InvalidRequest as error:
             call = _refused_call(delivery, request, request_hash(digest), logged_at)
             refusal = rejected(error.code, str(error), error.problems)
         if refusal is None and request.deadline is not None and request.deadline <= self._clock():
             refusal = rejected("deadline_exceeded", "the deadline had passed when the request arrived")
         claim = _claim(delivery, call, digest, request.submitted_at or logged_at, request)
-        return Incoming(delivery, call, claim, refusal, request.on_limit == "reject", request.cache != "refresh")
+        return Incoming(delivery, call, claim, span, refusal, request.on_limit == "reject", request.cache != "refresh")
 
     def _unreadable(self, delivery: Delivery, error: Unreadable, tenant: str, id: str, logged_at: datetime) -> Incoming:
         digest = b"\x00" + hashlib.sha256(delivery.value or b"").digest()
         call = _bare_call(delivery, tenant, id, request_hash(digest), logged_at)
         problems = [Problem(path, message) for path, message in error.problems]
         refusal = rejected("invalid_request", error.reason, problems)
-        return Incoming(delivery, call, _claim(delivery, call, digest, logged_at, None), refusal)
+        claim = _claim(delivery, call, digest, logged_at, None)
+        return Incoming(delivery, call, claim, self._span(delivery), refusal)
 
     def _letter(
         self,
@@ -102,13 +108,12 @@ class Reader:
         return dead_letter(delivery, Reason("intake", code, reason, found, tenant, id), self._clock())
 
 
-def _origin(delivery: Delivery, digest: str, logged_at: datetime) -> Origin:
+def _origin(delivery: Delivery, digest: str, logged_at: datetime, traceparent: str) -> Origin:
     headers = dict(delivery.headers)
     try:
         carried = tuple(head.carried(delivery.headers))
     except ValueError as error:
         raise InvalidRequest("invalid_request", str(error)) from None
-    traceparent = head.parse_traceparent(headers[head.TRACEPARENT]) if head.TRACEPARENT in headers else None
     return Origin(
         request_hash=digest,
         received_at=logged_at,
@@ -116,7 +121,7 @@ def _origin(delivery: Delivery, digest: str, logged_at: datetime) -> Origin:
         headers=carried,
         reply_to=head.text_of(headers, head.REPLY_TO),
         api_key_id=head.text_of(headers, head.API_KEY),
-        traceparent=str(traceparent) if traceparent else None,
+        traceparent=traceparent,
     )
 
 

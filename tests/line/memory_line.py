@@ -31,6 +31,7 @@ from domain.admission.prepare import Preparer
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
+from domain.tracing import NoTracing, Tracing
 from topics.table import CALLS, REQUESTS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +47,13 @@ def _preparer() -> Preparer:
 class MemoryLine:
     """`now` is the clock of everything. Several workers share `store`, `broker` and `model`."""
 
-    def __init__(self, script: Sequence[Step] = (), tenants: Sequence[Tenant] = (Tenant("acme"),)) -> None:
+    def __init__(
+        self,
+        script: Sequence[Step] = (),
+        tenants: Sequence[Tenant] = (Tenant("acme"),),
+        tracing: Tracing | None = None,
+    ) -> None:
+        self.tracing = tracing or NoTracing()
         self.now = START
         self.store, self.broker, self.metrics = MemoryStore(), MemoryBroker(now=self.clock), MemoryMetrics()
         self.model = ScriptedModel(script, then=says({"label": "good"}))
@@ -70,7 +77,7 @@ class MemoryLine:
         tenants = Tenants(self.accounts, Defaults(600_000, 100_000), self.seconds)
         return Intake(
             IntakePorts(
-                ledger, self.limiter, self.cache, tenants, Reader(self.preparer, tenants, self.clock),
+                ledger, self.limiter, self.cache, tenants, Reader(self.preparer, tenants, self.clock, self.tracing),
                 Emitter(MemoryProducer(self.broker), self.replies, ledger, self.metrics), self.metrics, self.clock,
             )
         )  # fmt: skip
@@ -85,7 +92,11 @@ class MemoryLine:
         settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
         policy = CallPolicy(RetryPolicy(attempts), re_asks, 60.0)
         caller = Caller(self.model, policy, self.metrics, self.clock, lambda: 0.0)
-        return Infer(InferPorts(ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.clock))
+        return Infer(
+            InferPorts(
+                ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.tracing, self.clock
+            )
+        )
 
     def wake(self) -> Wake:
         ledger = MemoryLedger(self.store, self.clock)
