@@ -121,6 +121,7 @@ class Stage:
             self._consumer().resume(delivery.tp)
 
     def began(self, delivery: Delivery) -> None:
+        self.metrics.count("events_in", stage=self.policy.name)
         self.running[delivery] = time.monotonic()
 
     def ended(self, delivery: Delivery) -> None:

@@ -76,7 +76,6 @@ class Intake:
         await self._write(plan)
         for item in incoming:
             item.span.end()
-        self._ports.metrics.count("events_in", len(batch), stage="intake")
 
     async def bury(self, delivery: Delivery, error: Exception) -> None:
         """A fault of ours: the request fails as `internal` where it can be read, and its dead letter is kept."""

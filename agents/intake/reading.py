@@ -95,6 +95,11 @@ class Reader:
         claim = _claim(delivery, call, digest, logged_at, None)
         return Incoming(delivery, call, claim, self._span(delivery), refusal)
 
+    def _span(self, delivery: Delivery) -> Span:
+        """Of this request's way through intake, in the trace it came with."""
+        parent = head.text_of(dict(delivery.headers), head.TRACEPARENT) if delivery.headers else None
+        return self._tracing.start("intake", parent, partition=delivery.partition, offset=delivery.offset)
+
     def _letter(
         self,
         delivery: Delivery,
