@@ -4,8 +4,8 @@ import asyncio
 import csv
 import os
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -20,35 +20,33 @@ from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.kafka import security
 from connectors.kafka.tail import Tail
 from domain.errors import InvalidRequest
+from domain.ports import Item
 from domain.usage import MEASURES, check_dimensions
 from topics.table import RESULTS
-
-_IDLE_S = 3.0
 
 
 def results(stack: Stack, follow: bool, tenant: str | None, since: str) -> None:
     """See cli.data.results. A closed pipe ends it quietly."""
-    target = find(stack)
-    tail = Tail(security.librdkafka(target.settings), [RESULTS], parse_since(since), target.settings.topic_prefix)
-    try:
-        _print(tail, follow, tenant)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
-    finally:
-        tail.close()
+    settings = find(stack).settings
+    with closing(Tail(security.librdkafka(settings), [RESULTS], parse_since(since), settings.topic_prefix)) as tail:
+        try:
+            _print(tail, follow, tenant)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
 
 
 def _print(tail: Tail, follow: bool, tenant: str | None) -> None:
-    heard = time.monotonic()
-    # a transaction's marker at the end of a partition is never delivered: silence ends it too
-    while follow or not (tail.caught_up or time.monotonic() - heard > _IDLE_S):
-        items = tail.read(0.2)
-        for item in items:
-            heard = time.monotonic()
-            if tenant is None or orjson.loads(item.value).get("tenant") == tenant:
-                sys.stdout.buffer.write(item.value + b"\n")
-        if items:
-            sys.stdout.buffer.flush()
+    for item in _items(tail, follow):
+        if tenant is None or orjson.loads(item.value).get("tenant") == tenant:
+            sys.stdout.buffer.write(item.value + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _items(tail: Tail, follow: bool) -> Iterator[Item]:
+    yield from tail.until_caught_up()
+    while follow:
+        sys.stdout.buffer.flush()
+        yield from tail.read(0.2)
 
 
 def usage(stack: Stack, by: Sequence[str], since: str, format: str, tenant: str | None) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import io
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -25,8 +26,8 @@ from cli._output import print_error, print_json, print_table
 from cli._rows import Defaults, Refusal, Row, request, rows
 from cli._sending import Results, Waiting, send
 from cli._stack import Stack
+from cli._submit_options import AskOptions, RowOptions, RunOptions
 from cli._target import Target, find
-from cli.data import AskOptions, RowOptions, RunOptions
 from topics.base import format_money
 from topics.codec import Read
 
@@ -174,22 +175,20 @@ def _run(target: Target, requests: Iterator[tuple[Read, bytes]], run: RunOptions
         sending = progress.add_task("sent", total=None)
         summary.sent = asyncio.run(send(target, remembered(), lambda count: progress.advance(sending, count)))
         progress.update(sending, total=summary.sent, completed=summary.sent)
-        if results is not None:
-            answered = progress.add_task("answered", total=len(waiting.hashes))
-            for row in results.of(waiting, run.timeout):
-                summary.take(row)
-                progress.advance(answered)
-                if output is not None:
-                    output.write(orjson.dumps(row) + b"\n")
+        answered = progress.add_task("answered", total=len(waiting.hashes), visible=waits)
+        for row in results.of(waiting, run.timeout) if results else ():
+            summary.take(row)
+            progress.advance(answered)
+            output.write(orjson.dumps(row) + b"\n")
     summary.unanswered = len(waiting.hashes)
     _report(summary, waits, run, time.monotonic() - started)
 
 
-def _output(path: str | None, opened: ExitStack) -> IO[bytes] | None:
-    if path is None or path == "-":
-        return None if path is None else sys.stdout.buffer
+def _output(path: str | None, opened: ExitStack) -> IO[bytes]:
+    if path == "-":
+        return sys.stdout.buffer
     try:
-        return opened.enter_context(Path(path).open("wb"))
+        return opened.enter_context(Path(path or os.devnull).open("wb"))
     except OSError as error:
         raise typer.BadParameter(f"cannot write {path}: {error.strerror}") from None
 

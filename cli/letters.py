@@ -1,9 +1,9 @@
 """`dead-letters list|show`: what nobody could finish, and why."""
 
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,7 +15,6 @@ from cli._stack import Stack
 from cli._time import Since, parse_since
 from domain.errors import Conflict
 
-_IDLE_S = 3.0
 COLUMNS = ("place", "last_seen", "stage", "code", "tenant", "id", "reason")
 
 
@@ -77,15 +76,10 @@ def _read(stack: Stack, since: datetime, wanted: Callable[[dict[str, Any]], bool
     from topics.table import DEAD_LETTERS
 
     target = find(stack)
-    tail = Tail(security.librdkafka(target.settings), [DEAD_LETTERS], since, target.settings.topic_prefix)
-    try:
-        quiet_since = time.monotonic()
-        # a transaction's marker at the end of a partition is never delivered: silence ends it too
-        while not tail.caught_up and time.monotonic() - quiet_since < _IDLE_S:
-            for item in tail.read(0.2):
-                quiet_since = time.monotonic()
-                letter = {"place": f"{item.partition}:{item.offset}", **json.loads(item.value)}
-                if wanted(letter):
-                    yield letter
-    finally:
-        tail.close()
+    with closing(
+        Tail(security.librdkafka(target.settings), [DEAD_LETTERS], since, target.settings.topic_prefix)
+    ) as tail:
+        for item in tail.until_caught_up():
+            letter = {"place": f"{item.partition}:{item.offset}", **json.loads(item.value)}
+            if wanted(letter):
+                yield letter

@@ -38,11 +38,12 @@ class TopicReport:
 def apply(settings: Settings, table: Sequence[Topic]) -> list[TopicReport]:
     """Bring the brokers to `table`. Raises Unavailable, or Permanent where the broker's policy forbids a topic."""
     client = AdminClient(security.librdkafka(settings))
+    names = {settings.topic_prefix + topic.name for topic in table}
     existing = _existing(client)
-    missing = [topic for topic in table if settings.topic_prefix + topic.name not in existing]
-    created = _create(client, settings, missing)
-    present = [topic for topic in table if settings.topic_prefix + topic.name in existing]
-    checked = _check(client, settings, present, existing)
+    created = _create(client, settings, [t for t in table if settings.topic_prefix + t.name not in existing])
+    existing = _await_leaders(client, names)
+    mine = {report.name for report in created}
+    checked = _check(client, settings, [t for t in table if settings.topic_prefix + t.name not in mine], existing)
     reports = {report.name: report for report in (*created, *checked)}
     return [reports[settings.topic_prefix + topic.name] for topic in table]
 
@@ -87,25 +88,26 @@ def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) ->
         try:
             future.result(_TIMEOUT_S)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster: to be checked
                 raise translate(error.args[0], f"create the topic {name}") from error
-        reports.append(TopicReport(name, "created"))
-    _await_leaders(client, {report.name for report in reports})
+        else:
+            reports.append(TopicReport(name, "created"))
     return reports
 
 
-def _await_leaders(client: AdminClient, names: set[str]) -> None:
+def _await_leaders(client: AdminClient, names: set[str]) -> Mapping[str, TopicMetadata]:
     """The controller answers before the brokers know a new topic; whoever writes or reads next needs its leaders."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         known = _existing(client)
-        if all(
-            name in known and known[name].partitions and all(p.leader >= 0 for p in known[name].partitions.values())
-            for name in names
-        ):
-            return
+        if all(name in known and _is_led(known[name]) for name in names):
+            return known
         time.sleep(0.05)
     raise Unavailable(f"new topics have no leader after {_TIMEOUT_S:g} s; see the brokers' logs")
+
+
+def _is_led(topic: TopicMetadata) -> bool:
+    return bool(topic.partitions) and all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _check(

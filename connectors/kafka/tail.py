@@ -1,7 +1,7 @@
 """Reading topics without a group: from a point in time, up to now or for as long as somebody listens."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -13,6 +13,7 @@ from connectors.kafka.errors import translate
 from domain.ports import Item
 
 _TIMEOUT_S = 10.0
+_IDLE_S = 3.0
 _MOVING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 T = TypeVar("T")
 
@@ -37,10 +38,16 @@ class Tail:
             self._client.close()
             raise translate(error.args[0], f"read {', '.join(self._names)}") from error
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether everything that was there at the start has been read."""
-        return not self._left
+    def until_caught_up(self) -> Iterator[Item]:
+        """Everything that was there at the start.
+
+        A transaction's marker at the end of a partition is never delivered, so 3 s of silence end it too.
+        """
+        heard = time.monotonic()
+        while self._left and time.monotonic() - heard < _IDLE_S:
+            for item in self.read(0.2):
+                heard = time.monotonic()
+                yield item
 
     def read(self, seconds: float) -> list[Item]:
         """What arrives within so many seconds, at most 500 items."""
