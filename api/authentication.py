@@ -62,8 +62,13 @@ class Keyring:
         task = self._asked.get(digest)
         if task is None:
             task = self._asked[digest] = asyncio.ensure_future(self._look_up(digest))
-            task.add_done_callback(lambda _: self._asked.pop(digest, None))
+            task.add_done_callback(lambda done: self._end(digest, done))
         return await asyncio.shield(task)
+
+    def _end(self, digest: bytes, task: "asyncio.Task[Caller | None]") -> None:
+        self._asked.pop(digest, None)
+        if not task.cancelled():
+            task.exception()  # those who asked have been told, or have left
 
     async def _look_up(self, digest: bytes) -> Caller | None:
         asked_at = self._clock()

@@ -57,7 +57,7 @@ class Frame:
         try:
             await self._app(scope, receive, framed)
         except Exception:
-            log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
+            log.exception("%s %s failed", scope["method"], scope["path"], extra={"request_id": request_id})
             if status:
                 raise  # the answer has begun: all that is left is to break the connection
             await problems.render(problems.INTERNAL, request_id)(scope, receive, framed)

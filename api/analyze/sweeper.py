@@ -5,7 +5,8 @@ import logging
 from datetime import timedelta
 
 from api.analyze.service import Analyze
-from domain.errors import Transient
+from domain.errors import Permanent, Transient
+from domain.jobs.model import Job
 from domain.metrics import Metrics
 from domain.ports import Jobs
 
@@ -19,11 +20,30 @@ log = logging.getLogger(__name__)
 async def sweep(jobs: Jobs, analyze: Analyze, metrics: Metrics) -> int:
     """One pass: how many jobs were produced again. Raises Unavailable."""
     lost = await jobs.unproduced(OLDER_THAN, BATCH)
-    if lost:
+    if not lost:
+        return 0
+    done = await _publish(lost, analyze)
+    await jobs.produced([(job.tenant, job.id) for job in done])
+    metrics.count("jobs_republished", len(done))
+    return len(done)
+
+
+async def _publish(lost: list[Job], analyze: Analyze) -> list[Job]:
+    """Those that got through: one that the broker will never take must not hold up the others."""
+    try:
         await analyze.publish(lost)
-        await jobs.produced([(job.tenant, job.id) for job in lost])
-        metrics.count("jobs_republished", len(lost))
-    return len(lost)
+    except Permanent:
+        return [job for job in lost if await _published(job, analyze)]
+    return lost
+
+
+async def _published(job: Job, analyze: Analyze) -> bool:
+    try:
+        await analyze.publish([job])
+    except Permanent as error:
+        log.error("job %s of %s cannot be produced: %s", job.id, job.tenant, error)  # noqa: TRY400 - the reason is known
+        return False
+    return True
 
 
 async def keep_sweeping(jobs: Jobs, analyze: Analyze, metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ import orjson
 from api import problems
 from api.analyze.outcome import links
 from api.analyze.waiters import FINAL
-from api.paging import decode_cursor, encode_cursor
+from api.paging import decode_cursor, encode_cursor, is_id
 from api.problems import Problem
 from api.within import within
 from domain.jobs.model import JobView
@@ -45,7 +45,7 @@ class JobReader:
         return view.result
 
     async def _view(self, tenant: str, id: str) -> JobView:
-        views = await within(self._jobs.view(tenant, [id]), PATIENCE_S, LEDGER)
+        views = await within(self._jobs.view(tenant, [id]), PATIENCE_S, LEDGER) if is_id(id) else []
         if not views:
             raise Problem("not_found", f"no job has the id {id[:255]!r}")
         return views[0]

@@ -37,10 +37,11 @@ def since_of(text: str, now: datetime) -> datetime:
     """A span before `now` or a time. Raises Problem."""
     match = _SPAN.fullmatch(text)
     try:
-        return now - min(int(match[1]) * _UNITS[match[2]], _LONGEST) if match else parse_time(text)
+        start = now - min(int(match[1]) * _UNITS[match[2]], _LONGEST) if match else parse_time(text)
     except (ValueError, OverflowError):
         reason = Reason("/query/since", "give a span such as 24h or 7d, or a time such as 2026-01-01T00:00:00.000Z")
         raise Problem("invalid_request", "`since` is neither a span nor a time", (reason,)) from None
+    return min(max(start, now - _LONGEST), now)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,8 @@ async def test_a_compressed_body_is_refused(door: Door) -> None:
         ("GET", "/v1/jobs?cursor=%ff%00", 422, "invalid_request"),
         ("GET", "/v1/usage?since=yesterday", 422, "invalid_request"),
         ("GET", "/v1/usage?by=colour", 422, "invalid_request"),
+        ("GET", "/v1/jobs?cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsIlx1MDAwMCJd", 422, "invalid_request"),
+        ("GET", "/v1/jobs/%00", 404, "not_found"),
         ("GET", "/v1/jobs/nothing", 404, "not_found"),
         ("GET", "/v1/jobs/nothing/result", 404, "not_found"),
     ],

@@ -129,6 +129,28 @@ async def test_D1_the_sweeper_produces_what_was_submitted_and_never_produced(doo
     assert door.metrics.value("jobs_republished") == 1
 
 
+class PickyProducer(MemoryProducer):
+    """A broker that will never take one record."""
+
+    async def send(self, records: Sequence[Record]) -> None:
+        if any(record.key == b"poison" for record in records):
+            raise Permanent("too large")
+        await super().send(records)
+
+
+async def test_D1_a_job_the_broker_will_never_take_does_not_hold_up_the_others() -> None:
+    door = Door()
+    door.ports = replace(door.ports, producer=PickyProducer(door.broker))
+    async with door.opened():
+        jobs = [Job("acme", id, b"hash", b'{"id":"%s"}' % id.encode(), utc_now()) for id in ("a", "poison", "b")]
+        await door.jobs.submit(jobs)
+        for row in door.store.jobs.values():
+            row.created_at = row.created_at.replace(year=2020)
+        door.line.open.clear()
+        assert await sweep(door.jobs, door.app.state.parts.analyze, door.metrics) == 2
+    assert [value["id"] for value in door.produced()] == ["a", "b"]
+
+
 async def test_D1_what_was_acknowledged_is_marked_as_produced(door: Door) -> None:
     await door.ask({**ASK, "id": "a"})
     await door.app.state.parts.marks.write()
