@@ -257,4 +257,4 @@ def _clickhouse(url: str, statement: str) -> None:
     request = urllib.request.Request(
         f"http://{parts.hostname}:{parts.port}/", data=statement.encode(), headers={"Authorization": f"Basic {token}"}
     )
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=10).close()

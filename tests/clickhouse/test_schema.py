@@ -154,7 +154,7 @@ async def test_C1_the_views_are_right_whatever_the_reader_sets(clickhouse: Click
         await sink.write([result(), result(run=2, completed_at=NOON + timedelta(days=1)), call(), call(run=2)])
     setting = f"SETTINGS do_not_merge_across_partitions_select_final = {merge}"
     for view in ("usage_hourly", "usage_daily"):
-        total = f"SELECT sum(requests) AS n, sum(cost_usd) AS cost FROM {view} {setting}"  # noqa: S608
+        total = f"SELECT sum(requests) AS n, sum(cost_usd) AS cost FROM {view} {setting}"
         assert await rows(clickhouse, total) == [{"n": 1, "cost": "0.0000188"}]
 
 

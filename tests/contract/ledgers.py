@@ -79,12 +79,12 @@ async def in_postgres(database_url: str) -> AsyncIterator[World]:
     pool = await connect(database_url, 8)
     admin = await asyncpg.connect(database_url)
     for table in _TABLES:
-        await admin.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        await admin.execute(f"DELETE FROM {table}")
 
     async def later(seconds: float) -> None:
         for table, columns in _TIMES.items():
             moved = ", ".join(f"{column} = {column} - $1::interval" for column in columns)
-            await admin.execute(f"UPDATE {table} SET {moved}", timedelta(seconds=seconds))  # noqa: S608
+            await admin.execute(f"UPDATE {table} SET {moved}", timedelta(seconds=seconds))
 
     try:
         yield World(lambda: PostgresLedger(pool), PostgresJobs(pool), lambda: datetime.now(UTC), later, database_url)

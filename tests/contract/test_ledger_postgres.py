@@ -32,7 +32,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
 
 def shuffled(seed: int) -> list[str]:
     ids = list(IDS)
-    random.Random(seed).shuffle(ids)  # noqa: S311
+    random.Random(seed).shuffle(ids)
     return ids
 
 
@@ -96,7 +96,7 @@ async def test_L16_batches_in_any_order_never_deadlock(world: World) -> None:
     failures: list[Exception] = []
 
     async def work(n: int) -> None:
-        dice = random.Random(n)  # noqa: S311
+        dice = random.Random(n)
         for _ in range(25):
             try:
                 await _anything(team[n], dice, world)

@@ -168,4 +168,4 @@ async def test_L4_sweeping_forgets_what_is_over_and_keeps_what_is_not(world: Wor
 
 async def _make_older(pool: Pool, days: int) -> None:
     for table in ("claims", "bodies", "results", "attempts"):
-        await pool.fetch(f"UPDATE {table} SET day = day - $1::integer", days)  # noqa: S608 - our own names
+        await pool.fetch(f"UPDATE {table} SET day = day - $1::integer", days)
