@@ -4,6 +4,8 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
+WIDE = 160
+
 
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, default=str))
@@ -23,4 +25,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("–" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    # a pipe or a file has no width of its own: 80 columns would fold every cell
+    Console(width=None if console.is_terminal else WIDE).print(table)

@@ -18,6 +18,7 @@ from typing import Any
 SAMPLES = Path(__file__).parent.parent / "ops" / "local" / "samples"
 RESULTS, DEAD_LETTERS, REQUESTS = "prompt.results", "prompt.dead-letters", "prompt.requests"
 SHOWN = 12
+WIDTH = 80
 
 
 @dataclass(slots=True)
@@ -120,9 +121,8 @@ def _collect(data: Path, broker: str, expected: dict[str, Any], seconds: float) 
     with Progress(transient=True) as progress:
         task = progress.add_task("results", total=wanted)
         while len(seen.results) + len(seen.letters) < wanted and time.monotonic() < deadline:
-            for message in consumer.consume(500, 0.3):
-                if message.error() is None:
-                    seen.take(message.topic(), message.value())
+            for message in (one for one in consumer.consume(500, 0.3) if one.error() is None):
+                seen.take(message.topic() or "", message.value() or b"")
             progress.update(task, completed=len(seen.results) + len(seen.letters))
             _revive(data)
     consumer.close()
@@ -145,11 +145,15 @@ def _show(seen: Seen) -> None:
         said = row["output"] if row["status"] == "completed" else row["error"]["message"]
         text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
         cost = row["usage"]["cost_usd"]
-        rows.append((row["id"], row["status"], text[:70], row["cached"], row["usage"]["attempts"], cost))
+        rows.append((row["id"], row["status"], _short(text), row["cached"], row["usage"]["attempts"], cost))
     print_table(("id", "status", "answer", "cached", "attempts", "cost_usd"), rows)
     print(
         f"… {len(seen.results)} results in all, {len(seen.letters)} dead letter: {', '.join(seen.letters.values())}\n"
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
 
 def _problems(seen: Seen, expected: dict[str, Any]) -> list[str]:

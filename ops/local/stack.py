@@ -117,6 +117,10 @@ class Stack:
     ) -> Program:
         port = self._ports.of(f"{name}-metrics")
         settings = {"STRUCTURED_PROMPT_METRICS_HOST": probes.HOST, "STRUCTURED_PROMPT_METRICS_PORT": str(port)}
+        if "kafka" not in self._wishes.use_env:
+            # a member that is known by name gets its partitions back at once after a restart; on brokers that others
+            # use as well, two of the same name would throw each other out
+            settings["STRUCTURED_PROMPT_WORKER_NAME"] = name
         return Program(
             name=name,
             command=(*CONSOLE, *command),
