@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from domain.accounts.limits import limits_of
 from domain.accounts.model import ApiKey, Tenant
 from domain.admission.model import Limit
 from domain.ports import Accounts
@@ -57,9 +58,5 @@ class Tenants:
     def limits(self, name: str, api_key_id: str | None) -> tuple[Limit, ...]:
         """The tenant's limit and, where the request came with a key that has one, the key's."""
         known = self._known[name]
-        tenant = known.tenant or Tenant(name)
-        own = Limit(name, tenant.requests_per_minute or self._defaults.per_minute, tenant.burst or self._defaults.burst)
         key = known.keys.get(api_key_id) if api_key_id else None
-        if key is None or key.requests_per_minute is None:
-            return (own,)
-        return (own, Limit(f"{name}/key/{key.id}", key.requests_per_minute, key.burst or key.requests_per_minute))
+        return limits_of(known.tenant or Tenant(name), key, self._defaults.per_minute, self._defaults.burst)
