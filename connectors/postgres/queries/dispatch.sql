@@ -97,7 +97,7 @@ WITH given AS (
     SELECT tenant, id, run, attempt, day, epoch, '', '', outcome, cost_usd, input_tokens,
            output_tokens, now(), now(), record
     FROM judged
-    WHERE here
+    WHERE here AND attempt <= attempts
     UNION ALL
     SELECT tenant, id, run, attempt + 1, day, epoch, provider, model, 'started', NULL, NULL,
            NULL, now(), NULL, NULL
@@ -108,7 +108,7 @@ WITH given AS (
         output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, record = excluded.record
     WHERE attempts.outcome IN ('started', 'unknown') AND excluded.outcome <> 'started'
 )
-SELECT (n - 1)::integer AS n, CASE WHEN mine AND attempts <= attempt + 1 THEN attempt + 1 ELSE 0 END AS attempt,
+SELECT (n - 1)::integer AS n, CASE WHEN mine AND attempts IN (attempt, attempt + 1) THEN attempt + 1 ELSE 0 END AS attempt,
        NOT here AS elsewhere
 FROM judged;
 
@@ -124,7 +124,7 @@ WITH given AS (
     SELECT g.*, c.*
     FROM given g
     LEFT JOIN LATERAL (
-        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.state
+        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.state, c.attempts
         FROM claims c
         WHERE c.tenant = g.tenant AND c.id = g.id
         FOR NO KEY UPDATE
@@ -152,7 +152,7 @@ WITH given AS (
     SELECT tenant, id, run, attempt, day, epoch, outcome, cost_usd, input_tokens,
            output_tokens, now(), now(), record
     FROM judged
-    WHERE here AND attempt IS NOT NULL
+    WHERE here AND attempt <= attempts
     ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
     SET outcome = excluded.outcome, cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens,
         output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, record = excluded.record

@@ -37,7 +37,7 @@ WITH given AS (
     SELECT tenant, id, run, attempt, day, epoch, outcome, cost_usd, input_tokens,
            output_tokens, now(), now(), record
     FROM judged
-    WHERE here AND attempt IS NOT NULL
+    WHERE here AND attempt <= attempts
     ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
     SET outcome = excluded.outcome, cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens,
         output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, record = excluded.record
