@@ -23,12 +23,11 @@ async def ensure_partitions(pool: Pool, today: date, ahead: int = DAYS_AHEAD) ->
     lost by a late call, such a day is deleted row by row instead of dropped. Raises Unavailable.
     """
     existing = {row["name"] for row in await pool.fetch(_SQL["partitions"])}
-    for offset in range(ahead + 1):
-        day = today + timedelta(days=offset)
-        for table in _FILL_FACTOR:
-            if _name(table, day) not in existing:
-                with suppress(BadData):  # the default partition holds rows of that day
-                    await pool.fetch(_creation(table, day))
+    days = [today + timedelta(days=offset) for offset in range(ahead + 1)]
+    missing = [(table, day) for day in days for table in _FILL_FACTOR if _name(table, day) not in existing]
+    for table, day in missing:
+        with suppress(BadData):  # the default partition holds rows of that day
+            await pool.fetch(_creation(table, day))
 
 
 def _creation(table: str, day: date) -> str:
