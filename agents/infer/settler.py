@@ -15,7 +15,7 @@ from agents.line import Delivery
 from domain.batching import Batcher
 from domain.errors import Unavailable
 from domain.ledger.model import Next, Park, Settlement, State, Taken
-from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, result_bytes
+from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
 from domain.output import reask
 from domain.ports import Cache, Ledger, Producer
@@ -57,7 +57,7 @@ class Settler:
         spent = work.spent
         if called is not None:
             spent = spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at)
-        result = result_bytes(call, work.run, ending, spent, now)
+        ending, result = finish(call, work.run, ending, spent, now)
         settlement = Settlement(
             call.tenant, call.id, work.run, work.epoch, ending.state, result, "infer", ending.code,
             attempt_done(call, work.run, called) if called else None,

@@ -17,7 +17,7 @@ from agents.line import Delivery
 from domain.admission.model import Charge
 from domain.errors import Permanent
 from domain.ledger.model import Claimed, Park, Settlement, Standing, State
-from domain.ledger.results import Ending, Spent, event_bytes, failed, rejected, result_bytes
+from domain.ledger.results import Ending, Spent, event_bytes, failed, finish, rejected
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Limiter, Record, Reply
 from topics.base import format_time, parse_time
@@ -126,7 +126,7 @@ class Intake:
     def _conflict(self, item: Incoming, plan: Plan) -> None:
         # run 0: the id's own result stays the only one of its runs
         reason = "this id was used for another request; choose a new id, or send the same body"
-        result = result_bytes(item.call, 0, rejected("id_conflict", reason), Spent(), plan.now)
+        _, result = finish(item.call, 0, rejected("id_conflict", reason), Spent(), plan.now)
         plan.emissions.append(Emission(item.call, 0, result, format_time(plan.now), settled=False))
 
     def _finished_before(self, item: Incoming, claimed: Claimed, result: bytes, plan: Plan) -> None:
@@ -191,11 +191,9 @@ class Intake:
     async def _settle(self, plan: Plan) -> None:
         settlements = []
         for item, claimed, ending in plan.endings:
-            result = result_bytes(item.call, claimed.run, ending, Spent(), plan.now)
+            ended, result = finish(item.call, claimed.run, ending, Spent(), plan.now)
             call, run, epoch = item.call, claimed.run, claimed.epoch
-            settlements.append(
-                Settlement(call.tenant, call.id, run, epoch, ending.state, result, "intake", ending.code)
-            )
+            settlements.append(Settlement(call.tenant, call.id, run, epoch, ended.state, result, "intake", ended.code))
         settled = await self._ports.ledger.settle(settlements)
         at = format_time(plan.now)
         for (item, claimed, _), settlement, answer in zip(plan.endings, settlements, settled, strict=True):

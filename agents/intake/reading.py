@@ -75,12 +75,12 @@ class Reader:
     def _readable(self, delivery: Delivery, read: Read, logged_at: datetime) -> Incoming:
         request, digest = read.request, body_hash(read.fields)
         span = self._span(delivery)
-        refusal = None
+        origin, trouble = _origin(delivery, request_hash(digest), logged_at, span.traceparent)
+        refusal = rejected("invalid_request", trouble) if trouble else None
         try:
-            origin = _origin(delivery, request_hash(digest), logged_at, span.traceparent)
             call = self._preparer.prepare(request, origin)
         except InvalidRequest as error:
-            call = _refused_call(delivery, request, request_hash(digest), logged_at)
+            call = _bare_call(request.tenant, request.id, origin, request)
             refusal = rejected(error.code, str(error), error.problems)
         if refusal is None and request.deadline is not None and request.deadline <= self._clock():
             refusal = rejected("deadline_exceeded", "the deadline had passed when the request arrived")
@@ -89,11 +89,13 @@ class Reader:
 
     def _unreadable(self, delivery: Delivery, error: Unreadable, tenant: str, id: str, logged_at: datetime) -> Incoming:
         digest = b"\x00" + hashlib.sha256(delivery.value or b"").digest()
-        call = _bare_call(delivery, tenant, id, request_hash(digest), logged_at)
+        span = self._span(delivery)
+        origin, _ = _origin(delivery, request_hash(digest), logged_at, span.traceparent)
+        call = _bare_call(tenant, id, origin)
         problems = [Problem(path, message) for path, message in error.problems]
         refusal = rejected("invalid_request", error.reason, problems)
         claim = _claim(delivery, call, digest, logged_at, None)
-        return Incoming(delivery, call, claim, self._span(delivery), refusal)
+        return Incoming(delivery, call, claim, span, refusal)
 
     def _span(self, delivery: Delivery) -> Span:
         """Of this request's way through intake, in the trace it came with."""
@@ -113,13 +115,15 @@ class Reader:
         return dead_letter(delivery, Reason("intake", code, reason, found, tenant, id), self._clock())
 
 
-def _origin(delivery: Delivery, digest: str, logged_at: datetime, traceparent: str) -> Origin:
+def _origin(delivery: Delivery, digest: str, logged_at: datetime, traceparent: str) -> tuple[Origin, str | None]:
+    """Where the request came from, and why its headers cannot be passed on, if they cannot."""
     headers = dict(delivery.headers)
+    trouble = None
     try:
         carried = tuple(head.carried(delivery.headers))
     except ValueError as error:
-        raise InvalidRequest("invalid_request", str(error)) from None
-    return Origin(
+        carried, trouble = (), str(error)
+    origin = Origin(
         request_hash=digest,
         received_at=logged_at,
         key=delivery.key.decode("latin-1") if delivery.key else None,
@@ -128,30 +132,28 @@ def _origin(delivery: Delivery, digest: str, logged_at: datetime, traceparent: s
         api_key_id=head.text_of(headers, head.API_KEY),
         traceparent=traceparent,
     )
+    return origin, trouble
 
 
-def _bare_call(delivery: Delivery, tenant: str, id: str, digest: str, logged_at: datetime) -> PromptCall:
+def _bare_call(tenant: str, id: str, origin: Origin, asked: PromptRequest | None = None) -> PromptCall:
     """What a result needs of a request that cannot be worked on."""
-    headers = dict(delivery.headers)
     return PromptCall(
         tenant=tenant,
         id=id,
-        lane="standard",
+        lane=asked.lane if asked else "standard",
         model="",
         messages=[],
-        request_hash=digest,
-        submitted_at=format_time(logged_at),
-        reply_to=head.text_of(headers, head.REPLY_TO),
-        api_key_id=head.text_of(headers, head.API_KEY),
-        key=delivery.key.decode("latin-1") if delivery.key else None,
+        request_hash=origin.request_hash,
+        submitted_at=format_time((asked.submitted_at if asked else None) or origin.received_at),
+        tags=asked.tags if asked else {},
+        metadata=asked.metadata if asked else {},
+        subject=asked.subject if asked else None,
+        reply_to=origin.reply_to,
+        api_key_id=origin.api_key_id,
+        traceparent=origin.traceparent,
+        key=origin.key,
+        headers=list(origin.headers),
     )
-
-
-def _refused_call(delivery: Delivery, request: PromptRequest, digest: str, logged_at: datetime) -> PromptCall:
-    bare = _bare_call(delivery, request.tenant, request.id, digest, request.submitted_at or logged_at)
-    fields = {name: getattr(bare, name) for name in PromptCall.__slots__}
-    asked = {"tags": request.tags, "metadata": request.metadata, "subject": request.subject, "lane": request.lane}
-    return PromptCall(**{**fields, **asked})
 
 
 def _claim(

@@ -16,7 +16,7 @@ import structlog
 from agents.emit import Emission, Emitter, call_record
 from domain.errors import Transient
 from domain.ledger.model import Finished, Settled, Settlement, Woken
-from domain.ledger.results import Spent, failed, rejected, result_bytes, spent_before
+from domain.ledger.results import Spent, failed, finish, rejected, spent_before
 from domain.metrics import Metrics
 from domain.ports import Ledger, Producer
 from topics.base import format_time
@@ -124,7 +124,7 @@ class Wake:
         spent = spent_before(attempts, len(attempts) + 1) if attempts else Spent()
         end = failed if spent.attempts else rejected
         ending = end("deadline_exceeded", "the deadline passed while it waited")
-        result = result_bytes(call, row.run, ending, spent, now)
+        ending, result = finish(call, row.run, ending, spent, now)
         return Settlement(row.tenant, row.id, row.run, row.epoch, ending.state, result, "wake", ending.code)
 
     async def _sleep(self, seconds: float) -> None:

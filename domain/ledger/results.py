@@ -74,14 +74,14 @@ def rejected(code: str, message: str, problems: Sequence[Problem] = ()) -> Endin
     return Ending(State.REJECTED, code=code, message=message, problems=problems)
 
 
-def result_bytes(call: PromptCall, run: int, ending: Ending, spent: Spent, now: datetime) -> bytes:
-    """The PromptResult of this run, encoded. One that is too large fails as `result_too_large` (rule L13)."""
+def finish(call: PromptCall, run: int, ending: Ending, spent: Spent, now: datetime) -> tuple[Ending, bytes]:
+    """How the run really ends, and its PromptResult, encoded: too large a one is `result_too_large` (rule L13)."""
     value = encode(_result(call, run, ending, spent, now))
     if len(value) <= MAX_RESULT_BYTES:
-        return value
+        return ending, value
     reason = f"the answer makes a result of {len(value)} bytes; {MAX_RESULT_BYTES} fit"
     shorter = replace(ending, state=State.FAILED, output=None, code="result_too_large", message=reason, problems=())
-    return encode(_result(replace(call, metadata={}, tags=call.tags), run, shorter, spent, now))
+    return shorter, encode(_result(replace(call, metadata={}), run, shorter, spent, now))
 
 
 def _result(call: PromptCall, run: int, ending: Ending, spent: Spent, now: datetime) -> dict[str, Any]:

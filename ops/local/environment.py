@@ -35,6 +35,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "clickhouse": ("CLICKHOUSE_URL",),
     "providers": (
         "STRUCTURED_PROMPT_MODELS",
+        "STRUCTURED_PROMPT_LITELLM",
         "HTTPS_PROXY",
         "HTTP_PROXY",
         "NO_PROXY",

@@ -27,7 +27,7 @@ from domain.accounts import keys
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Origin, Preparer
 from domain.ledger.model import Claim, Settlement, Source, Standing, State
-from domain.ledger.results import Ending, Spent, rejected, result_bytes
+from domain.ledger.results import Ending, Spent, finish, rejected
 from domain.ports import BatchSource, Item, Ledger, Replies, Reply
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
@@ -94,7 +94,7 @@ class Line:
         [claimed] = await self.ledger.claim([claim])
         assert not isinstance(claimed, Exception)
         if claimed.standing is Standing.CONFLICT:
-            result = result_bytes(call, 0, rejected("id_conflict", "the id is taken"), Spent(), utc_now())
+            _, result = finish(call, 0, rejected("id_conflict", "the id is taken"), Spent(), utc_now())
             await self._notify(origin.reply_to, request.tenant, request.id, result)
         elif claimed.standing is Standing.REPEATED and claimed.result:
             await self._notify(origin.reply_to, request.tenant, request.id, claimed.result)
@@ -102,7 +102,7 @@ class Line:
             self.claims += 1
             await self.answering.wait()
             ending = self.endings.get(request.id, completed())
-            result = result_bytes(call, claimed.run, ending, Spent(), utc_now())
+            _, result = finish(call, claimed.run, ending, Spent(), utc_now())
             place = (request.tenant, request.id, claimed.run, claimed.epoch)
             await self.ledger.settle([Settlement(*place, ending.state, result, "intake", ending.code)])
             await self._notify(origin.reply_to, request.tenant, request.id, result)

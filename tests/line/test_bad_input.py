@@ -113,3 +113,20 @@ async def test_an_invalid_request_keeps_its_id_and_a_repeat_gets_the_same_bytes(
     await intake.handle_batch([line.publish(request(temprature=1))])
     first, second = line.broker.values("prompt.results")
     assert first == second
+
+
+@pytest.mark.parametrize("body", [request(temprature=1), request(model="nobody/nothing")], ids=["unread", "refused"])
+async def test_headers_key_and_trace_come_back_on_a_rejected_result_too(body: dict[str, Any]) -> None:
+    line = MemoryLine()
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await line.intake().handle_batch([line.publish(body, b"k", [("x-source", b"crm"), ("traceparent", trace)])])
+    (record,) = line.broker.log["prompt.results"]
+    headers = dict(record.headers)
+    assert (record.key, headers["x-source"], headers["traceparent"]) == (b"k", b"crm", trace)
+
+
+async def test_headers_that_are_too_large_to_pass_on_are_refused() -> None:
+    line = MemoryLine()
+    await line.intake().handle_batch([line.publish(request(), headers=[("x", b"y" * 70_000)])])
+    (result,) = line.out("prompt.results")
+    assert (result["status"], result["error"]["code"]) == ("rejected", "invalid_request")

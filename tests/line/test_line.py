@@ -392,3 +392,12 @@ async def test_a_lane_is_a_topic_of_its_own() -> None:
     line = MemoryLine()
     await line.answer(request(lane="bulk"))
     assert len(line.broker.values("prompt.calls.bulk")) == 1
+
+
+async def test_L13_an_answer_that_makes_too_large_a_result_fails_and_is_billed() -> None:
+    line = MemoryLine([says("x" * 1_500_000)])
+    result = await line.answer({"id": "r1", "tenant": "acme", "prompt": "Write much.", "metadata": {"a": 1}})
+    assert result is not None
+    assert (result["status"], result["error"]["code"], result["output"]) == ("failed", "result_too_large", None)
+    assert Decimal(result["usage"]["cost_usd"]) > 0
+    assert line.store.requests["acme", "r1"].state is State.FAILED
