@@ -175,8 +175,10 @@ class PostgresLedger:
         unsure = []
         for n, won, attempts, _ in rows:
             done = items[n].done
-            if won and attempts == (0 if done is None else 1):
-                answers[ordered[n]] = Settled(True, () if done is None else (done.record,))
+            if won and attempts == 0:
+                answers[ordered[n]] = Settled(True)
+            elif won and attempts == 1 and done is not None and done.attempt == 1:
+                answers[ordered[n]] = Settled(True, (done.record,))
             else:
                 unsure.append(n)
         if unsure:
