@@ -11,7 +11,7 @@ from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # public, stubs lack it
 
 from benchmarks.processes import Failed, Process, cpu_seconds
 from ops.local.environment import read_env

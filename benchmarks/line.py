@@ -1,16 +1,21 @@
 """The lines under measurement: ours as production starts it, the prototype beside it, plain Python with LiteLLM."""
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from benchmarks.engines import Engines, free_port
 from benchmarks.processes import Process, get, run
 from benchmarks.prototype import outside as prototype
-from benchmarks.traffic import TENANTS, Client, Request, requests
+from benchmarks.traffic import TENANTS, Client, Lost, Request, requests
+from connectors.postgres.accounts import PostgresAccounts
+from connectors.postgres.pool import connect
+from domain.accounts.model import Tenant
 
 DATABASE = "structured_prompt"
 PEPPER = "a pepper of the benchmarks, and of nothing else"
@@ -44,8 +49,18 @@ class Stub:
         return self.url.removesuffix("/v1")
 
 
+@dataclass(kw_only=True)
+class _Choices:
+    """What a benchmark may vary. `profile` names a stage of ours that writes where its time goes to `report`."""
+
+    slots: int = 2000
+    settings: Mapping[str, str] = field(default_factory=dict)
+    profile: str | None = None
+    report: Path = Path("profile.txt")
+
+
 @dataclass
-class Line:
+class Line(_Choices):
     """Processes between a topic of requests and one of results."""
 
     name: str
@@ -56,11 +71,11 @@ class Line:
     requests_topic = ""
     results_topic = ""
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> Self:
         try:
             self.start()
             self.client = Client(self.engines.kafka, self.requests_topic, self.results_topic)
-            self.client.run(requests(500, "warm up"))
+            self._through(requests(500, "warm up"))
         except BaseException:
             self.close()
             raise
@@ -69,6 +84,9 @@ class Line:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.client.close()
         self.close()
+
+    def process(self, name: str) -> Process:
+        return next(process for process in self.processes if process.name == name)
 
     def start(self) -> None:
         raise NotImplementedError
@@ -80,7 +98,7 @@ class Line:
     def burst(self, batch: Sequence[Request]) -> Run:
         """All at once. Raises Lost or Failed."""
         before = self._cpu()
-        seconds = self.client.run(batch)
+        seconds = self._through(batch)
         after = self._cpu()
         cpu = {name: (after[name] - before[name]) / len(batch) * 1e6 for name in before}
         return Run(len(batch) / seconds, cpu)
@@ -95,6 +113,13 @@ class Line:
             taken.append(self.client.one(request)[0] * 1000)
         return sorted(taken)
 
+    def _through(self, batch: Sequence[Request]) -> float:
+        try:
+            return self.client.run(batch)
+        except Lost as error:
+            said = "\n".join(f"--- {process.name}\n{process.output[-1500:]}" for process in self.processes)
+            raise Lost(f"{self.name}: {error}\n{said}") from None
+
     def _cpu(self) -> dict[str, float]:
         own = {process.name: process.cpu for process in self.processes}
         engines = {name: self.engines.cpu(name) for name in ENGINES}
@@ -106,7 +131,6 @@ class Prototype(Line):
 
     requests_topic = prototype.REQUESTS
     results_topic = prototype.RESULTS
-    slots = 2000
 
     def start(self) -> None:
         self.engines.new_topics(prototype.TOPICS)
@@ -122,9 +146,6 @@ class Ours(Line):
 
     requests_topic = "prompt.requests"
     results_topic = "prompt.results"
-    slots = 2000
-    profile: str | None = None
-    report = Path("/tmp/structured-prompt-profile.txt")  # noqa: S108 - asked for by name on the command line
 
     def start(self) -> None:
         self.environment = {
@@ -137,11 +158,11 @@ class Ours(Line):
             "STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL": self.stub.url,
             # the standard lane may fill nine tenths of the slots
             "STRUCTURED_PROMPT_INFER_SLOTS": str(self.slots * 10 // 9 + 1),
+            **self.settings,
         }
         run(["cli.main", "migrate"], self.environment)
         run(["cli.main", "topics", "apply"], self.environment)
-        for number in range(TENANTS):
-            run(["cli.main", "tenants", "create", f"t{number}"], self.environment)
+        asyncio.run(_create_tenants(self.environment["DATABASE_URL"]))
         for stage in ("intake", "infer"):
             self.add(stage, ["worker", "--stage", stage])
 
@@ -155,19 +176,29 @@ class Ours(Line):
         process.wait_http(f"http://127.0.0.1:{port}/readyz")
         return port
 
+    def add_api(self) -> str:
+        """Start the API; its URL."""
+        port = free_port()
+        self.add("api", ["api"], {"STRUCTURED_PROMPT_API_HOST": "127.0.0.1", "STRUCTURED_PROMPT_API_PORT": str(port)})
+        return f"http://127.0.0.1:{port}"
+
     def remove(self, name: str) -> None:
         """Stop a process that was added."""
         process = self.process(name)
         process.stop()
         self.processes.remove(process)
 
-    def process(self, name: str) -> Process:
-        return next(process for process in self.processes if process.name == name)
-
     def new_key(self) -> str:
         """An API key of tenant t0."""
         created = run(["cli.main", "keys", "create", "--tenant", "t0", "--name", "bench", "--json"], self.environment)
         return str(json.loads(created)["key"])
+
+
+async def _create_tenants(database: str) -> None:
+    pool = await connect(database, 1)
+    for number in range(TENANTS):
+        await PostgresAccounts(pool).create_tenant(Tenant(f"t{number}"))
+    await pool.close()
 
 
 class PlainPython(Line):

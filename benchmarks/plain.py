@@ -1,6 +1,7 @@
 """What one would write without us: aiokafka, LiteLLM, a semaphore, a commit a batch.
 
-`python -m benchmarks.plain KAFKA REQUESTS RESULTS PROVIDER`. Nothing is deduplicated, limited, checked, settled or billed.
+`python -m benchmarks.plain KAFKA REQUESTS RESULTS PROVIDER`. Nothing is deduplicated, limited,
+checked, settled or billed.
 """
 
 import asyncio

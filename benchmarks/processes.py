@@ -28,7 +28,8 @@ def cpu_seconds(pid: int) -> float:
             times = one.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        total += times.user + times.system
+        # what ended and was waited for, such as PostgreSQL's autovacuum workers, is counted at its parent
+        total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
