@@ -43,6 +43,7 @@ from domain.settings import Settings
 from domain.tracing import Tracing
 
 log = structlog.get_logger("worker")
+UPKEEP_EVERY = 3600.0
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
     for name in names:
         if name == "wake":
             process.wake = Wake(WakePorts(ledger, outside.producer, emitter, metrics, utc_now))
+            process.tasks.append(asyncio.ensure_future(_keep_up(outside)))
         else:
             _add_stage(process, name, await builders[name](process))
     if process.wake is not None and process.apps:
@@ -220,6 +222,16 @@ async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
     async for trial in stamina.retry_context(on=Unavailable, attempts=None, timeout=60.0, wait_max=2.0):
         with trial:
             await work()
+
+
+async def _keep_up(outside: Outside) -> None:
+    """Once an hour, in every wake process: it may be repeated and several may do it at once."""
+    while True:
+        try:
+            await outside.upkeep(utc_now().date())
+        except Unavailable as error:
+            log.warning("upkeep_failed", reason=str(error))
+        await asyncio.sleep(UPKEEP_EVERY)
 
 
 async def _wake_alone(process: Process) -> None:

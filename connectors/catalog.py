@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from connectors.kafka import security
@@ -15,6 +15,7 @@ from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
+from connectors.postgres.partitions import ensure_partitions, sweep
 from connectors.postgres.pool import Pool, connect
 from connectors.redis.cache import RedisCache
 from connectors.redis.client import RedisClient
@@ -30,6 +31,9 @@ from domain.settings import Settings
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "domain" / "prompting" / "library"
 SHIPPED_MODELS = Path(__file__).parent.parent / "domain" / "routing" / "models.yaml"
 NEAR_TTL = timedelta(seconds=60)
+FORGET_IDS = timedelta(days=11)
+"""Longer than a record may be old (HORIZON of intake), which is longer than input topics keep it."""
+FORGET_RESULTS = timedelta(days=31)
 
 
 def utc_now() -> datetime:
@@ -88,6 +92,11 @@ class Outside:
     def near_and_far_cache(self) -> TieredCache:
         near = MemoryCache(self.settings.cache_memory_mb * 1024 * 1024)
         return TieredCache(near, self.far_cache, NEAR_TTL, lambda _: self.metrics.count("cache_errors"))
+
+    async def upkeep(self, today: date) -> None:
+        """Make the day partitions ahead and forget what is past its time (rule L4). Raises Unavailable."""
+        await ensure_partitions(self.pool, today)
+        await sweep(self.pool, today - FORGET_IDS, today - FORGET_RESULTS)
 
     def model(self, models: Catalogue) -> RoutedModel:
         """The adapters; LiteLLM is imported now where the catalogue needs it, never at the first call."""
