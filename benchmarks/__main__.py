@@ -39,15 +39,10 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse()
-    try:
-        if arguments.profile:
-            profile(arguments.profile)
-        else:
-            measure(arguments)
-    except (Failed, Lost) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    if arguments.profile:
+        profile(arguments.profile)
+        return 0
+    return 1 if measure(arguments) else 0
 
 
 @contextmanager
@@ -61,15 +56,24 @@ def surroundings() -> Iterator[tuple[Engines, Stub]]:
             stub.process.stop()
 
 
-def measure(arguments: argparse.Namespace) -> None:
+def measure(arguments: argparse.Namespace) -> list[str]:
+    """The names of what could not be measured."""
     print(machine(), flush=True)
+    failed = []
     for name in arguments.names or MEASURES:
-        with surroundings() as (engines, stub):
-            text = report.table(MEASURES[name](Bench(engines, stub, arguments.runs, 0.2 if arguments.quick else 1.0)))
+        try:
+            with surroundings() as (engines, stub):
+                share = 0.2 if arguments.quick else 1.0
+                text = report.table(MEASURES[name](Bench(engines, stub, arguments.runs, share)))
+        except (Failed, Lost) as error:
+            print(f"{name} failed: {error}", file=sys.stderr)
+            failed.append(name)
+            continue
         print(f"\n## {name}\n{text}", flush=True)
         if arguments.write:
             report.write(name, text)
             report.write("machine", machine())
+    return failed
 
 
 def machine() -> str:

@@ -37,7 +37,7 @@ def requests(count: int, name: str, prompts: int | None = None) -> list[Request]
     """
     run = uuid4().hex[:8]
     different = prompts or count
-    return [_request(f"{run}-{n}", f"t{n % different % TENANTS}", f"{name} {n % different}") for n in range(count)]
+    return [_request(f"{run}-{n:06d}", f"t{n % different % TENANTS}", f"{name} {n % different}") for n in range(count)]
 
 
 def _request(id: str, tenant: str, subject: str) -> Request:
