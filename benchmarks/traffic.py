@@ -82,6 +82,7 @@ class Client:
 
     def close(self) -> None:
         self._producer.flush(10)
+        del self._producer  # it would look for its broker for ever
         self._consumer.close()
 
     def _publish(self, batch: Iterable[Request]) -> None:
