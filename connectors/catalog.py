@@ -24,6 +24,7 @@ from connectors.redis.replies import RedisReplies
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.tiered import TieredCache
 from domain.admission.prepare import Preparer
+from domain.errors import InvalidSettings
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.settings import Settings
@@ -47,7 +48,11 @@ def catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
         return Catalogue.simulated(settings.simulated_provider_url)
     path = Path(settings.models) if settings.models else SHIPPED_MODELS
     beyond = foreign() if settings.litellm else None
-    return Catalogue.load(path.read_text(encoding="utf-8"), environ, beyond)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"STRUCTURED_PROMPT_MODELS: cannot read {path}: {error}") from error
+    return Catalogue.load(text, environ, beyond)
 
 
 def preparer(settings: Settings, models: Catalogue) -> Preparer:

@@ -4,11 +4,20 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from domain.errors import InvalidSettings
 
 OWN = "STRUCTURED_PROMPT_"
+SCHEMES = {
+    "database_url": ("postgresql://", "postgres://"),
+    "database_read_url": ("postgresql://", "postgres://"),
+    "redis_url": ("redis://", "rediss://", "unix://"),
+    "clickhouse_url": ("http://", "https://"),
+    "simulated_provider_url": ("http://", "https://"),
+    "otel_endpoint": ("http://", "https://"),
+}
+"""How the addresses may begin."""
 
 
 def _own(name: str, default: Any, description: str, **rules: Any) -> Any:
@@ -57,7 +66,9 @@ class Settings(BaseModel):
     replication: int = _own("REPLICATION_FACTOR", 3, "Replicas of every topic.", ge=1, le=9)
     models: str | None = _own("MODELS", None, "Path of the model catalogue (YAML); the shipped one when absent.")
     litellm: bool = _own(
-        "LITELLM", False, "Reach models beyond the catalogue through LiteLLM (extra litellm; 190 MB and seconds to import)."
+        "LITELLM",
+        False,
+        "Reach models beyond the catalogue through LiteLLM (extra litellm; 190 MB and seconds to import).",
     )
     templates: str | None = _own("TEMPLATES", None, "A directory of template files beside the five shipped ones.")
     simulated_provider_url: str | None = _own(
@@ -92,6 +103,23 @@ class Settings(BaseModel):
     otel_endpoint: str | None = Field(
         default=None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Traces go here over OTLP/HTTP; off when absent."
     )
+
+    @field_validator("kafka")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        if "://" in value or not all(one.strip() and " " not in one.strip() for one in value.split(",")):
+            raise ValueError("must be host:port, or several separated by commas")
+        return value
+
+    @field_validator(*SCHEMES)
+    @classmethod
+    def _address(cls, value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
+        """The message leaves the address out: it may hold a password."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        starts = SCHEMES[info.field_name or ""]
+        if text is not None and (not text.startswith(starts) or text in starts):
+            raise ValueError(f"must be an address that starts with {' or '.join(starts)}")
+        return value
 
     @property
     def cache_ttl(self) -> timedelta:
@@ -131,4 +159,4 @@ def _values(environ: Mapping[str, str], read_file: Callable[[str], str]) -> tupl
 
 
 def _reason(kind: str, message: str) -> str:
-    return "is required; see docs/settings.md" if kind == "missing" else message
+    return "is required; see docs/settings.md" if kind == "missing" else message.removeprefix("Value error, ")
