@@ -12,6 +12,9 @@ import orjson
 CALL_VERSION = 1
 """The version this code writes. A reader older than `min_reader` of a record pauses its partition (rule S7)."""
 
+_KEPT = frozenset({"model", "messages", "output_schema"})
+"""Written also when empty: a refused request has neither model nor messages, and must still be readable."""
+
 
 @dataclass(slots=True, frozen=True)
 class PromptCall:
@@ -48,9 +51,9 @@ class PromptCall:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
     def encode(self) -> bytes:
-        """JSON without what is empty (an empty schema is not empty: it asks for any JSON)."""
+        """JSON without what is empty and optional (an empty schema is not empty: it asks for any JSON)."""
         fields = {name: getattr(self, name) for name in self.__slots__}
-        return orjson.dumps({name: v for name, v in fields.items() if v or (name == "output_schema" and v is not None)})
+        return orjson.dumps({name: v for name, v in fields.items() if v or (name in _KEPT and v is not None)})
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
