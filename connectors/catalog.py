@@ -1,6 +1,6 @@
 """Settings -> built connectors: the one file that names them all. Each main.py takes from here what it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +26,7 @@ from connectors.tiered import TieredCache
 from domain.admission.prepare import Preparer
 from domain.errors import InvalidSettings
 from domain.prompting.library import Library
-from domain.routing.catalogue import Catalogue
+from domain.routing.catalogue import Catalogue, environment_names
 from domain.settings import Settings
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "domain" / "prompting" / "library"
@@ -52,7 +52,21 @@ def catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"STRUCTURED_PROMPT_MODELS: cannot read {path}: {error}") from error
-    return Catalogue.load(text, environ, beyond)
+    return Catalogue.load(text, _with_key_files(environ, environment_names(text)), beyond)
+
+
+def _with_key_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """`environ`, with each of `names` from the file that NAME_FILE names. Raises InvalidSettings."""
+    found, problems = dict(environ), []
+    for name in sorted(names):
+        if path := environ.get(f"{name}_FILE"):
+            try:
+                found[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{name}_FILE: cannot read {path}: {error}")
+    if problems:
+        raise InvalidSettings("these settings are wrong:\n  " + "\n  ".join(problems))
+    return found
 
 
 def preparer(settings: Settings, models: Catalogue) -> Preparer:

@@ -56,6 +56,19 @@ def test_a_catalogue_that_cannot_be_read_is_a_wrong_setting():
         catalogue(load(given, read_file=str), {})
 
 
+def test_a_provider_key_may_come_from_a_file(tmp_path):
+    key = tmp_path / "key"
+    key.write_text("sk-from-a-file\n")
+    models = catalogue(load(ENGINES, read_file=str), {"OPENAI_API_KEY_FILE": str(key)})
+    assert {deployment.provider for deployment in models.deployments} == {"openai"}
+    assert models.aliases["fast"]
+
+
+def test_a_key_file_that_cannot_be_read_is_a_wrong_setting():
+    with pytest.raises(InvalidSettings, match="OPENAI_API_KEY_FILE: cannot read /nowhere/key"):
+        catalogue(load(ENGINES, read_file=str), {"OPENAI_API_KEY_FILE": "/nowhere/key"})
+
+
 @pytest.mark.parametrize("stage", ["intak", "intake,brain", ","])
 def test_an_unknown_stage_is_bad_usage(cli, stage):
     result = cli("worker", "--stage", stage)
