@@ -1,6 +1,7 @@
 """The process of one sink: `structured-prompt sink NAME`."""
 
 import asyncio
+import gc
 import signal
 
 import structlog
@@ -42,6 +43,9 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
         asyncio.ensure_future(watch_loop(parts.metrics)),
         asyncio.ensure_future(watch_lag(parts.source, parts.metrics)),
     ]
+    # what the imports made stays; a batch makes tens of thousands of objects, and none of them in a cycle
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     log.info("started", sink=name, metrics_port=port)
     try:
         await deliver(parts.source, parts.sink, parts.producer, Policy(name), parts.metrics, condition)

@@ -120,7 +120,7 @@ class _Courier:
     def _measure(self, batch: Sequence[Item], refused: Sequence[Refused], seconds: float) -> None:
         name, metrics = self._policy.name, self._metrics
         lost = Counter(one.item.topic for one in refused)
-        for topic, count in Counter(item.topic for item in batch).items():
+        for topic, count in Counter([item.topic for item in batch]).items():
             metrics.count("sink_rows", count - lost[topic], sink=name, topic=topic)
         for topic, count in lost.items():
             metrics.count("sink_refused", count, sink=name, topic=topic)
@@ -129,7 +129,7 @@ class _Courier:
             metrics.count("events_out", len(refused), stage=name, topic=DEAD_LETTERS)
         metrics.observe("batch_size", len(batch), stage=name, verb="write")
         metrics.observe("batch_seconds", seconds, stage=name, verb="write")
-        newest = max(item.timestamp for item in batch)
+        newest = max([item.timestamp for item in batch])
         metrics.gauge("sink_age_seconds", (self._health.now() - newest).total_seconds(), sink=name)
 
 

@@ -183,7 +183,9 @@ class Intake:
         if plan.endings:
             await self._settle(plan)
         if plan.parks:
-            await ledger.park([park for _, park in plan.parks])
+            for answer in await ledger.park([park for _, park in plan.parks]):
+                if isinstance(answer, Permanent):
+                    raise answer
         if plan.emissions or plan.records:
             await self._ports.emitter.emit(plan.emissions, plan.records)
         await self._ports.emitter.notify(plan.replies)
