@@ -5,12 +5,17 @@ import re
 from typing import Any
 
 import jsonschema_rs
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.output import schema as output
+from domain.output import strict
+from domain.output.dialect import instruct
 from ops.local.provider.answers import answering
 from ops.local.provider.answers.reading import Reading
+from ops.local.provider.calls import Dialect, parse
 from ops.local.provider.schemas.filler import Filler, InvalidSchema
 from ops.local.provider.schemas.patterns import sample
 
@@ -278,6 +283,38 @@ def test_json_mode_finds_the_schema_in_the_prompt() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     prompt = f"Use {{braces}} well. Answer as JSON of this schema: {str(schema).replace(chr(39), chr(34))}"
     assert answering.embedded_schema(prompt) == schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "integer"}, "minItems": 2},
+        {"type": "string", "maxLength": 20},
+        {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        {"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "required": ["v"]}}},
+    ],
+)
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_a_schema_that_only_the_instructions_give_is_answered(schema: dict[str, Any], dialect: Dialect) -> None:
+    asked = instruct([{"role": "user", "content": "Where is my parcel?"}], output.compile(schema))
+    system, turns = asked[0]["content"], asked[1:]
+    body = {"system": system, "messages": turns} if dialect == "anthropic" else {"messages": asked}
+    call = parse(orjson.dumps({"model": "m", **body}), dialect)
+    assert call.schema == schema
+    jsonschema_rs.Draft202012Validator(schema).validate(answering.value(call.schema, call.question, call.instructions))
+
+
+def test_bounds_that_only_a_description_names_are_kept() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"why": {"type": "string", "minLength": 40, "maxLength": 60, "description": "The reason."}},
+        "required": ["why"],
+        "additionalProperties": False,
+    }
+    enforced = strict.openai(schema)
+    assert enforced is not None
+    assert "minLength" not in enforced["properties"]["why"]
+    jsonschema_rs.Draft202012Validator(schema).validate(answering.value(enforced, "x", ""))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

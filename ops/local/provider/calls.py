@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from ops.local.provider.answers.answering import embedded_schema
+from ops.local.provider.answers.answering import embedded_schema, told_schema
 
 Dialect = Literal["openai", "anthropic"]
 
@@ -73,6 +73,8 @@ def _call(sent: dict[str, Any], model: str, messages: list[dict[str, Any]], dial
     found = _DIRECTIVE.search(told[0]) if told else None
     question = _question(turns)
     schema, tool = _wanted(sent, dialect, instructions + "\n" + question)
+    if schema is None and tool is None:
+        schema = told_schema(instructions)
     most = sent.get("max_completion_tokens") or sent.get("max_tokens")
     options = sent.get("stream_options")
     return Call(

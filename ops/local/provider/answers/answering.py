@@ -72,6 +72,13 @@ def embedded_schema(prompt: str) -> Any:
     return _ANY_ANSWER
 
 
+def told_schema(instructions: str) -> Any:
+    """The JSON Schema that instructions give after the words "JSON Schema:", None when they give none."""
+    told = _SCHEMA_TOLD.search(instructions)
+    return _object_at(instructions, told.end() - 1) if told else None
+
+
+_SCHEMA_TOLD = re.compile(r"\bJSON Schema:\s*\{")
 _TYPES = ("object", "array", "string", "number", "integer", "boolean")
 _ANY_ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 _MOST_OBJECT = 65_536

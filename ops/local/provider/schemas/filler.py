@@ -12,6 +12,7 @@ import jsonschema_rs
 import orjson
 
 from ops.local.provider.schemas.normalise import Schema, Unsatisfiable, expand, types_of
+from ops.local.provider.schemas.said import with_said_bounds
 from ops.local.provider.schemas.walk import Option, Walk
 
 MOST_WALKS = 96
@@ -55,7 +56,7 @@ class Filler:
     """
 
     def __init__(self, schema: Any) -> None:
-        self.root = schema
+        schema = self.root = with_said_bounds(schema)
         self._options: dict[int, tuple[Any, list[Option]]] = {}
         self._together: dict[tuple[int, ...], Any] = {}
         try:
