@@ -20,9 +20,8 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from agents.progress import Progress
 from domain.errors import InvalidSettings
-
-LAG_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +142,7 @@ class StageApp(faust.App):
     """A Faust app that serves one stage; `boot` and `shutdown` run inside its loop."""
 
     stage: Any
+    progress: Progress
     boot: Callable[[], Awaitable[None]]
     shutdown: Callable[[], Awaitable[None]]
 
@@ -179,6 +179,7 @@ def build(group: str, broker: Broker, stage: Any, boot: Any, shutdown: Any) -> S
     """A Faust app for one stage and its consumer group, with an agent for each of the stage's sources."""
     app = StageApp(group, **_settings(broker))
     app.stage, app.boot, app.shutdown = stage, boot, shutdown
+    app.progress = Progress()
     stage.bind(app)
     for source in stage.sources:
         topic = app.topic(source.topic, key_serializer="raw", value_serializer="raw")
@@ -207,24 +208,6 @@ def _settings(broker: Broker) -> Mapping[str, Any]:
         "broker_max_poll_records": 500,
         "producer_request_timeout": 30.0,
     }
-
-
-async def measure_lag(app: StageApp, prefix: str) -> None:
-    """Set the lag of each assigned partition and what is in flight, until cancelled.
-
-    What is not fetched yet plus what is delivered and not finished: the distance of offsets would count transaction
-    markers, which are never delivered (rule S1).
-    """
-    while True:
-        await asyncio.sleep(LAG_EVERY)
-        app.stage.metrics.gauge("in_flight", len(app.stage.running), stage=app.stage.policy.name)
-        for tp in app.stage.assigned():
-            position, end = await app.consumer.position(tp), app.consumer.highwater(tp)
-            ahead = max(0, end - position) if position is not None and end is not None else 0
-            lag = ahead + app.stage.lines.unfinished(tp)
-            app.stage.metrics.gauge(
-                "consumer_lag", lag, topic=tp.topic.removeprefix(prefix), partition=str(tp.partition)
-            )
 
 
 def run(apps: Sequence[StageApp], loop: asyncio.AbstractEventLoop) -> None:

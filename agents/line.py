@@ -129,6 +129,11 @@ class Lines:
     def partitions(self) -> list[Hashable]:
         return list(self._lines)
 
+    def held(self, tp: Hashable) -> bool:
+        """Whether its run-ahead is full, so that nothing more of it is fetched."""
+        load = self._loads.get(tp)
+        return load is not None and load.held
+
     def unfinished(self, tp: Hashable) -> int:
         """Records fetched and not acknowledged, finished ones behind a slow head included."""
         load = self._loads.get(tp)

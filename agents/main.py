@@ -25,6 +25,7 @@ from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
 from agents.intake.tenants import Defaults, Tenants
 from agents.lease import LeaseKeeper
+from agents.progress import watch_consumer
 from agents.stage import BatchSource, EachSource, Source, Stage
 from agents.wake.loop import Wake, WakePorts
 from agents.watchdog import Watchdog
@@ -77,9 +78,10 @@ class Process:
         )
 
     def lateness(self) -> float:
-        """Seconds by which the oldest piece of work is past its own deadline; negative while none is."""
+        """Seconds by which the oldest piece of work is late, or a consumer stands still."""
         late = [stage.oldest - stage.policy.task_limit for stage in self.stages]
-        return max(late, default=-1.0)
+        stalled = [app.progress.stalled for app in self.apps]
+        return max([*late, *stalled], default=-1.0)
 
     async def close(self) -> None:
         for task in self.tasks:
@@ -153,7 +155,8 @@ def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
     first = not process.apps
 
     async def boot() -> None:
-        process.tasks.append(asyncio.ensure_future(faust_app.measure_lag(app, settings.topic_prefix)))
+        watch = watch_consumer(app, settings.topic_prefix, process.outside.kafka.open)
+        process.tasks.append(asyncio.ensure_future(watch))
 
     async def shutdown() -> None:
         if first:

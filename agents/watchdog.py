@@ -60,7 +60,7 @@ class Watchdog:
             return f"the event loop has not turned for {silent:.0f} s"
         late = self._oldest()
         if late > self._stuck_after:
-            return f"a delivery is {late:.0f} s past its deadline"
+            return f"no progress for {late:.0f} s: a delivery past its deadline, or a consumer that fetches nothing"
         return None
 
     async def _beat(self) -> None:
