@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.stage import Policy
+from agents.contract import Policy
 from topics.table import CALLS, DEAD_LETTERS, EVENTS, REQUESTS, RESULTS, USAGE
 
 

@@ -21,7 +21,11 @@ TRUSTED = 7.0
 
 
 class LeaseKeeper:
-    """Keeps the lease of `incarnation` alive; `fresh` says whether calls may start."""
+    """Keeps the lease of `incarnation` alive; `fresh` says whether calls may start.
+
+    `term` counts how often the lease may have ended before it was renewed: what was taken in an earlier term may be
+    in other hands by now, however fresh the lease is again.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class LeaseKeeper:
         self._stage = stage
         self._metrics = metrics
         self._clock = clock
+        self.term = 0
         self._sent_at = float("-inf")
         self._renewed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -77,5 +82,7 @@ class LeaseKeeper:
     async def _send(self, statement) -> None:  # type: ignore[no-untyped-def]
         sent_at = self._clock()
         await statement()
+        if not self.fresh:
+            self.term += 1
         self._sent_at = sent_at
         self._renewed.set()

@@ -4,12 +4,7 @@ A plain Faust agent acknowledges an event when its body moves on, whatever becam
 commits past events still in flight, and an exception acknowledges what it failed on. Here a delivery is finished only
 when its handler returned, which it does only when everything that follows from it is durable; the offset of a
 partition is committed up to its finished head (agents/line.py).
-
-Two forms of handler:
-- each:   `handle(delivery)` for one delivery, up to `slots` of them at once;
-- batch:  `handle_batch(deliveries)`, naturally batched: the next batch is what arrived while the last one ran.
-A handler raises Transient when a dependency is away (it is tried again), NotForUs for a record of a newer writer
-(its partition waits for a newer worker), and anything else for a fault of ours: then `bury` must make a dead letter.
+What a handler promises stands in agents/contract.py.
 """
 
 import asyncio
@@ -17,58 +12,17 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
+from agents.contract import Batch, Each, NotForUs, Policy
 from agents.line import Delivery, Lines
-from domain.errors import StructuredPromptError, Transient
+from domain.errors import Transient
 from domain.metrics import Metrics
 
 log = structlog.get_logger("stage")
-
-
-class NotForUs(StructuredPromptError):
-    """A record says that an older reader must not read it (rule S7)."""
-
-
-class Each(Protocol):
-    """Works on one delivery; returns when everything that follows from it is durable."""
-
-    async def handle(self, delivery: Delivery) -> None: ...
-
-    async def bury(self, delivery: Delivery, error: Exception) -> None:
-        """Make a dead letter of it, durably. Raises when that is not possible."""
-        ...
-
-
-class Batch(Protocol):
-    """Works on several deliveries at once; the same promises as Each."""
-
-    async def handle_batch(self, batch: Sequence[Delivery]) -> None: ...
-
-    async def bury(self, delivery: Delivery, error: Exception) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a stage behaves. Seconds, unless said otherwise.
-
-    fault_limit: faults of our own within `fault_window` after which the stage halts instead of burying more (S6).
-    task_limit:  a delivery in the hands of its handler for longer is stuck.
-    """
-
-    name: str
-    batch: int = 500
-    drain: float = 25.0
-    fault_limit: int = 25
-    fault_window: float = 60.0
-    task_limit: float = 3_900.0
-
-    def with_drain(self, seconds: float) -> "Policy":
-        return replace(self, drain=seconds)
 
 
 class Stage:

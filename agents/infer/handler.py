@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from agents.contract import NotForUs
 from agents.emit import Reason, dead_letter
 from agents.infer.caller import Caller
 from agents.infer.settler import Settler, persist
 from agents.infer.work import NOWHERE, Finish, Later, Step, Work
 from agents.lease import LeaseKeeper
 from agents.line import Delivery
-from agents.stage import NotForUs
 from domain.batching import Batcher
 from domain.errors import InvalidRequest
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
@@ -86,6 +86,7 @@ class Infer:
 
     async def _work(self, delivery: Delivery, call: PromptCall, run: int) -> None:
         await self._ports.lease.ready()
+        term = self._ports.lease.term
         deadline = parse_time(call.deadline) if call.deadline else None
         refusal = self._refusal(call, deadline)
         if refusal is not None:
@@ -102,7 +103,8 @@ class Infer:
             state = State.FAILED if work.spent.attempts else State.REJECTED
             await self._ports.settler.settle(delivery, work, Finish(replace(refusal, state=state)))
         elif taken.grip is Grip.TAKEN:
-            await self._answer(delivery, await self._begin(call, run, taken, deadline))
+            work = await self._begin(call, run, taken, deadline)
+            await self._answer(delivery, replace(work, term=term))
 
     def _refusal(self, call: PromptCall, deadline: datetime | None) -> Ending | None:
         """Why no call may be made for it any more."""
@@ -145,9 +147,9 @@ class Infer:
         return row.attempts if row else ()
 
     async def _step(self, work: Work) -> Step:
-        if self._ports.lease.fresh:
+        if self._ports.lease.fresh and self._ports.lease.term == work.term:
             return await self._ports.caller.attempt(work)
-        # nothing was sent: it waits, and whoever wakes it takes it up again
+        # another may have taken it over meanwhile; nothing was sent: it waits, and whoever wakes it takes it up again
         await self._ports.lease.ready()
         return self._ports.caller.not_sent(work)
 

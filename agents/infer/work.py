@@ -20,7 +20,7 @@ NOWHERE = Deployment("none/none", "none", "none", "openai", "", Price("none", De
 class Work:
     """A taken request: its attempt number `attempt` is recorded as started under `epoch`.
 
-    `unheard` are the usage records of earlier attempts whose outcome nobody heard of.
+    `unheard` are the usage records of earlier attempts whose outcome nobody heard of; `term` is the lease's (rule L6).
     """
 
     call: PromptCall
@@ -34,6 +34,7 @@ class Work:
     spent: Spent
     unheard: tuple[bytes, ...] = ()
     re_asks: int = 0
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True)

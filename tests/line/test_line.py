@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from agents.contract import NotForUs
 from connectors.memory.model import says
 from domain.accounts.model import Tenant
 from domain.errors import ModelError
@@ -317,8 +318,6 @@ async def test_L7_a_delivery_that_meets_a_live_lease_waits_and_calls_nobody() ->
 
 
 async def test_S7_a_call_of_a_newer_writer_is_neither_answered_nor_buried() -> None:
-    from agents.stage import NotForUs
-
     line = MemoryLine()
     await line.intake().handle_batch([line.publish(request())])
     (delivery,) = line.calls()

@@ -14,8 +14,9 @@ from typing import Any
 import uvloop
 
 from agents.app import Broker, build, run
+from agents.contract import Policy
 from agents.line import Delivery
-from agents.stage import BatchSource, EachSource, Policy, Stage
+from agents.stage import BatchSource, EachSource, Stage
 from connectors.kafka.producer import KafkaProducer
 from connectors.memory.metrics import MemoryMetrics
 from connectors.telemetry import logs

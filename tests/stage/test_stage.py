@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from agents.contract import NotForUs, Policy
 from agents.line import Delivery
-from agents.stage import BatchSource, EachSource, NotForUs, Policy, Stage
+from agents.stage import BatchSource, EachSource, Stage
 from connectors.memory.metrics import MemoryMetrics
 from domain.errors import Unavailable
 
