@@ -7,6 +7,7 @@ minutes; each name is one part. The small benchmarks that chose our libraries ha
 import argparse
 import os
 import platform
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse()
+    # whoever stops it stops its engines too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if arguments.profile:
         profile(arguments.profile)
         return 0

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.engines import Engines, free_port
-from benchmarks.processes import Process, get, run
+from benchmarks.processes import Failed, Process, get, run
 from benchmarks.prototype import outside as prototype
 from benchmarks.traffic import TENANTS, Client, Lost, Request, requests
 from connectors.postgres.accounts import PostgresAccounts
@@ -43,6 +43,11 @@ class Stub:
     @property
     def calls(self) -> int:
         return int(json.loads(get(f"{self._root}/count"))["calls"])
+
+    def expect(self, calls: int) -> None:
+        """Raises Failed where fewer were made: then a cache answered, and the figure is of something else."""
+        if (made := self.calls) < calls:
+            raise Failed(f"the provider was asked {calls - made} times too few: a cache answered what was measured")
 
     @property
     def _root(self) -> str:
@@ -95,22 +100,26 @@ class Line(_Choices):
         for process in reversed(self.processes):
             process.stop()
 
-    def burst(self, batch: Sequence[Request]) -> Run:
-        """All at once. Raises Lost or Failed."""
-        before = self._cpu()
+    def burst(self, batch: Sequence[Request], cached: bool = False) -> Run:
+        """All at once. Raises Lost or Failed; Failed too when the provider was not asked, unless `cached`."""
+        before, calls = self._cpu(), self.stub.calls
         seconds = self._through(batch)
         after = self._cpu()
+        if not cached:
+            self.stub.expect(calls + len(batch))
         cpu = {name: (after[name] - before[name]) / len(batch) * 1e6 for name in before}
         return Run(len(batch) / seconds, cpu)
 
     def one_by_one(self, batch: Sequence[Request], per_second: float = 50) -> list[float]:
         """Milliseconds from produce to result, each after the one before, at most so many a second; sorted."""
         taken = []
+        calls = self.stub.calls
         at = time.perf_counter()
         for request in batch:
             at = max(at + 1 / per_second, time.perf_counter())
             time.sleep(max(0.0, at - time.perf_counter()))
             taken.append(self.client.one(request)[0] * 1000)
+        self.stub.expect(calls + len(batch))
         return sorted(taken)
 
     def _through(self, batch: Sequence[Request]) -> float:

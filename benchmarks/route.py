@@ -10,6 +10,8 @@ import orjson
 from benchmarks.traffic import requests
 
 PER_SECOND = 50
+ALONE = 100
+WARM_UP = 20
 Ask = Callable[[bytes], Awaitable[None]]
 
 
@@ -22,10 +24,10 @@ async def _added(api: str, key: str, provider: str, count: int) -> tuple[float, 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         route = poster(session, f"{api}/v1/analyze", {"authorization": f"Bearer {key}"})
         straight = poster(session, f"{provider}/chat/completions", {})
-        alone = await paced(straight, [b"{}"] * min(count, 100))
-        bodies = [_body(request.value) for request in requests(count + 20, "route")]
-        await paced(route, bodies[:20])
-        taken = await paced(route, bodies[20:])
+        alone = await paced(straight, [b"{}"] * ALONE)
+        bodies = [_body(request.value) for request in requests(count + WARM_UP, "route")]
+        await paced(route, bodies[:WARM_UP])
+        taken = await paced(route, bodies[WARM_UP:])
     own = alone[len(alone) // 2]
     return taken[len(taken) // 2] - own, taken[int(len(taken) * 0.99)] - own
 

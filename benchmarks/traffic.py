@@ -31,13 +31,16 @@ class Request:
 
 
 def requests(count: int, name: str, prompts: int | None = None) -> list[Request]:
-    """Requests with ids of their own, every prompt different, or `prompts` different ones in turn for each tenant.
+    """Requests with ids of their own. No prompt was ever asked before, so that no cache can answer it.
 
-    name: what their prompts have in common with no others.
+    prompts: only so many different ones, in turn, the same whenever the name is the same: for measuring the cache.
     """
     run = uuid4().hex[:8]
     different = prompts or count
-    return [_request(f"{run}-{n:06d}", f"t{n % different % TENANTS}", f"{name} {n % different}") for n in range(count)]
+    subject = name if prompts else f"{name} {run}"
+    return [
+        _request(f"{run}-{n:06d}", f"t{n % different % TENANTS}", f"{subject} {n % different}") for n in range(count)
+    ]
 
 
 def _request(id: str, tenant: str, subject: str) -> Request:
