@@ -14,6 +14,7 @@ import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import faust
@@ -134,6 +135,22 @@ async def _started(coro: Coroutine[Any, Any, Any], pending: Any) -> Any:
     return await _resume(coro, pending)
 
 
+class QuietMonitor(faust.Monitor):
+    """Keeps only what Faust's own watch over its streams reads: our metrics count the rest (4 us an event less)."""
+
+    def on_message_in(self, tp: Any, offset: int, message: Any) -> None:
+        """Not counted."""
+
+    def on_stream_event_in(self, tp: Any, *_: Any) -> None:
+        self.stream_inbound_time[tp] = monotonic()
+
+    def on_stream_event_out(self, tp: Any, offset: int, stream: Any, event: Any, state: Any = None) -> None:
+        """Not counted."""
+
+    def on_message_out(self, tp: Any, offset: int, message: Any) -> None:
+        """Not counted."""
+
+
 class Transport(driver.Transport):
     Consumer = StageConsumer
 
@@ -192,6 +209,7 @@ def _settings(broker: Broker) -> Mapping[str, Any]:
         "broker": "kafka://" + broker.url,
         "broker_credentials": broker.credentials,
         "store": "memory://",
+        "Monitor": QuietMonitor,
         "datadir": Path(tempfile.mkdtemp(prefix="structured-prompt-")),
         "topic_allow_declare": False,
         "topic_disable_leader": True,
