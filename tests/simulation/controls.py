@@ -1,0 +1,62 @@
+"""The product with one of its safeguards taken out. Each must be noticed, or the simulation proves nothing."""
+
+from agents.line import Delivery, Lines
+from connectors.memory.ledger import MemoryLedger
+from connectors.memory.store import Request
+from domain.ledger.model import Claim, Claimed, Settled, Settlement, Standing
+from tests.simulation.workers import Variant
+
+
+class Forgetful(MemoryLedger):
+    """Dedupe off: every delivery is a new request."""
+
+    def _claim(self, claim: Claim) -> Claimed:
+        row = Request.claimed(claim, self._now())
+        self._store.requests[claim.tenant, claim.id] = row
+        return Claimed(Standing.NEW, row.run, row.state)
+
+
+class Unfenced(MemoryLedger):
+    """Fencing off: whoever settles wins, whatever epoch it works under."""
+
+    def _settle(self, item: Settlement) -> Settled:
+        row = self._store.requests.get((item.tenant, item.id))
+        self._complete(row, item.run, item.done)
+        if row is None or row.run != item.run:
+            return Settled(False)
+        row.state, row.worker, row.results[row.run] = item.state, None, item.result
+        row.settled_by, row.error_code = item.settled_by, item.error_code
+        row.settled_at = row.updated_at = self._now()
+        return Settled(True, row.usage)
+
+
+class Leaseless(MemoryLedger):
+    """Leases off: every other worker counts as dead."""
+
+    def _live(self, worker: str) -> bool:
+        return worker == self._me
+
+    def _take(self, take, me):  # type: ignore[no-untyped-def]
+        row = self._store.requests.get((take.tenant, take.id))
+        if row is not None and row.worker not in (None, me):
+            row.worker = None
+        return super()._take(take, me)
+
+
+class Unordered(Lines):
+    """Acknowledges what is finished, whatever comes before it."""
+
+    def finish(self, delivery: Delivery) -> bool:
+        delivery.finished = True
+        line = self._lines.get(delivery.tp)
+        if line is not None and line.generation == delivery.generation:
+            line.head = max(line.head or 0, delivery.offset + 1)
+        return False
+
+
+CONTROLS = {
+    "dedupe off": Variant(ledger=Forgetful),
+    "fencing off": Variant(ledger=Unfenced),
+    "leases off": Variant(ledger=Leaseless),
+    "acknowledged out of order": Variant(lines=Unordered),
+}

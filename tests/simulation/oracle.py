@@ -1,0 +1,93 @@
+"""What must hold, compared with what was published and with the provider's own bill."""
+
+from decimal import Decimal
+
+import orjson
+
+from connectors.memory.store import AttemptState, MemoryStore, Request
+from domain.ledger.results import call_id
+from domain.ports import Record
+from tests.simulation.provider import Provider
+from tests.simulation.world import World
+from topics import table
+
+UNSURE = frozenset({"started", "unknown"})
+Run = tuple[str, str, int]
+
+
+class Oracle:
+    """Looks at every record as it becomes durable, and at everything once nothing is left to do."""
+
+    def __init__(self, world: World, store: MemoryStore, provider: Provider) -> None:
+        self._world, self._store, self._provider = world, store, provider
+        self._published: set[tuple[str, str]] = set()
+        self._results: dict[Run, bytes] = {}
+
+    def published(self, tenant: str, id: str) -> None:
+        self._published.add((tenant, id))
+
+    def produced(self, record: Record) -> None:
+        """Raises Violation where a run gets a second, different result."""
+        if record.topic == table.DEAD_LETTERS:
+            self._buried(orjson.loads(record.value or b""))
+        if record.topic != table.RESULTS:
+            return
+        row = orjson.loads(record.value or b"")
+        run = (row["tenant"], row["id"], row["run"])
+        if row["run"] == 0:
+            return  # the answer to another body under this id: it is nobody's result
+        first = self._results.setdefault(run, record.value or b"")
+        if first != record.value:
+            raise self._world.violated(f"two results of {run}: {first!r} and {record.value!r}")
+        request = self._store.requests.get(run[:2])
+        if request is None or request.results.get(run[2]) != record.value:
+            raise self._world.violated(f"a result of {run} is produced that the ledger does not hold")
+
+    def _buried(self, letter: dict[str, str]) -> None:
+        if letter["code"] == "internal":
+            raise self._world.violated(f"a fault of the service: {letter['reason']}")
+
+    @property
+    def complete(self) -> bool:
+        """Every id that was published is final and its result is known to be produced."""
+        for key in self._published:
+            row = self._store.requests.get(key)
+            if row is None or not row.state.final or row.emitted_at is None:
+                return False
+        return True
+
+    def verify(self) -> None:
+        """Raises Violation where an id has no end, or the bill is not the ledger's."""
+        for key in self._published:
+            row = self._store.requests[key]
+            if (*key, row.run) not in self._results:
+                raise self._world.violated(f"{key} is {row.state} and emitted, and its result is on no topic")
+            for run in range(1, row.run + 1):
+                self._bill(row, run)
+
+    def _bill(self, row: Request, run: int) -> None:
+        calls = {call.name: call for call in self._provider.calls.get(call_id(row.tenant, row.id, run), ())}
+        attempts = row.attempts.get(run, [])
+        where = f"{row.id} run {run}: {_shown(attempts)} against {list(calls.values())}"
+        if len(attempts) < len(calls):
+            raise self._world.violated(f"fewer attempts than calls, {where}")
+        for attempt in attempts:
+            call = calls.pop(_name(attempt), None)
+            if (attempt.cost_usd or Decimal(0)) != (call.cost_usd if call else Decimal(0)):
+                raise self._world.violated(f"an attempt costs {attempt.cost_usd}, {where}")
+        unsure = [attempt for attempt in attempts if attempt.outcome in UNSURE]
+        if len(calls) > len(unsure):
+            raise self._world.violated(f"calls of which no attempt tells, {where}")
+        for call in calls.values():
+            if call.heard and not call.by.dead:
+                raise self._world.violated(
+                    f"{call.name} was answered to a worker that lives, and its attempt does not say, {where}"
+                )
+
+
+def _name(attempt: AttemptState) -> str:
+    return "" if attempt.record is None else orjson.loads(attempt.record)["provider_request_id"] or ""
+
+
+def _shown(attempts: list[AttemptState]) -> list[str]:
+    return [f"{attempt.outcome} {attempt.cost_usd} of {_name(attempt)}" for attempt in attempts]

@@ -1,0 +1,174 @@
+"""What a worker process talks to: the in-memory twins, each call an operation that the world lets happen."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from connectors.memory.cache import MemoryCache
+from connectors.memory.ledger import MemoryLedger
+from connectors.memory.limiter import MemoryLimiter
+from domain.admission.model import Charge
+from domain.errors import Permanent
+from domain.ledger.model import (
+    Claim,
+    Claimed,
+    Finished,
+    Grip,
+    Next,
+    Park,
+    RequestRecord,
+    Settled,
+    Settlement,
+    Take,
+    Taken,
+    Woken,
+)
+from domain.ports import Record
+from tests.simulation.clock import ProcessLoop
+from tests.simulation.world import World, at_once
+
+
+class Statements:
+    """Implements Ledger: every verb of `inner` as a statement under way.
+
+    What this worker has in hand is known only from answers that arrived, as it is with PostgreSQL: a statement is
+    sent with what was in hand then.
+    """
+
+    def __init__(self, world: World, loop: ProcessLoop, inner: MemoryLedger) -> None:
+        self._world, self._loop, self._inner = world, loop, inner
+        self._in_hand: dict[tuple[str, str], int] = {}
+
+    async def _ask(self, verb: str, *arguments: Any) -> Any:
+        inner, sent_with = self._inner, dict(self._in_hand)
+
+        def effect() -> Any:
+            inner._in_hand = dict(sent_with)
+            return at_once(getattr(inner, verb)(*arguments))
+
+        return await self._world.operate("ledger", verb, self._loop, effect).future
+
+    async def _look(self, verb: str, limit: int) -> Any:
+        if self._world.notices(verb, self._loop):
+            return await self._ask(verb, limit)
+        return await getattr(self._inner, verb)(limit)
+
+    async def claim(self, batch: Sequence[Claim]) -> list[Claimed | Permanent]:
+        return await self._ask("claim", batch)
+
+    async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
+        answers = await self._ask("take", batch)
+        for take, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Taken) and answer.grip in (Grip.TAKEN, Grip.EXHAUSTED):
+                self._in_hand[take.tenant, take.id] = answer.epoch
+        return answers
+
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
+        return await self._ask("go_on", batch)
+
+    async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
+        answers = await self._ask("settle", batch)
+        self._let_go(batch)
+        return answers
+
+    async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
+        answers = await self._ask("park", batch)
+        self._let_go(batch)
+        return answers
+
+    async def wake(self, limit: int) -> list[Woken]:
+        return await self._ask("wake", limit)
+
+    async def stray(self, limit: int) -> list[Woken]:
+        return await self._look("stray", limit)
+
+    async def unemitted(self, limit: int) -> list[Finished]:
+        return await self._look("unemitted", limit)
+
+    async def overdue(self, limit: int) -> list[Woken]:
+        return await self._look("overdue", limit)
+
+    async def emitted(self, batch: Sequence[tuple[str, str, int]]) -> None:
+        await self._ask("emitted", batch)
+
+    async def register(self, incarnation: str, stage: str) -> None:
+        await self._ask("register", incarnation, stage)
+
+    async def renew(self) -> None:
+        if self._world.notices("renew", self._loop):
+            await self._ask("renew")
+        else:
+            await self._inner.renew()
+
+    async def release(self) -> None:
+        await self._ask("release")
+
+    async def find(self, tenant: str, id: str) -> RequestRecord | None:
+        return await self._ask("find", tenant, id)
+
+    async def next_due(self) -> datetime | None:
+        return await self._inner.next_due()  # only a gauge is set from it
+
+    def _let_go(self, batch: Sequence[Settlement] | Sequence[Park]) -> None:
+        for item in batch:
+            self._in_hand.pop((item.tenant, item.id), None)
+
+
+class Produces:
+    """Implements Producer; `append` makes one record durable."""
+
+    def __init__(self, world: World, loop: ProcessLoop, append: Callable[[Record], None]) -> None:
+        self._world, self._loop, self._append = world, loop, append
+
+    async def send(self, records: Sequence[Record]) -> None:
+        def effect() -> None:
+            for record in records:
+                self._append(record)
+
+        def part() -> None:
+            for record in records:
+                if self._world.rng.random() < 0.5:
+                    self._append(record)
+
+        operation = self._world.operate("produce", f"produce {len(records)}", self._loop, effect)
+        operation.part = part
+        await operation.future
+
+
+class Limits:
+    """Implements Limiter."""
+
+    def __init__(self, world: World, loop: ProcessLoop, inner: MemoryLimiter) -> None:
+        self._world, self._loop, self._inner = world, loop, inner
+
+    async def admit(self, batch: Sequence[Charge]) -> list[float]:
+        effect = lambda: at_once(self._inner.admit(batch))  # noqa: E731
+        return await self._world.operate("limiter", "admit", self._loop, effect).future
+
+    async def peek(self, charge: Charge) -> float:
+        return at_once(self._inner.peek(charge))
+
+
+class Answers:
+    """Implements Cache."""
+
+    def __init__(self, world: World, loop: ProcessLoop, inner: MemoryCache) -> None:
+        self._world, self._loop, self._inner = world, loop, inner
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        effect = lambda: at_once(self._inner.get_many(keys))  # noqa: E731
+        return await self._world.operate("cache", "cache get", self._loop, effect).future
+
+    async def put_many(self, entries: Sequence[tuple[str, bytes]], ttl: timedelta) -> None:
+        effect = lambda: at_once(self._inner.put_many(entries, ttl))  # noqa: E731
+        await self._world.operate("cache", "cache put", self._loop, effect).future
+
+
+class NoMetrics:
+    """Implements Metrics: what is counted is not what is proved here."""
+
+    def count(self, name: str, n: float = 1, /, **labels: str) -> None: ...
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None: ...
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None: ...

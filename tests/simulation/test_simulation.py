@@ -1,0 +1,75 @@
+"""The ledger's and the stage's rules over thousands of seeded schedules, and over plans that hypothesis invents."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.simulation.controls import CONTROLS
+from tests.simulation.line import silence
+from tests.simulation.plan import ANSWERS, KINDS, LATER, PLACES, Ask, Fault, Plan, plan
+from tests.simulation.runner import run, run_seeds
+
+SECONDS = st.floats(0, 60)
+ASKS = st.builds(Ask, st.sampled_from(sorted(set(LATER))), st.integers(0, 30), st.integers(0, 2), SECONDS)
+FAULTS = st.builds(
+    Fault, st.sampled_from(sorted(set(KINDS))), st.sampled_from(sorted(set(PLACES))), st.integers(0, 3), SECONDS
+)
+PLANS = st.builds(
+    Plan,
+    st.integers(0, 1_000),
+    st.lists(ASKS, min_size=1, max_size=3).map(tuple),
+    st.lists(FAULTS, max_size=6).map(tuple),
+    st.lists(st.sampled_from(sorted(set(ANSWERS))), max_size=4).map(tuple),
+    st.integers(1, 2),
+    st.integers(1, 3),
+)
+
+
+def test_L2_L6_L8_L9_L11_L15_S2_S5_hold_in_every_schedule() -> None:
+    report = run_seeds(range(1_200))
+    assert report.failure is None, str(report.failure)
+    assert report.schedules == 1_200
+
+
+def test_the_faults_strike_often_enough_to_prove_something() -> None:
+    report = run_seeds(range(300))
+    assert set(report.struck) == set(KINDS)
+    assert report.different > 290
+
+
+def test_a_seed_is_always_the_same_schedule() -> None:
+    with silence():
+        for seed in range(40):
+            assert run(plan(seed))[0].world.story() == run(plan(seed))[0].world.story()
+
+
+@pytest.mark.parametrize("without", sorted(CONTROLS))
+def test_a_line_without_a_safeguard_fails(without: str) -> None:
+    report = run_seeds(range(1_500), CONTROLS[without])
+    assert report.failure is not None
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+@given(PLANS)
+def test_L2_L6_L8_L9_L11_L15_S2_S5_hold_under_any_plan(plan: Plan) -> None:
+    with silence():
+        simulation, error = run(plan)
+    assert error is None, f"{error}\n{plan!r}\n{simulation.world.story()}"
+
+
+# what was found, each as the smallest plan that showed it
+
+
+def found(plan: Plan) -> None:
+    with silence():
+        simulation, error = run(plan)
+    assert simulation.world.faults == [], "the faults of this case do not strike any more: it proves nothing"
+    assert error is None, f"{error}\n{simulation.world.story()}"
+
+
+def test_L15_a_refused_request_whose_result_was_not_produced_is_found_and_readable() -> None:
+    found(Plan(1, (Ask("refused"),), (Fault("kill", "produce", 0, 50.0),), (), 1, 1))
+
+
+def test_L6_a_worker_that_was_stopped_after_a_take_makes_no_call_for_what_another_finished() -> None:
+    found(Plan(585, (Ask("plain"),), (Fault("pause", "take", 1, 38.6),), ("timeout",), 2, 2))
