@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import chdb
 
 from .statement import Statement
 
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 CONNECTIONS = 6
 Piece = tuple[bytes, int]  # a part of a result, and its rows
 MEMORY = "/dev/shm"  # noqa: S108 - where it exists, data on its way into the engine needs no disk
@@ -55,7 +57,8 @@ class Session:
     """One chDB connection with the database and settings of the request that uses it."""
 
     def __init__(self, path: str) -> None:
-        self._connection = chdb.connect(path)
+        connect: Any = chdb.connect  # its types are incomplete, and differ between its two distributions
+        self._connection: Any = connect(path)
         self._database: str | None = None
 
     def enter(self, database: str, settings: Mapping[str, str]) -> None:
@@ -148,7 +151,7 @@ class Engine:
         finally:
             self._free.put_nowait(session)
 
-    async def _call(self, function: Any, *arguments: Any) -> Any:
+    async def _call(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 
