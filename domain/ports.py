@@ -6,7 +6,7 @@ All methods may raise `Unavailable` (the dependency does not answer: nothing may
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from domain.accounts.model import ApiKey, Tenant
 from domain.admission.model import Charge
@@ -212,9 +212,8 @@ class UsageReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A record as a sink gets it. `timestamp` is the record's log time."""
+class Item(NamedTuple):
+    """A record as a sink gets it. `timestamp` is the record's log time. A tuple: sinks make 80,000 of them a second."""
 
     topic: str
     partition: int

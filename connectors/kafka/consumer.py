@@ -1,7 +1,7 @@
 """The batch consumer of the sinks: whole batches out, offsets after, committed records only.
 
-Everything that touches librdkafka's consumer runs on one thread, so that a revoked partition is always noticed
-between two reads and never in the middle of one.
+One batch is read ahead while the last one is written. Everything that touches librdkafka's consumer runs on one
+thread, in short turns, so that a revoked partition is always noticed between two reads, and before a commit.
 """
 
 import asyncio
@@ -10,30 +10,25 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors.kafka import reading
+from connectors.kafka.ahead import BOUNDS, Bounds, Place, ReadAhead
 from connectors.kafka.errors import translate
 from domain.errors import Conflict
 from domain.ports import Item
 
+__all__ = ["BatchConsumer", "Bounds"]
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_SLICE_S = 0.25
-_CHUNK = 500
+_TURN_S = 0.25
+_TURN_AHEAD_S = 0.02
+"""While a batch is being written: its commit waits for the end of a turn."""
+_CHUNK = 100
+"""Records between two looks at the size of a batch, which may exceed its bound by as many."""
 _KEEP_ALIVE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """A batch ends with `rows` records, or `size` bytes of values, or `seconds` after its first record."""
-
-    rows: int = 10_000
-    size: int = 32 * 1024 * 1024
-    seconds: float = 1.0
 
 
 class BatchConsumer:
@@ -49,33 +44,42 @@ class BatchConsumer:
         connection: Mapping[str, Any],
         topics: Sequence[str],
         group: str,
-        bounds: Bounds = Bounds(),
+        bounds: Bounds = BOUNDS,
         *,
         prefix: str = "",
         instance: str | None = None,
     ) -> None:
         self._config = reading.configuration(connection, prefix + group, instance)
         self._names = {prefix + topic: topic for topic in topics}
-        self._bounds = bounds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer")
         self._client: Consumer | None = None
         self._stopping = False
-        self._lost: set[tuple[str, int]] = set()
-        self._starts: dict[tuple[str, int], int] = {}
-        self._ahead: list[Message] = []
+        self._wanted = False
+        self._ahead = ReadAhead(bounds)
+        self._starts: dict[Place, int] = {}
         self._read_at = 0.0
 
     async def batches(self) -> AsyncIterator[Sequence[Item]]:
         """See domain.ports.BatchSource. Raises Conflict when another process has the same instance name."""
         keeper = asyncio.create_task(self._keep_alive())
+        reader = asyncio.create_task(self._read_ahead())
         try:
-            while not self._stopping:
-                batch = await self._call(self._collect)
+            while True:
+                self._wanted = True
+                await reader
+                await self._read_ahead()
+                batch = await self._call(self._ahead.take)
+                self._wanted = False
+                if not batch and self._stopping:
+                    return
+                reader = asyncio.create_task(self._read_ahead())
                 if batch:
                     yield batch
                 del batch  # or it stays in memory while the next one is read
         finally:
             keeper.cancel()
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
 
     async def commit(self, batch: Sequence[Item]) -> None:
         """See domain.ports.BatchSource. Raises Unavailable when the broker does not answer."""
@@ -93,12 +97,17 @@ class BatchConsumer:
             self._client = None
         self._thread.shutdown(wait=False)
 
-    async def lag(self) -> dict[tuple[str, int], int]:
+    async def lag(self) -> dict[Place, int]:
         """Records behind the end, by (topic, partition) that this member reads. Empty before the first assignment."""
         return await self._call(self._lag)
 
     async def _call(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def _read_ahead(self) -> None:
+        """Until enough was read, or the stop."""
+        while not self._stopping and not await self._call(self._read):
+            pass
 
     async def _keep_alive(self) -> None:
         # a sink that waits for its destination must still answer rebalances and stay in its group
@@ -120,10 +129,10 @@ class BatchConsumer:
 
     def _on_assign(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         for partition in partitions:
-            self._starts.pop((partition.topic, partition.partition), None)
+            self._starts.pop((self._names[partition.topic], partition.partition), None)
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        self._lost.update((p.topic, p.partition) for p in partitions)
+        self._ahead.revoke({(self._names[p.topic], p.partition) for p in partitions})
 
     def _poll_paused(self) -> None:
         if self._client is None or self._stopping:
@@ -131,46 +140,32 @@ class BatchConsumer:
         try:
             paused = self._client.assignment()
             self._client.pause(paused)
-            self._ahead += self._client.consume(1, 0)
+            self._consume(self._client, 1, 0)
             still = {(p.topic, p.partition) for p in self._client.assignment()}
             self._client.resume([p for p in paused if (p.topic, p.partition) in still])
         except KafkaException as error:
             reading.tell(error.args[0])
 
-    def _collect(self) -> list[Item]:
-        """Blocks until a batch is full or due, or for one slice while there is nothing."""
-        client, bounds = self._open(), self._bounds
-        read, self._ahead = self._ahead, []
-        messages = self._still_ours(read)
-        self._lost.clear()
-        size, due = reading.size(messages), time.monotonic() + bounds.seconds
-        while len(messages) < bounds.rows and size < bounds.size and not self._stopping:
-            wait = min(_SLICE_S, due - time.monotonic())
-            if wait <= 0:
-                break
-            more = reading.consume(client, min(_CHUNK, bounds.rows - len(messages)), wait)
-            if self._lost:
-                messages = self._still_ours(messages)
-                self._lost.clear()
-            if not messages:
-                due = time.monotonic() + bounds.seconds
-                if not more:
-                    break
-            messages += more
-            size += reading.size(more)
-        self._read_at = time.monotonic()
-        return [reading.item(message, self._names) for message in messages if message.value() is not None]
+    def _read(self) -> bool:
+        """One turn. True when enough was read: a batch where one is waited for, half of one where it is not yet."""
+        ahead, now = self._ahead, time.monotonic()
+        end = now + (_TURN_S if self._wanted else _TURN_AHEAD_S)
+        while now < end and not self._stopping:
+            wanted = self._wanted
+            if ahead.full or (now >= ahead.due if wanted else ahead.half_full):
+                return True
+            self._consume(self._open(), min(_CHUNK, ahead.room), min(end, ahead.due if wanted else end) - now)
+            self._read_at = now = time.monotonic()
+        return False
 
-    def _still_ours(self, messages: list[Message]) -> list[Message]:
-        return [m for m in messages if (m.topic(), m.partition()) not in self._lost]
+    def _consume(self, client: Consumer, rows: int, wait: float) -> None:
+        messages = reading.consume(client, rows, wait)
+        self._ahead.add(reading.items(messages, self._names), time.monotonic())
 
     def _commit(self, batch: Sequence[Item]) -> None:
         prefixed = {name: topic for topic, name in self._names.items()}
-        ends: dict[tuple[str, int], int] = {}
-        for item in batch:
-            place = prefixed[item.topic], item.partition
-            ends[place] = max(ends.get(place, 0), item.offset + 1)
-        offsets = [TopicPartition(*place, end) for place, end in ends.items() if place not in self._lost]
+        ends = self._ahead.ends(batch)
+        offsets = [TopicPartition(prefixed[name], partition, end) for (name, partition), end in ends.items()]
         if not offsets:
             return
         try:
@@ -182,24 +177,24 @@ class BatchConsumer:
                 if partition.error is not None:
                     reading.judge(partition.error)
 
-    def _lag(self) -> dict[tuple[str, int], int]:
+    def _lag(self) -> dict[Place, int]:
         if self._client is None:
             return {}
-        lag = {}
+        lag, ahead = {}, self._ahead.starts()
         for here in self._client.position(self._client.assignment()):
             low, high = self._client.get_watermark_offsets(here, cached=True)
             if high >= 0:
-                position = here.offset if here.offset >= 0 else self._start(here, low)
-                lag[self._names[here.topic], here.partition] = max(0, high - position)
+                place = self._names[here.topic], here.partition
+                position = here.offset if here.offset >= 0 else self._start(place, here, low)
+                lag[place] = max(0, high - ahead.get(place, position))
         return lag
 
-    def _start(self, partition: TopicPartition, low: int) -> int:
+    def _start(self, place: Place, partition: TopicPartition, low: int) -> int:
         """Where reading began in a partition that has delivered nothing yet."""
-        place = partition.topic, partition.partition
         if place not in self._starts and self._client is not None:
             try:
-                committed = self._client.committed([TopicPartition(*place)], timeout=5)[0].offset
+                committed = self._client.committed([TopicPartition(partition.topic, partition.partition)], timeout=5)
             except KafkaException as error:
                 raise translate(error.args[0], "read committed offsets") from error
-            self._starts[place] = max(committed, low, 0)
+            self._starts[place] = max(committed[0].offset, low, 0)
         return self._starts[place]

@@ -59,24 +59,21 @@ def judge(error: KafkaError) -> None:
     raise Unavailable(str(translate(error, "commit offsets")))
 
 
-def size(messages: Sequence[Message]) -> int:
-    """Bytes of the values."""
-    return sum(map(len, messages))
-
-
-def item(message: Message, names: Mapping[str, str]) -> Item:
-    """`names` gives the topic's name without the prefix. The message has a value."""
-    given: Any = message  # its stubs allow for deserialisers and for messages that were never consumed
-    _, milliseconds = given.timestamp()
-    return Item(
-        topic=names[given.topic()],
-        partition=given.partition(),
-        offset=given.offset(),
-        timestamp=datetime.fromtimestamp(milliseconds / 1000, UTC),
-        key=given.key(),
-        value=given.value(),
-        headers=_Headers(given),
-    )
+def items(messages: Sequence[Message], names: Mapping[str, str]) -> list[Item]:
+    """The messages that have a value. `names` gives a topic's name without the prefix."""
+    items, at, milliseconds = [], datetime.fromtimestamp(0, UTC), 0
+    given: Any  # its stubs allow for deserialisers and for messages that were never consumed
+    for given in messages:
+        value = given.value()
+        if value is None:
+            continue
+        _, then = given.timestamp()
+        if then != milliseconds:  # neighbours share theirs, and a datetime costs as much as the rest
+            at, milliseconds = datetime.fromtimestamp(then / 1000, UTC), then
+        items.append(
+            Item(names[given.topic()], given.partition(), given.offset(), at, given.key(), value, _Headers(given))
+        )
+    return items
 
 
 class _Headers(Sequence[tuple[str, bytes]]):
@@ -120,10 +117,12 @@ def configuration(connection: Mapping[str, Any], group: str, instance: str | Non
         "heartbeat.interval.ms": 2_000,
         "max.poll.interval.ms": 300_000,
         "fetch.wait.max.ms": 500,
-        "fetch.max.bytes": 16 * 1024 * 1024,
-        "queued.max.messages.kbytes": 16 * 1024,
-        # when the queue was full: the default of 1 s would cap the throughput at 16 MiB a second
-        "fetch.queue.backoff.ms": 20,
+        # what a compressed fetch inflates to counts only once it is here: small fetches keep the memory small
+        "fetch.max.bytes": 2 * 1024 * 1024,
+        "max.partition.fetch.bytes": 256 * 1024,
+        "queued.max.messages.kbytes": 2 * 1024,
+        # when the queue was full: the default of 1 s would cap the throughput at 2 MiB a second
+        "fetch.queue.backoff.ms": 5,
         "reconnect.backoff.max.ms": 1000,
         "socket.keepalive.enable": True,
     }

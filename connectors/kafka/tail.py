@@ -53,7 +53,7 @@ class Tail:
         """What arrives within so many seconds, at most 500 items."""
         messages = reading.consume(self._client, 500, seconds)
         self._left -= {place for place in self._left if self._position(place) >= self._ends[place]}
-        return [reading.item(message, self._names) for message in messages if message.value() is not None]
+        return reading.items(messages, self._names)
 
     def close(self) -> None:
         self._client.close()

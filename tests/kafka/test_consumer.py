@@ -74,7 +74,7 @@ async def test_a_batch_is_bounded_in_rows_and_in_bytes(producer, make_topic, mem
     assert numbers(batches) == list(range(1_500))
     await producer.send([Record(topic, b"%0100d" % i) for i in range(1_500)])
     async with member(topic, Bounds(size=20_000, seconds=2)) as consumer:
-        assert [len(batch) for batch in await read(consumer, 1_500)] == [500, 500, 500]
+        assert [len(batch) for batch in await read(consumer, 1_500)] == [200] * 7 + [100]
 
 
 async def test_what_was_committed_stays_and_what_was_not_comes_again(producer, make_topic, member):
@@ -173,3 +173,76 @@ async def test_a_second_process_of_the_same_name_fences_the_first(producer, make
         assert numbers(await read(second, 1, commit=False)) == [1]
         with pytest.raises(Conflict, match="instance name"):
             await read(first, 10, commit=False)
+
+
+async def test_the_next_batch_is_read_while_the_last_is_written_and_neither_is_committed(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % i) for i in range(100)])
+    async with member(topic, Bounds(rows=20)) as consumer, asyncio.timeout(30), aclosing(consumer.batches()) as source:
+        batch = await anext(source)
+        while (topic, 0) not in consumer._ahead.starts():
+            await asyncio.sleep(0.01)
+        assert await consumer.lag() == {(topic, 0): 80}
+        await consumer.commit(batch)
+        assert numbers([await anext(source)]) == list(range(20, 40))
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 80)) == list(range(20, 100))
+
+
+async def test_what_was_read_ahead_of_a_partition_that_left_is_dropped(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % i) for i in range(100)])
+    async with member(topic, Bounds(rows=20)) as consumer, asyncio.timeout(30), aclosing(consumer.batches()) as source:
+        batch = await anext(source)
+        while not consumer._ahead.half_full:
+            await asyncio.sleep(0.01)
+        read_ahead = set(range(20, 30))
+        await consumer._call(consumer._on_revoke, None, consumer._client.assignment())
+        await consumer.commit(batch)
+        assert not read_ahead & set(numbers([await anext(source)]))
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 100)) == list(range(100))
+
+
+async def test_a_stop_hands_out_what_was_read_and_ends(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % i) for i in range(15)])
+    async with member(topic, Bounds(rows=10, seconds=60)) as consumer, asyncio.timeout(30):
+        seen = []
+        async for batch in consumer.batches():
+            while (topic, 0) not in consumer._ahead.starts() and not consumer._stopping:
+                await asyncio.sleep(0.01)
+            consumer.stop()
+            seen.append(batch)
+            await consumer.commit(batch)
+    assert numbers(seen) == list(range(sum(map(len, seen))))
+    assert [len(batch) for batch in seen] == [10, 5]
+
+
+async def test_two_slow_members_miss_nothing_while_partitions_move(producer, make_topic, member):
+    topic, seen = make_topic(), []
+    await producer.send([Record(topic, b"%d" % n, b"%d" % n) for n in range(4_000)])
+
+    async def carry(consumer):
+        async for batch in consumer.batches():
+            await asyncio.sleep(0.05)
+            seen.append(batch)
+            await consumer.commit(batch)
+
+    bounds = Bounds(rows=50, seconds=0.1)
+    async with member(topic, bounds) as first, member(topic, bounds) as second, asyncio.timeout(60):
+        carrying = [asyncio.create_task(carry(first))]
+        while not seen:
+            await asyncio.sleep(0.01)
+        carrying.append(asyncio.create_task(carry(second)))
+        left = {}
+        while len(left) < 4 or any(left.values()):
+            await asyncio.sleep(0.1)
+            left = await first.lag() | await second.lag()
+        first.stop()
+        second.stop()
+        await asyncio.gather(*carrying)
+        assert set(numbers(seen)) == set(range(4_000))
+    async with member(topic) as third:
+        await producer.send([Record(topic, b"4000")])
+        assert numbers(await read(third, 1)) == [4_000]

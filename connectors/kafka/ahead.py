@@ -1,0 +1,87 @@
+"""The batch that is being read while the one before it is written. Pure bookkeeping, used on the consumer's thread."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from domain.ports import Item
+
+Place = tuple[str, int]
+"""(topic without the prefix, partition)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A batch ends with `rows` records, or `size` bytes of values, or `seconds` after its first record.
+
+    One and a half are in memory at a time, and a sink may copy one.
+    """
+
+    rows: int = 10_000
+    size: int = 8 * 1024 * 1024
+    seconds: float = 1.0
+
+
+BOUNDS = Bounds()
+
+
+class ReadAhead:
+    """Items that were read and not handed out, and the partitions that the batch last handed out has lost."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._items: list[Item] = []
+        self._size = 0
+        self._lost: set[Place] = set()
+        self.due = math.inf
+        """The monotonic time at which the batch ends though it is not full."""
+
+    @property
+    def full(self) -> bool:
+        return len(self._items) >= self._bounds.rows or self._size >= self._bounds.size
+
+    @property
+    def half_full(self) -> bool:
+        return 2 * len(self._items) >= self._bounds.rows or 2 * self._size >= self._bounds.size
+
+    @property
+    def room(self) -> int:
+        """Rows until it is full, at most."""
+        return self._bounds.rows - len(self._items)
+
+    def add(self, items: Sequence[Item], now: float) -> None:
+        """`items` were read at `now`, in the order of their partitions."""
+        if items and not self._items:
+            self.due = now + self._bounds.seconds
+        self._items += items
+        self._size += sum([len(item.value) for item in items])
+
+    def revoke(self, places: Iterable[Place]) -> None:
+        """Partitions that left: their items are dropped, and the batch handed out may not commit them any more.
+
+        A partition that comes back is read again from its committed offset.
+        """
+        self._lost.update(places)
+        self._keep([item for item in self._items if (item.topic, item.partition) not in self._lost])
+
+    def take(self) -> list[Item]:
+        """The next batch; what the one before it had lost is forgotten with it."""
+        taken = self._items
+        self._keep([])
+        self._lost.clear()
+        return taken
+
+    def ends(self, batch: Sequence[Item]) -> dict[Place, int]:
+        """The offset after the last item of each partition that `batch`, handed out last, has not lost."""
+        last = {(item.topic, item.partition): item.offset for item in batch}
+        return {place: offset + 1 for place, offset in last.items() if place not in self._lost}
+
+    def starts(self) -> dict[Place, int]:
+        """The first offset of each partition that was read and not handed out."""
+        return {(item.topic, item.partition): item.offset for item in reversed(self._items)}
+
+    def _keep(self, items: list[Item]) -> None:
+        self._items = items
+        self._size = sum([len(item.value) for item in items])
+        if not items:
+            self.due = math.inf

@@ -1,0 +1,82 @@
+"""What is read ahead of the sink: bounded, dropped where a partition left, committed by nobody too early."""
+
+import math
+from datetime import UTC, datetime
+
+from connectors.kafka.ahead import Bounds, ReadAhead
+from domain.ports import Item
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def items(partition, offsets, size=10):
+    return [Item("things", partition, offset, NOON, None, b"x" * size) for offset in offsets]
+
+
+def test_it_is_full_at_its_rows_and_half_full_at_half_of_them():
+    ahead = ReadAhead(Bounds(rows=4))
+    ahead.add(items(0, [0]), now=1.0)
+    assert (ahead.half_full, ahead.full, ahead.room) == (False, False, 3)
+    ahead.add(items(0, [1]), now=2.0)
+    assert (ahead.half_full, ahead.full) == (True, False)
+    ahead.add(items(0, [2, 3]), now=3.0)
+    assert ahead.full
+
+
+def test_it_is_full_at_its_bytes():
+    ahead = ReadAhead(Bounds(size=100))
+    ahead.add(items(0, range(5)), now=1.0)
+    assert (ahead.half_full, ahead.full) == (True, False)
+    ahead.add(items(0, range(5, 10)), now=1.0)
+    assert ahead.full
+    ahead.take()
+    assert not ahead.half_full
+
+
+def test_it_is_due_some_seconds_after_its_first_record():
+    ahead = ReadAhead(Bounds(seconds=2.0))
+    ahead.add([], now=1.0)
+    assert ahead.due == math.inf
+    ahead.add(items(0, [0]), now=5.0)
+    ahead.add(items(0, [1]), now=6.0)
+    assert ahead.due == 7.0
+    ahead.take()
+    assert ahead.due == math.inf
+
+
+def test_a_partition_that_left_is_dropped_from_what_was_read_ahead():
+    ahead = ReadAhead(Bounds(size=100, seconds=1.0))
+    ahead.add(items(0, range(5)) + items(1, range(5)), now=1.0)
+    ahead.revoke({("things", 0)})
+    assert not ahead.full
+    assert ahead.take() == items(1, range(5))
+    ahead.add(items(1, [5]), now=2.0)
+    ahead.revoke({("things", 1)})
+    assert ahead.due == math.inf
+    assert ahead.take() == []
+
+
+def test_a_batch_commits_after_its_last_offsets_less_the_partitions_that_left_while_it_was_written():
+    ahead = ReadAhead(Bounds())
+    ahead.add(items(0, [3, 4]) + items(1, [7]), now=1.0)
+    batch = ahead.take()
+    assert ahead.ends(batch) == {("things", 0): 5, ("things", 1): 8}
+    ahead.revoke({("things", 0)})
+    assert ahead.ends(batch) == {("things", 1): 8}
+
+
+def test_a_partition_that_came_back_is_committed_by_the_batch_that_read_it_again_and_no_other():
+    ahead = ReadAhead(Bounds())
+    ahead.add(items(0, [3, 4]), now=1.0)
+    before = ahead.take()
+    ahead.revoke({("things", 0)})
+    ahead.add(items(0, [3, 4]), now=2.0)
+    assert ahead.ends(before) == {}
+    again = ahead.take()
+    assert ahead.ends(again) == {("things", 0): 5}
+
+
+def test_what_was_not_handed_out_is_known_by_its_first_offsets():
+    ahead = ReadAhead(Bounds())
+    ahead.add(items(0, [3, 4]) + items(1, [7]) + items(0, [5]), now=1.0)
+    assert ahead.starts() == {("things", 0): 3, ("things", 1): 7}
