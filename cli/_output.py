@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 WIDE = 160
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, default=str))
+    print(json.dumps(value, indent=2, default=_text))
 
 
 def print_error(message: str) -> None:
@@ -24,7 +25,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("–" if cell is None else str(cell) for cell in row))
+        table.add_row(*("–" if cell is None else _text(cell) for cell in row))
     console = Console()
     # a pipe or a file has no width of its own: 80 columns would fold every cell
     Console(width=None if console.is_terminal else WIDE).print(table)
+
+
+def _text(value: object) -> str:
+    """Times as everywhere else in the product: RFC 3339, UTC, milliseconds."""
+    from topics.base import format_time
+
+    return format_time(value) if isinstance(value, datetime) else str(value)

@@ -1,0 +1,19 @@
+"""What people and scripts read."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+from cli._output import print_json, print_table
+
+AT = datetime(2026, 1, 1, 2, 0, 0, 123456, timezone(timedelta(hours=2)))
+
+
+def test_times_are_rfc_3339_in_utc_with_milliseconds(capsys):
+    print_json({"at": AT, "cost_usd": Decimal("0.000012")})
+    assert json.loads(capsys.readouterr().out) == {"at": "2026-01-01T00:00:00.123Z", "cost_usd": "0.000012"}
+
+
+def test_a_table_shows_the_same_times_and_a_dash_for_nothing(capsys):
+    print_table(("at", "revoked_at"), [(AT.astimezone(UTC), None)])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["2026-01-01T00:00:00.123Z", "–"]
