@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from random import seed as seed_everything
+from typing import Any
 
 import orjson
 import stamina.instrumentation
@@ -100,16 +101,21 @@ class Simulation:
         self.world.note(None, f"publish {ask.what} {body['id']}")
         self._append(Record(REQUESTS, orjson.dumps(body), b"%d" % number))
 
-    def _body(self, ask: Ask, number: int) -> tuple[dict[str, object], bool]:
+    def _body(self, ask: Ask, number: int) -> tuple[dict[str, Any], bool]:
         of = ask.of % number if number else 0
         earlier = self._asked[of]
         if ask.what in {"again", "other", "rerun"} and number:
-            body, fail = self._body(earlier, of)
+            same, fail = self._body(earlier, of)
             if ask.what == "rerun":
-                return {**body, "rerun": True}, fail
-            return ({**body, "prompt": "something else"} if ask.what == "other" else body), fail
+                return {**same, "rerun": True}, fail
+            return ({**same, "prompt": "something else"} if ask.what == "other" else same), fail
         prompt = of if ask.what == "twin" else number
-        body = {"id": f"r{number}", "tenant": TENANT, "prompt": f"Is {prompt} good?", "output_schema": LABEL}
+        body: dict[str, Any] = {
+            "id": f"r{number}",
+            "tenant": TENANT,
+            "prompt": f"Is {prompt} good?",
+            "output_schema": LABEL,
+        }
         if ask.what == "fail":
             body["on_unknown_outcome"] = "fail"
         elif ask.what == "deadline":

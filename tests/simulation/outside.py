@@ -54,39 +54,45 @@ class Statements:
         return await getattr(self._inner, verb)(limit)
 
     async def claim(self, batch: Sequence[Claim]) -> list[Claimed | Permanent]:
-        return await self._ask("claim", batch)
+        answer: list[Claimed | Permanent] = await self._ask("claim", batch)
+        return answer
 
     async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
-        answers = await self._ask("take", batch)
+        answers: list[Taken | Permanent] = await self._ask("take", batch)
         for take, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Taken) and answer.grip in (Grip.TAKEN, Grip.EXHAUSTED):
                 self._in_hand[take.tenant, take.id] = answer.epoch
         return answers
 
     async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
-        return await self._ask("go_on", batch)
+        answer: list[int | Permanent] = await self._ask("go_on", batch)
+        return answer
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
-        answers = await self._ask("settle", batch)
+        answers: list[Settled | Permanent] = await self._ask("settle", batch)
         self._let_go(batch)
         return answers
 
     async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
-        answers = await self._ask("park", batch)
+        answers: list[bool | Permanent] = await self._ask("park", batch)
         self._let_go(batch)
         return answers
 
     async def wake(self, limit: int) -> list[Woken]:
-        return await self._ask("wake", limit)
+        answer: list[Woken] = await self._ask("wake", limit)
+        return answer
 
     async def stray(self, limit: int) -> list[Woken]:
-        return await self._look("stray", limit)
+        answer: list[Woken] = await self._look("stray", limit)
+        return answer
 
     async def unemitted(self, limit: int) -> list[Finished]:
-        return await self._look("unemitted", limit)
+        answer: list[Finished] = await self._look("unemitted", limit)
+        return answer
 
     async def overdue(self, limit: int) -> list[Woken]:
-        return await self._look("overdue", limit)
+        answer: list[Woken] = await self._look("overdue", limit)
+        return answer
 
     async def emitted(self, batch: Sequence[tuple[str, str, int]]) -> None:
         await self._ask("emitted", batch)
@@ -104,7 +110,8 @@ class Statements:
         await self._ask("release")
 
     async def find(self, tenant: str, id: str) -> RequestRecord | None:
-        return await self._ask("find", tenant, id)
+        answer: RequestRecord | None = await self._ask("find", tenant, id)
+        return answer
 
     async def next_due(self) -> datetime | None:
         return await self._inner.next_due()  # only a gauge is set from it
@@ -143,10 +150,11 @@ class Limits:
 
     async def admit(self, batch: Sequence[Charge]) -> list[float]:
         effect = lambda: at_once(self._inner.admit(batch))  # noqa: E731
-        return await self._world.operate("limiter", "admit", self._loop, effect).future
+        waits: list[float] = await self._world.operate("limiter", "admit", self._loop, effect).future
+        return waits
 
     async def peek(self, charge: Charge) -> float:
-        return at_once(self._inner.peek(charge))
+        return await self._inner.peek(charge)
 
 
 class Answers:
@@ -157,7 +165,8 @@ class Answers:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         effect = lambda: at_once(self._inner.get_many(keys))  # noqa: E731
-        return await self._world.operate("cache", "cache get", self._loop, effect).future
+        found: list[bytes | None] = await self._world.operate("cache", "cache get", self._loop, effect).future
+        return found
 
     async def put_many(self, entries: Sequence[tuple[str, bytes]], ttl: timedelta) -> None:
         effect = lambda: at_once(self._inner.put_many(entries, ttl))  # noqa: E731

@@ -93,7 +93,7 @@ def plan(seed: int) -> Plan:
     """The plan of a seed: one to three requests, none to six faults."""
     rng = Random(seed)
     asks = [Ask(_one(rng, FIRST), 0, 0, _seconds(rng))]
-    while len(asks) < 3 and rng.random() < 0.35:
+    while len(asks) < 3 and rng.random() < 0.25:
         asks.append(Ask(_one(rng, LATER), int(rng.random() * 30), int(rng.random() * len(asks)), _seconds(rng)))
     faults = [_fault(rng) for _ in range(int(rng.random() * 6))]
     answers = [_one(rng, ANSWERS) for _ in range(int(rng.random() * 4))]
@@ -120,10 +120,19 @@ def smaller(plan: Plan) -> list[Plan]:
     return fewer
 
 
+def known(fault: Fault) -> bool:
+    """Whether this is the one fault that the line is known not to stand: a take that takes effect after all.
+
+    test_simulation.py holds the case; drawn plans leave it out, so that they can find what is not known.
+    """
+    return fault.kind == "late" and fault.place in ("take", "any")
+
+
 def _fault(rng: Random) -> Fault:
     place = _one(rng, PLACES)
     skip = int(rng.random() * (40 if place == "any" else 4) * rng.random())
-    return Fault(_one(rng, KINDS), place, skip, _seconds(rng))
+    fault = Fault(_one(rng, KINDS), place, skip, _seconds(rng))
+    return replace(fault, kind="lose") if known(fault) else fault
 
 
 def _seconds(rng: Random) -> float:

@@ -80,7 +80,8 @@ class Operation:
         elif fault.kind == "part" and self.part is not None:
             self._perform(self.part)
         elif fault.kind == "late":
-            world.timers.after(fault.seconds, world.pending.append, Straggler(self))
+            # the server gives a statement up as well, and a producer its record
+            world.timers.after(min(fault.seconds, PATIENCE[self.kind]), world.pending.append, Straggler(self))
         self.value = Unavailable(f"{self.name}: no answer")
         self._deliver(world)
 
