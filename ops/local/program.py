@@ -42,7 +42,7 @@ class Program:
 class Command:
     """A process that runs once and has to exit with 0 before the next group starts.
 
-    Its standard output goes to `output`, or with the rest into its log.
+    Its standard output goes to `output`, which only its owner may read, or with the rest into its log.
     """
 
     name: str

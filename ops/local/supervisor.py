@@ -66,6 +66,9 @@ class Supervisor:
         """Run a command to its end. Raises StackError with the end of its log when it fails or takes too long."""
         log = self._instance.log_path(command.name)
         log.parent.mkdir(parents=True, exist_ok=True)
+        if command.output:
+            command.output.touch(mode=0o600)
+            command.output.chmod(0o600)
         with log.open("ab") as errors, command.output.open("wb") if command.output else log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *command.command,

@@ -106,12 +106,14 @@ async def test_a_command_that_fails_stops_the_start(instance):
     assert [row.state for row in instance.state.processes] == ["waiting"]
 
 
-async def test_what_a_command_prints_is_kept(instance, tmp_path):
+async def test_what_a_command_prints_is_kept_for_its_owner_alone(instance, tmp_path):
     supervisor = Supervisor(instance, lambda line: None)
     output = tmp_path / "output"
+    output.touch(mode=0o644)
     await supervisor.start([Group(commands=(Command("key", (sys.executable, "-c", "print(7)"), {}, output),))])
     await supervisor.stop()
     assert output.read_text() == "7\n"
+    assert output.stat().st_mode & 0o077 == 0
 
 
 async def test_groups_stop_in_reverse(instance):
