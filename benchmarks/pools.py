@@ -1,9 +1,8 @@
 """How many connections: `python -m benchmarks.pools [--runs 2] [--events 6000]`.
 
-Our line with one size changed at a time, in turns: connections of a worker to PostgreSQL, and calls in flight (each is
-a connection to the provider). By them DATABASE_POOL is 4 (natural batches keep one statement of a kind in flight, so
-more connections find nothing to do) and INFER_SLOTS 2,000 (at a provider of 0 ms more slots cost memory and give
-nothing; a slow provider wants slots = rate × latency).
+Our line with one size changed at a time: connections of a worker to PostgreSQL, and calls in flight (each is a connection
+to the provider). Natural batches keep one statement of a kind in flight, so few connections find work; a slow provider
+wants slots = rate × seconds. Each size has engines of its own, so compare only on a machine that does nothing else.
 """
 
 import argparse

@@ -6,6 +6,7 @@ CPU is that of this process (`ours`) and of the process that listens on ClickHou
 """
 
 import asyncio
+import gc
 import os
 import secrets
 import sys
@@ -120,6 +121,9 @@ async def from_kafka(meter: Meter, kafka: str, url: str, rows: Sequence[Item], p
     producer = KafkaProducer(connection, prefix=prefix)
     for at in range(0, len(rows), 5_000):
         await producer.send([Record(item.topic, item.value, item.key, SENT_WITH) for item in rows[at : at + 5_000]])
+    # as the sink's process does; or the collector would walk the rows made above again and again
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     source = BatchConsumer(connection, [RESULTS, USAGE], "benchmark", Bounds(), prefix=prefix)
     health, metrics = Condition("clickhouse"), MemoryMetrics()
 
