@@ -1,7 +1,7 @@
 """How many connections: `python -m benchmarks.pools [--runs 2] [--events 6000]`.
 
-Our line with one size changed at a time: connections of a worker to PostgreSQL, and calls in flight (each is a connection
-to the provider). Natural batches keep one statement of a kind in flight, so few connections find work; a slow provider
+Our line with one size changed at a time: connections of a worker to PostgreSQL, and calls in flight (each is a
+connection to the provider). Natural batches keep one statement of a kind in flight, so few find work; a slow provider
 wants slots = rate × seconds. Each size has engines of its own, so compare only on a machine that does nothing else.
 """
 
