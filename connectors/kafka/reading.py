@@ -118,7 +118,7 @@ def configuration(connection: Mapping[str, Any], group: str, instance: str | Non
         "max.poll.interval.ms": 300_000,
         "fetch.wait.max.ms": 500,
         # what a compressed fetch inflates to counts only once it is here: small fetches keep the memory small
-        "fetch.max.bytes": 2 * 1024 * 1024,
+        "fetch.max.bytes": 1024 * 1024,
         "max.partition.fetch.bytes": 256 * 1024,
         "queued.max.messages.kbytes": 2 * 1024,
         # when the queue was full: the default of 1 s would cap the throughput at 2 MiB a second
