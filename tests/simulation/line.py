@@ -1,6 +1,7 @@
 """A whole line under a plan: runs it step by step until nothing is left to do, and checks what must hold."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -207,14 +208,20 @@ class Rejoin:
             self._group.join(member)
 
 
+def _drop(_logger: Any, _name: str, _event: Any) -> Any:
+    raise structlog.DropEvent
+
+
 @contextmanager
 def silence() -> Iterator[None]:
-    """No log lines: a schedule is told by its trace."""
+    """No log lines: a schedule is told by its trace. A killed process leaves tasks that never began."""
     hooks, config = stamina.instrumentation.get_on_retry_hooks(), structlog.get_config()
     stamina.instrumentation.set_on_retry_hooks(())
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
         stamina.instrumentation.set_on_retry_hooks(hooks)
         structlog.configure(**config)
