@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from agents.line import Delivery
-from domain.batching import Batcher
+from agents.marks import Marks
 from domain.errors import Problem, Unavailable
 from domain.ledger.model import State
 from domain.metrics import Metrics
@@ -27,7 +27,7 @@ FULL_VALUE = 1024 * 1024
 FIRST_PART = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Emission:
     """A finished run: its stored bytes, the records of its attempts, and lifecycle events that belong to it."""
 
@@ -53,7 +53,7 @@ class Emitter:
         self._producer = producer
         self._replies = replies
         self._metrics = metrics
-        self._marks = Batcher(ledger_marks(ledger))
+        self._marks = Marks(ledger)
 
     async def emit(self, batch: Sequence[Emission], more: Sequence[Record] = ()) -> list[None]:
         """Returns when everything is durable on its topics. Raises Unavailable."""
@@ -62,9 +62,16 @@ class Emitter:
         await self.notify([_reply(e) for e in batch if e.call.reply_to])
         for emission in batch:
             if emission.settled:
-                # not awaited: a mark that is lost costs one more production of the same bytes
-                self._marks.submit((emission.call.tenant, emission.call.id, emission.run)).add_done_callback(_seen)
+                self._marks.add((emission.call.tenant, emission.call.id, emission.run))
         return [None] * len(batch)
+
+    def has_emitted(self, tenant: str, id: str, run: int) -> bool:
+        """Whether this process produced it a moment ago; the ledger may not know yet."""
+        return (tenant, id, run) in self._marks
+
+    async def close(self) -> None:
+        """Mark what is not marked yet."""
+        await self._marks.flush()
 
     async def notify(self, replies: Sequence[Reply]) -> None:
         """Wake those who wait. They look into the ledger themselves when this fails."""
@@ -75,19 +82,6 @@ class Emitter:
         except Unavailable as error:
             self._metrics.count("replies_lost", len(replies))
             log.warning("replies_lost", count=len(replies), reason=str(error))
-
-
-def ledger_marks(ledger: Ledger):  # type: ignore[no-untyped-def]
-    async def mark(batch: Sequence[tuple[str, str, int]]) -> list[None]:
-        await ledger.emitted(batch)
-        return [None] * len(batch)
-
-    return mark
-
-
-def _seen(future) -> None:  # type: ignore[no-untyped-def]
-    if not future.cancelled() and (error := future.exception()) is not None:
-        log.warning("emitted_mark_lost", reason=str(error))
 
 
 def _reply(emission: Emission) -> Reply:

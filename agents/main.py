@@ -86,6 +86,7 @@ class Process:
     async def close(self) -> None:
         for task in self.tasks:
             task.cancel()
+        await self.emitter.close()
         if self.lease is not None:
             await self.lease.stop()
         if self.watchdog is not None:

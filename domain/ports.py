@@ -140,7 +140,7 @@ class Accounts(Protocol):
     async def revoke_key(self, tenant: str, id: str, at: datetime) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """A record to produce; headers are (name, bytes)."""
 

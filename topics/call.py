@@ -16,7 +16,7 @@ _KEPT = frozenset({"model", "messages", "output_schema"})
 """Written also when empty: a refused request has neither model nor messages, and must still be readable."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class PromptCall:
     """Everything infer needs. Times are RFC 3339 text, `max_cost_usd` a decimal string.
 

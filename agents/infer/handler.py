@@ -19,10 +19,11 @@ from agents.line import Delivery
 from domain.batching import Batcher
 from domain.errors import InvalidRequest
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
-from domain.ledger.results import Ending, Spent, failed, rejected, spent_before, unheard
+from domain.ledger.results import NOTHING, Ending, failed, rejected, spent_before, unheard
 from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
+from domain.routing.model import Deployment
 from domain.tracing import Tracing
 from topics import headers as head
 from topics.base import parse_time
@@ -88,12 +89,11 @@ class Infer:
         await self._ports.lease.ready()
         term = self._ports.lease.term
         deadline = parse_time(call.deadline) if call.deadline else None
-        refusal = self._refusal(call, deadline)
-        if refusal is not None:
-            taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False))
-        else:
-            deployment = self._ports.catalogue.resolve(call.model)[0]
-            taken = await self._takes.submit(Take(call.tenant, call.id, run, deployment.provider, deployment.model))
+        found = self._deployment(call, deadline)
+        refusal = found if isinstance(found, Ending) else None
+        provider, model = (found.provider, found.model) if isinstance(found, Deployment) else ("", "")
+        take = Take(call.tenant, call.id, run, provider, model, calls=refusal is None)
+        taken = await self._takes.submit(take)
         if taken.grip is Grip.UNEMITTED:
             await self._ports.settler.emit_again(call, run, taken)
         elif taken.grip is Grip.EXHAUSTED:
@@ -102,33 +102,34 @@ class Infer:
             work = await self._interrupted(call, run, taken)
             state = State.FAILED if work.spent.attempts else State.REJECTED
             await self._ports.settler.settle(delivery, work, Finish(replace(refusal, state=state)))
-        elif taken.grip is Grip.TAKEN:
-            work = await self._begin(call, run, taken, deadline)
+        elif taken.grip is Grip.TAKEN and isinstance(found, Deployment):
+            work = await self._begin(call, run, taken, found, deadline)
             await self._answer(delivery, replace(work, term=term))
 
-    def _refusal(self, call: PromptCall, deadline: datetime | None) -> Ending | None:
-        """Why no call may be made for it any more."""
+    def _deployment(self, call: PromptCall, deadline: datetime | None) -> Deployment | Ending:
+        """Where to call, or why no call may be made any more."""
         if deadline is not None and self._ports.clock() >= deadline:
             return rejected("deadline_exceeded", "the deadline passed before the call")
         try:
-            self._ports.catalogue.resolve(call.model)
+            return self._ports.catalogue.resolve(call.model)[0]
         except InvalidRequest as error:
             return rejected(error.code, str(error), error.problems)
-        return None
 
-    async def _begin(self, call: PromptCall, run: int, taken: Taken, deadline: datetime | None) -> Work:
+    async def _begin(
+        self, call: PromptCall, run: int, taken: Taken, deployment: Deployment, deadline: datetime | None
+    ) -> Work:
         earlier = await self._earlier(call, taken.attempt)
         return Work(
             call=call,
             run=run,
             epoch=taken.epoch,
             attempt=taken.attempt,
-            deployment=self._ports.catalogue.resolve(call.model)[0],
+            deployment=deployment,
             schema=None if call.output_schema is None else compile_schema(call.output_schema),
             messages=call.messages,
             deadline=deadline,
-            spent=spent_before(earlier, taken.attempt),
-            unheard=unheard(call, run, earlier, taken.attempt),
+            spent=spent_before(earlier, taken.attempt) if earlier else NOTHING,
+            unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
         )
 
     async def _interrupted(self, call: PromptCall, run: int, taken: Taken) -> Work:
@@ -173,4 +174,4 @@ _UNKNOWN = failed(
 
 
 def _nothing_called(call: PromptCall, run: int, taken: Taken) -> Work:
-    return Work(call, run, taken.epoch, taken.attempt, NOWHERE, None, [], None, Spent())
+    return Work(call, run, taken.epoch, taken.attempt, NOWHERE, None, [], None, NOTHING)

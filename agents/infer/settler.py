@@ -13,8 +13,8 @@ from agents.emit import Emission, Emitter, Reason, dead_letter, event_record, le
 from agents.infer.work import Finish, Later, ReAsk, Work
 from agents.line import Delivery
 from domain.batching import Batcher
-from domain.errors import Unavailable
-from domain.ledger.model import Next, Park, Settlement, State, Taken
+from domain.errors import Permanent, Unavailable
+from domain.ledger.model import Next, Park, Settled, Settlement, State, Taken
 from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
 from domain.output import reask
@@ -40,15 +40,24 @@ class SettlerPorts:
     cache_ttl: timedelta
 
 
+@dataclass(slots=True)
+class End:
+    """A run that is over, on its way: settled first, then remembered, then produced."""
+
+    settlement: Settlement
+    emission: Emission
+    unheard: tuple[bytes, ...]
+    answer: tuple[str, bytes] | None = None  # for the cache
+
+
 class Settler:
     """Writes in natural batches; keeps what was paid for in memory while a dependency is away."""
 
     def __init__(self, ports: SettlerPorts) -> None:
         self._ports = ports
         self._nexts = Batcher(ports.ledger.go_on)
-        self._settles = Batcher(ports.ledger.settle)
         self._parks = Batcher(ports.ledger.park)
-        self._puts = Batcher(self._put_all)
+        self._ends = Batcher(self._end_all)
         self._emits = Batcher(ports.emitter.emit)
 
     async def settle(self, delivery: Delivery, work: Work, step: Finish) -> None:
@@ -62,19 +71,30 @@ class Settler:
             call.tenant, call.id, work.run, work.epoch, ending.state, result, "infer", ending.code,
             attempt_done(call, work.run, called) if called else None,
         )  # fmt: skip
-        settled = await persist(lambda: self._settles.submit(settlement))
-        if not settled.won:
-            self._ports.metrics.count("fenced", stage="infer")
-            return
-        self._ports.metrics.observe(
-            "request_seconds", (now - parse_time(call.submitted_at)).total_seconds(), lane=call.lane
-        )
+        end = End(settlement, Emission(call, work.run, result, format_time(now)), work.unheard)
         if ending.state is State.COMPLETED and call.cache_key is not None:
-            await self._puts.submit((call.cache_key, _cached(ending)))
-        emission = Emission(call, work.run, result, format_time(now), (*work.unheard, *settled.usage))
+            end.answer = (call.cache_key, _cached(ending))
         if leaves_dead_letter(ending.state, ending.code):
-            emission = self._with_dead_letter(emission, delivery, ending, spent, now)
-        await persist(lambda: self._emits.submit(emission))
+            self._add_dead_letter(end.emission, delivery, ending, spent, now)
+        if await persist(lambda: self._ends.submit(end)):
+            seconds = (now - parse_time(call.submitted_at)).total_seconds()
+            self._ports.metrics.observe("request_seconds", seconds, lane=call.lane)
+
+    async def _end_all(self, batch: Sequence[End]) -> list[bool | Permanent]:
+        """Whether each settlement won. Repeated as a whole after a failure: a settlement that won wins again."""
+        answers = await self._ports.ledger.settle([end.settlement for end in batch])
+        ended: list[bool | Permanent] = []
+        won = []
+        for end, answer in zip(batch, answers, strict=True):
+            ended.append(answer if isinstance(answer, Permanent) else answer.won)
+            if isinstance(answer, Settled) and answer.won:
+                end.emission.usage = (*end.unheard, *answer.usage)
+                won.append(end)
+        if len(won) < len(batch):
+            self._ports.metrics.count("fenced", ended.count(False), stage="infer")
+        await self._remember([end.answer for end in won if end.answer is not None])
+        await self._ports.emitter.emit([end.emission for end in won])
+        return ended
 
     async def ask_again(self, work: Work, step: ReAsk) -> Work | None:
         """The next attempt, recorded as started; None when the run is not ours any more."""
@@ -107,25 +127,29 @@ class Settler:
 
     async def emit_again(self, call: PromptCall, run: int, taken: Taken) -> None:
         """Produce what another worker settled and perhaps did not produce."""
+        if self._ports.emitter.has_emitted(call.tenant, call.id, run):
+            return
         result = taken.result or b""
         await persist(lambda: self._emits.submit(Emission.stored(call, run, result, taken.usage)))
 
-    def _with_dead_letter(
+    def _add_dead_letter(
         self, emission: Emission, delivery: Delivery, ending: Ending, spent: Spent, now: datetime
-    ) -> Emission:
+    ) -> None:
         call, code = emission.call, ending.code or "internal"
         reason = Reason(
             "infer", code, ending.message, ending.problems, call.tenant, call.id, emission.run, spent.attempts
         )
-        event = event_bytes("error.occurred", call, emission.run, now, {"code": code, "reason": ending.message[:500]})
-        return replace(emission, events=[event], letters=[dead_letter(delivery, reason, now)])
+        data = {"code": code, "reason": ending.message[:500]}
+        emission.events = [event_bytes("error.occurred", call, emission.run, now, data)]
+        emission.letters = [dead_letter(delivery, reason, now)]
 
-    async def _put_all(self, entries: Sequence[tuple[str, bytes]]) -> list[None]:
+    async def _remember(self, answers: Sequence[tuple[str, bytes]]) -> None:
+        if not answers:
+            return
         try:
-            await self._ports.cache.put_many(entries, self._ports.cache_ttl)
+            await self._ports.cache.put_many(answers, self._ports.cache_ttl)
         except Unavailable as error:
             log.warning("cache_not_written", reason=str(error))
-        return [None] * len(entries)
 
 
 def _cached(ending: Ending) -> bytes:

@@ -16,7 +16,7 @@ NOWHERE = Deployment("none/none", "none", "none", "openai", "", Price("none", De
 """The deployment of work that ends without a call."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """A taken request: its attempt number `attempt` is recorded as started under `epoch`.
 
@@ -37,7 +37,7 @@ class Work:
     term: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finish:
     """The run is over; `called` is None where no call was made."""
 

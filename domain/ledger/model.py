@@ -28,7 +28,7 @@ class State(StrEnum):
 FINAL = frozenset({State.COMPLETED, State.FAILED, State.REJECTED})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Source:
     """Where a delivery came from: the same source twice is a redelivery, another one is a repeat (rule L2)."""
 
@@ -37,7 +37,7 @@ class Source:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """A request as intake read it. `call` is the encoded PromptCall, kept until the request is swept."""
 
@@ -65,7 +65,7 @@ class Standing(StrEnum):
     CONFLICT = "conflict"  # the id is taken by another body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claimed:
     """The answer to a Claim, in the order of the batch. `result` is the stored bytes where the request is final."""
 
@@ -76,7 +76,7 @@ class Claimed:
     epoch: int = 0  # intake settles and parks under it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Take:
     """infer wants to work on (tenant, id, run); the first attempt is recorded as started in the same transaction.
 
@@ -105,7 +105,7 @@ class Grip(StrEnum):
     UNEMITTED = "unemitted"  # final but perhaps not produced: produce `result` and `usage` again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     """The answer to a Take, in the order of the batch."""
 
@@ -116,7 +116,7 @@ class Taken:
     usage: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptDone:
     """How attempt number `attempt` of a run ended. `record` is the encoded UsageRecord, stored to be produced again."""
 
@@ -141,7 +141,7 @@ class Next:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
     """A final transition. `result` is the encoded PromptResult; `epoch` fences it (rule L11).
 
@@ -159,7 +159,7 @@ class Settlement:
     done: AttemptDone | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settled:
     """Whether the settlement won, and the stored records of *all* attempts of the run, to be produced."""
 

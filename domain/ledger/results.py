@@ -50,7 +50,11 @@ class Spent:
         )
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING = Spent()
+"""Before the first attempt."""
+
+
+@dataclass(slots=True)
 class Ending:
     """How a run ends. `code` is None only when it completed."""
 
@@ -137,7 +141,7 @@ def _ms(start: datetime, end: datetime) -> int:
     return max(0, round((end - start).total_seconds() * 1000))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Called:
     """One attempt as it went. outcome: ok | invalid_output | refused | length | rate_limited | timeout | error."""
 

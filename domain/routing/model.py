@@ -45,7 +45,7 @@ class Deployment:
     omits: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelCall:
     """One attempt. `request_id` goes out as X-Client-Request-Id; `timeout_s` bounds the whole call."""
 
@@ -73,7 +73,7 @@ class Tokens:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelReply:
     """What came back with status 200. finish: stop | length | refusal | tool_calls | content_filter.
 
