@@ -97,7 +97,9 @@ class Process:
 def run(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) -> None:
     """Serve the named stages of the flow; leaves by SystemExit. Raises InvalidSettings before anything starts."""
     logs.set_up(level=settings.log_level, format=settings.log_format, stage=",".join(names))
-    loop = uvloop.new_event_loop()
+    # a policy, not only a loop: Faust's consumer runs one of its own in a thread
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     process = loop.run_until_complete(_start(settings, environ, names))
     # thousands of requests in flight are alive, not garbage: by default walking them takes a quarter of infer's CPU
