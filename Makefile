@@ -64,6 +64,7 @@ $(STAMP): requirements/dev.lock pyproject.toml ops/local/kafka_jars.sha256
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 found: install one, or say make PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "installing into $(VENV), and fetching Kafka: some minutes the first time"
 	@awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements/dev.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.lock

@@ -92,25 +92,37 @@ def _reply(emission: Emission) -> Reply:
 def _records(emission: Emission) -> list[Record]:
     call, run = emission.call, emission.run
     key = call.key.encode("latin-1") if call.key else call.id.encode()
-    tenant = call.tenant.encode()
     more = head.restored(call.headers) if call.headers else ()
     result_headers = head.RESULT.headers(
         head.run_id(call.tenant, call.id, run), emission.completed_at, call.traceparent, more
     )
     records = [Record(table.RESULTS, emission.result, key, result_headers)]
-    for place, record in enumerate(emission.usage, 1):
-        number = place if len(emission.usage) == 1 else orjson.loads(record)["attempt"]
-        usage_id = head.attempt_id(call.tenant, call.id, run, number)
-        usage_headers = head.USAGE.headers(usage_id, emission.completed_at, call.traceparent)
-        records.append(Record(table.USAGE, record, tenant, usage_headers))
+    records += [usage_record(call, run, record) for record in emission.usage]
     records += [event_record(call, event, emission.completed_at) for event in emission.events]
     return [*records, *emission.letters]
+
+
+def usage_record(call: PromptCall, run: int, record: bytes) -> Record:
+    """A UsageRecord on its way. What its headers say comes out of the record, so that a repeat is the same bytes."""
+    row = orjson.loads(record)
+    usage_id = head.attempt_id(call.tenant, call.id, run, row["attempt"])
+    return Record(table.USAGE, record, call.tenant.encode(), head.USAGE.headers(usage_id, row["at"], call.traceparent))
 
 
 def event_record(call: PromptCall, event: bytes, at: str) -> Record:
     """A LifecycleEvent on its way; `ce_id` is a hash of it, so that a repeat is recognised."""
     event_id = hashlib.sha256(event).hexdigest()[:32]
     return Record(table.EVENTS, event, call.tenant.encode(), head.EVENT.headers(event_id, at, call.traceparent))
+
+
+def buried_event(tenant: str, letter: Record, code: str, reason: str, now: datetime) -> Record:
+    """error.occurred for a record that became a dead letter without ever being a request."""
+    source = hashlib.sha256(letter.value or b"").hexdigest()[:32]
+    event = {
+        "event_id": source, "type": "error.occurred", "tenant": tenant, "id": None, "run": None, "at": now,
+        "data": {"code": code, "reason": reason[:500]},
+    }  # fmt: skip
+    return Record(table.EVENTS, encode(event), tenant.encode(), head.EVENT.headers(source, format_time(now)))
 
 
 def call_record(tenant: str, id: str, run: int, lane: str, value: bytes, at: str) -> Record:

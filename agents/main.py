@@ -28,7 +28,7 @@ from agents.lease import LeaseKeeper
 from agents.progress import watch_consumer
 from agents.stage import BatchSource, EachSource, Source, Stage
 from agents.wake.loop import Wake, WakePorts
-from agents.watchdog import Watchdog
+from agents.watchdog import Watchdog, leave
 from connectors import catalog
 from connectors.catalog import Outside, connect_all, utc_now
 from connectors.kafka import security
@@ -130,7 +130,9 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
         else:
             _add_stage(process, name, await builders[name](process))
     if process.wake is not None and process.apps:
-        process.tasks.append(asyncio.ensure_future(process.wake.run()))
+        waking = asyncio.ensure_future(process.wake.run())
+        waking.add_done_callback(_never_silently)
+        process.tasks.append(waking)
     process.watchdog = Watchdog(process.lateness)
     process.watchdog.start()
     server = TelemetryServer(settings.metrics_host, settings.metrics_port, process.health, metrics.render)
@@ -238,6 +240,11 @@ async def _keep_up(outside: Outside) -> None:
         except Unavailable as error:
             log.warning("upkeep_failed", reason=str(error))
         await asyncio.sleep(UPKEEP_EVERY)
+
+
+def _never_silently(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        leave(f"wake ended: {error!r}")
 
 
 async def _wake_alone(process: Process) -> None:

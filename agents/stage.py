@@ -179,12 +179,17 @@ class EachSource(Source):
         super().__init__(topic)
         self._handler = handler
         self._slots = slots
+        handler.outside.more = self._more
 
     def begin(self) -> None:
-        while self._ready and len(self.stage.running) < self._slots and self.stage.open:
+        running, outside, inside = self.stage.running, self._handler.outside, self.stage.policy.inside
+        while self._ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
             delivery = self._ready.popleft()
             self.stage.began(delivery)
             self._start(self._one(delivery))
+
+    def _more(self) -> None:
+        self.stage.begin()
 
     async def _one(self, delivery: Delivery) -> None:
         try:

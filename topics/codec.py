@@ -102,9 +102,9 @@ def body_hash(fields: Mapping[str, Any]) -> bytes:
     """33 bytes: the hash's version and SHA-256 of the canonical JSON, without `rerun`, `submitted_at` and `on_limit`.
 
     Those say how to run a request, not what it asks: the same body may come through doors with different defaults.
-    Canonical means keys sorted and no spaces; an absent field and its default are different bodies.
+    Canonical means keys sorted and no spaces. A null is an absent field; a default that is written out is not.
     """
-    body = {name: value for name, value in fields.items() if name not in _NOT_HASHED}
+    body = {name: value for name, value in fields.items() if name not in _NOT_HASHED and value is not None}
     return _HASH_VERSION + hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
 
 

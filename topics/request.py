@@ -65,7 +65,7 @@ class PromptRequest(Message):
     subject: Annotated[str, StringConstraints(max_length=255)] | None = None
     tags: dict[TagName, TagValue] = Field(default={}, max_length=10)
     metadata: dict[str, Any] = {}
-    callback_url: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    callback_url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2048)] | None = None
     submitted_at: UtcTime | None = None
 
     @field_validator("parameters", "provider_options", "tags", "metadata", mode="before")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from agents.contract import Outside
 from agents.infer.work import Finish, Later, ReAsk, Step, Work
 from domain.errors import ModelError, Problem
 from domain.ledger.model import State
@@ -39,6 +40,7 @@ class Caller:
         clock: Callable[[], datetime],
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self.outside = Outside()
         self._model = model
         self._policy = policy
         self._metrics = metrics
@@ -49,7 +51,8 @@ class Caller:
         sent_at = self._clock()
         started = time.perf_counter()
         try:
-            reply = await self._model.call(self._model_call(work, sent_at))
+            with self.outside:
+                reply = await self._model.call(self._model_call(work, sent_at))
         except ModelError as error:
             called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
             return self._after_error(work, error, called)

@@ -49,6 +49,7 @@ class Infer:
 
     def __init__(self, ports: InferPorts) -> None:
         self._ports = ports
+        self.outside = ports.caller.outside
         self._takes = Batcher(ports.ledger.take)
         self._running: dict[tuple[str, str, int], asyncio.Event] = {}
 

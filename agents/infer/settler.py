@@ -9,7 +9,7 @@ from typing import TypeVar
 import stamina
 import structlog
 
-from agents.emit import Emission, Emitter, Reason, dead_letter, event_record, leaves_dead_letter
+from agents.emit import Emission, Emitter, Reason, dead_letter, event_record, leaves_dead_letter, usage_record
 from agents.infer.work import Finish, Later, ReAsk, Work
 from agents.line import Delivery
 from domain.batching import Batcher
@@ -18,7 +18,7 @@ from domain.ledger.model import Next, Park, Settled, Settlement, State, Taken
 from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
 from domain.output import reask
-from domain.ports import Cache, Ledger, Producer
+from domain.ports import Cache, Ledger, Producer, Record
 from topics.base import format_time, parse_time
 from topics.call import PromptCall
 from topics.codec import encode
@@ -84,17 +84,28 @@ class Settler:
         """Whether each settlement won. Repeated as a whole after a failure: a settlement that won wins again."""
         answers = await self._ports.ledger.settle([end.settlement for end in batch])
         ended: list[bool | Permanent] = []
-        won = []
+        won, fenced = [], []
         for end, answer in zip(batch, answers, strict=True):
             ended.append(answer if isinstance(answer, Permanent) else answer.won)
             if isinstance(answer, Settled) and answer.won:
                 end.emission.usage = (*end.unheard, *answer.usage)
                 won.append(end)
-        if len(won) < len(batch):
-            self._ports.metrics.count("fenced", ended.count(False), stage="infer")
+            elif isinstance(answer, Settled):
+                fenced.append(end)
         await self._remember([end.answer for end in won if end.answer is not None])
-        await self._ports.emitter.emit([end.emission for end in won])
+        await self._ports.emitter.emit([end.emission for end in won], self._paid_for_nothing(fenced))
         return ended
+
+    def _paid_for_nothing(self, fenced: Sequence[End]) -> list[Record]:
+        """The usage of attempts whose answers came too late: they are billed all the same (rule L8)."""
+        if not fenced:
+            return []
+        self._ports.metrics.count("fenced", len(fenced), stage="infer")
+        return [
+            usage_record(end.emission.call, end.emission.run, end.settlement.done.record)
+            for end in fenced
+            if end.settlement.done is not None
+        ]
 
     async def ask_again(self, work: Work, step: ReAsk) -> Work | None:
         """The next attempt, recorded as started; None when the run is not ours any more."""
@@ -120,7 +131,10 @@ class Settler:
         not_before = now + timedelta(seconds=step.after)
         done = attempt_done(call, work.run, step.called)
         park = Park(call.tenant, call.id, work.run, work.epoch, not_before, step.reason, call.lane, done)
-        if await persist(lambda: self._parks.submit(park)):
+        if not await persist(lambda: self._parks.submit(park)):
+            # another worker has the run; the attempt was made all the same
+            await persist(lambda: self._ports.producer.send([usage_record(call, work.run, done.record)]))
+        else:
             data = {"reason": step.reason, "until": format_time(not_before), "epoch": work.epoch}
             event = event_bytes("request.waiting", call, work.run, now, data)
             await persist(lambda: self._ports.producer.send([event_record(call, event, format_time(now))]))

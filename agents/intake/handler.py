@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from agents.emit import Emission, Emitter, Reason, call_record, dead_letter, event_record
+from agents.emit import Emission, Emitter, Reason, buried_event, call_record, dead_letter, event_record
 from agents.intake.reading import Incoming, Reader, read
 from agents.intake.tenants import Tenants
 from agents.line import Delivery
@@ -104,9 +104,15 @@ class Intake:
             if isinstance(item, Incoming):
                 incoming.append(item)
             else:
-                plan.records.append(item)
-                self._ports.metrics.count("dead_letters", stage="intake", code=orjson.loads(item.value or b"")["code"])
+                self._bury(item, plan)
         return incoming
+
+    def _bury(self, letter: Record, plan: Plan) -> None:
+        plan.records.append(letter)
+        said = orjson.loads(letter.value or b"{}")
+        self._ports.metrics.count("dead_letters", stage="intake", code=said["code"])
+        if said["tenant"] is not None:
+            plan.records.append(buried_event(said["tenant"], letter, said["code"], said["reason"], plan.now))
 
     def _stand(self, item: Incoming, claimed: Claimed | Permanent, plan: Plan, going_on: Open) -> None:
         """What a claim's standing means for its delivery."""

@@ -26,6 +26,7 @@ log = structlog.get_logger("wake")
 
 BATCH = 500
 SWEEP_EVERY = 5.0
+FAULT_LIMIT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Wake:
 
     async def run(self) -> None:
         swept_at = float("-inf")
-        wait = self._poll
+        wait, faults = self._poll, 0
         while not self._stopping.is_set():
             self.turned_at = time.monotonic()
             try:
@@ -62,10 +63,16 @@ class Wake:
                 if time.monotonic() - swept_at >= SWEEP_EVERY:
                     await self.sweep()
                     swept_at = time.monotonic()
-                wait = 0.0 if busy else self._poll
+                wait, faults = (0.0 if busy else self._poll), 0
             except Transient as error:
                 wait = min(5.0, max(0.1, wait * 2))
                 log.warning("dependency_away", reason=str(error), wait_s=wait)
+            except Exception:
+                # one row that cannot be carried on must not keep all others waiting; many mean that we are broken
+                faults, wait = faults + 1, 1.0
+                log.exception("fault", stage="wake")
+                if faults >= FAULT_LIMIT:
+                    raise
             await self._sleep(wait)
 
     async def wake_due(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.line.memory_line import MemoryLine, request
-from topics.records import DeadLetter
+from topics.records import DeadLetter, LifecycleEvent
 
 
 def nested(depth: int) -> Any:
@@ -130,3 +130,18 @@ async def test_headers_that_are_too_large_to_pass_on_are_refused() -> None:
     await line.intake().handle_batch([line.publish(request(), headers=[("x", b"y" * 70_000)])])
     (result,) = line.out("prompt.results")
     assert (result["status"], result["error"]["code"]) == ("rejected", "invalid_request")
+
+
+async def test_a_dead_letter_of_a_named_tenant_is_an_event_too() -> None:
+    line = MemoryLine()
+    await line.intake().handle_batch([line.publish(request(tenant="nobody"))])
+    (event,) = line.out("prompt.events")
+    LifecycleEvent.model_validate(event)
+    assert (event["type"], event["tenant"], event["data"]["code"]) == ("error.occurred", "nobody", "unknown_tenant")
+
+
+async def test_a_null_is_an_absent_field_when_bodies_are_compared() -> None:
+    line = MemoryLine()
+    await line.answer(request())
+    await line.answer(request(template=None, deadline=None))
+    assert len(line.out("prompt.results")) == 1

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agents.contract import Outside
 from agents.emit import Emitter
 from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
@@ -81,6 +82,7 @@ class Watched:
     def __init__(self, inner: Any, worker: "Worker") -> None:
         self._inner, self._worker = inner, worker
         self.member: Member | None = None
+        self.outside = getattr(inner, "outside", Outside())
 
     async def handle(self, delivery: Delivery) -> None:
         await self._guarded(self._inner.handle(delivery), (delivery,))

@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from agents.app import Broker, build, run
-from agents.contract import Policy
+from agents.contract import Outside, Policy
 from agents.line import Delivery
 from agents.stage import BatchSource, EachSource, Stage
 from connectors.kafka.producer import KafkaProducer
@@ -33,9 +33,11 @@ class Echo:
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer
+        self.outside = Outside()
 
     async def handle(self, delivery: Delivery) -> None:
-        await self._work(delivery)
+        with self.outside:
+            await self._work(delivery)
         await self._say(delivery, b"")
 
     async def handle_batch(self, batch: Sequence[Delivery]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.contract import NotForUs, Policy
+from agents.contract import NotForUs, Outside, Policy
 from agents.line import Delivery
 from agents.stage import BatchSource, EachSource, Stage
 from connectors.memory.metrics import MemoryMetrics
@@ -57,6 +57,7 @@ class Handler:
         self.buried: list[int] = []
         self.batches: list[int] = []
         self.gate: asyncio.Event | None = None
+        self.outside = Outside()
 
     async def handle(self, delivery: Delivery) -> None:
         if self.gate is not None:
@@ -206,3 +207,16 @@ async def test_L17_the_next_batch_is_what_arrived_while_the_last_one_ran() -> No
     handler.gate.set()
     await settle(stage)
     assert handler.batches == [1, 49]
+
+
+async def test_more_than_the_stage_can_work_on_begins_only_while_others_wait_outside() -> None:
+    handler = Handler()
+    handler.gate = asyncio.Event()
+    stage, _ = staged(handler, slots=10, inside=2)
+    await stage.sources[0].consume(Stream(range(10)))
+    assert len(stage.running) == 2
+    with handler.outside, handler.outside:
+        assert len(stage.running) == 4
+    handler.gate.set()
+    await settle(stage)
+    assert sorted(handler.handled) == list(range(10))
