@@ -72,6 +72,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app = FastAPI(
         title="Structured Prompt",
         version=VERSION,
+        docs_url=None,
         redoc_url=None,
         middleware=_middleware(ports, settings),
         lifespan=partial(_lifespan, parts),
@@ -79,6 +80,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     )
     app.state.parts = parts
     app.openapi = lambda: documentation.complete(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    documentation.serve(app)
     app.include_router(analyze_routes.router(analyze, ports.tracing))
     app.include_router(jobs_routes.router(JobReader(ports.jobs)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))

@@ -3,7 +3,10 @@
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -132,6 +135,22 @@ def header(name: str, description: str, example: str) -> dict[str, Any]:
     schema = {"type": "string"}
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema,
             "example": example}  # fmt: skip
+
+
+def serve(app: FastAPI) -> None:
+    """`/docs`, with its assets from here: the page works where there is no internet."""
+    # the package of fastapi_offline carries Swagger UI; its own application class is not needed
+    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]), name="assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon.png",
+        )
 
 
 def complete(app: FastAPI) -> dict[str, Any]:

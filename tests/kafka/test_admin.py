@@ -13,9 +13,9 @@ def settings(kafka, prefix=""):
     return Settings.model_validate(
         {
             "kafka": kafka,
-            "database_url": "postgresql://",
-            "redis_url": "redis://",
-            "clickhouse_url": "http://",
+            "database_url": "postgresql://x/x",
+            "redis_url": "redis://x/0",
+            "clickhouse_url": "http://x/x",
             "topic_prefix": prefix,
             "replication": 1,
         }

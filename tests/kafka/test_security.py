@@ -10,7 +10,12 @@ from domain.settings import Settings
 
 
 def settings(**more):
-    engines = {"kafka": "broker:9092", "database_url": "x", "redis_url": "x", "clickhouse_url": "x"}
+    engines = {
+        "kafka": "broker:9092",
+        "database_url": "postgresql://x/x",
+        "redis_url": "redis://x/0",
+        "clickhouse_url": "http://x/x",
+    }
     return Settings.model_validate(engines | more)
 
 
