@@ -12,7 +12,7 @@ EventType = Literal[
 ]  # fmt: skip
 DeadLetterCode = Literal[
     "unreadable", "invalid_request", "unknown_tenant", "too_old", "too_large",
-    "invalid_output", "provider_error", "unknown_outcome", "internal", "refused_by_sink",
+    "invalid_output", "provider_error", "provider_timeout", "unknown_outcome", "internal", "refused_by_sink",
 ]  # fmt: skip
 
 

@@ -116,6 +116,7 @@ async def test_attempts_are_bounded_and_the_last_failure_names_the_end() -> None
     await (await line.infer(attempts=2)).handle(line.calls()[0])
     (result,) = line.out("prompt.results")
     assert (result["status"], result["error"]["code"], result["usage"]["attempts"]) == ("failed", "provider_timeout", 2)
+    assert DeadLetter.model_validate(line.out("prompt.dead-letters")[0]).code == "provider_timeout"
 
 
 async def test_L9_in_fail_mode_a_call_whose_outcome_is_unknown_is_final() -> None:
