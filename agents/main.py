@@ -97,6 +97,8 @@ class Process:
 def run(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) -> None:
     """Serve the named stages of the flow; leaves by SystemExit. Raises InvalidSettings before anything starts."""
     logs.set_up(level=settings.log_level, format=settings.log_format, stage=",".join(names))
+    # the event loop gives up the interpreter lock at every socket call; the consumer's thread must not keep it for 5 ms
+    sys.setswitchinterval(0.0005)
     # a policy, not only a loop: Faust's consumer runs one of its own in a thread
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
