@@ -154,10 +154,10 @@ def _settings(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
     if lacking:
         return Check("settings", "fail", f"--use-env lacks {', '.join(lacking)}", "set them, see docs/settings.md")
     embedded = {
-        "KAFKA_BOOTSTRAP_SERVERS": "embedded",
-        "DATABASE_URL": "embedded",
-        "REDIS_URL": "embedded",
-        "CLICKHOUSE_URL": "embedded",
+        "KAFKA_BOOTSTRAP_SERVERS": "embedded:9092",
+        "DATABASE_URL": "postgresql://embedded/structured_prompt",
+        "REDIS_URL": "redis://embedded/0",
+        "CLICKHOUSE_URL": "http://embedded/structured_prompt",
     }
     try:
         settings.load({**embedded, **clean(caller, families)}, lambda path: Path(path).read_text())
