@@ -9,6 +9,7 @@ What a handler promises stands in agents/contract.py.
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -130,7 +131,7 @@ class Stage:
         return time.monotonic() - min(self.running.values()) if self.running else 0.0
 
 
-class Source:
+class Source(ABC):
     """One topic of a stage: takes events off its stream into the lines and hands them to the handler."""
 
     def __init__(self, topic: str) -> None:
@@ -148,9 +149,9 @@ class Source:
                 self._ready.append(delivery)
                 self.begin()
 
+    @abstractmethod
     def begin(self) -> None:
         """Start what may start."""
-        raise NotImplementedError
 
     def forget(self, gone: Callable[[Delivery], bool]) -> None:
         """Drop what has not begun and is not ours any more."""

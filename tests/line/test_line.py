@@ -371,29 +371,6 @@ async def test_who_waits_for_a_reply_is_told_and_the_key_is_stamped() -> None:
     assert line.out("prompt.results")[0]["api_key_id"] == "k1"
 
 
-async def test_templates_render_validate_and_are_named_in_the_result() -> None:
-    line = MemoryLine([says({"label": "positive", "confidence": 0.9, "evidence": "fine"})])
-    body = {"id": "t1", "tenant": "acme", "template": {"name": "sentiment", "variables": {"text": "All fine."}}}
-    result = await line.answer(body)
-    assert result is not None
-    assert (result["status"], result["template"]["name"]) == ("completed", "sentiment")
-    assert line.model.calls[0].output_schema is not None
-
-
-async def test_the_providers_never_see_the_clients_own_id() -> None:
-    line = MemoryLine()
-    await line.answer(request("order-981"))
-    sent = line.model.calls[0].request_id
-    assert "order-981" not in sent
-    assert len(sent) == 32
-
-
-async def test_a_lane_is_a_topic_of_its_own() -> None:
-    line = MemoryLine()
-    await line.answer(request(lane="bulk"))
-    assert len(line.broker.values("prompt.calls.bulk")) == 1
-
-
 async def test_L13_an_answer_that_makes_too_large_a_result_fails_and_is_billed() -> None:
     line = MemoryLine([says("x" * 1_500_000)])
     result = await line.answer({"id": "r1", "tenant": "acme", "prompt": "Write much.", "metadata": {"a": 1}})
