@@ -46,7 +46,7 @@ docs: $(STAMP) ## write what is generated: schemas, docs/settings.md
 	$(BIN)/python -m topics.generate
 	$(BIN)/python -m cli.settings_page
 
-bench: $(STAMP) ## measure, and write docs/benchmarks.md
+bench: $(STAMP) ## measure the line beside a prototype, about ten minutes; docs/benchmarks.md says how to keep the figures
 	@$(BIN)/python -m benchmarks
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock

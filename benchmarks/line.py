@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,7 @@ class _Choices:
 
 
 @dataclass
-class Line(_Choices):
+class Line(_Choices, ABC):
     """Processes between a topic of requests and one of results."""
 
     name: str
@@ -93,8 +94,9 @@ class Line(_Choices):
     def process(self, name: str) -> Process:
         return next(process for process in self.processes if process.name == name)
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Start the processes of this line."""
 
     def close(self) -> None:
         for process in reversed(self.processes):

@@ -76,6 +76,7 @@ async def _versions(url: str) -> list[str]:
 
 async def test_a_running_loop_may_migrate(empty_url: str) -> None:
     upgrade(empty_url)
+    assert len(await _versions(empty_url)) == 1
 
 
 def test_a_server_that_is_not_there_cannot_be_migrated() -> None:

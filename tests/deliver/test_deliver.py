@@ -212,7 +212,9 @@ async def test_what_was_not_committed_comes_again_and_leaves_one_row(line: Deliv
 
 async def test_a_stop_before_the_start_ends_at_once(line: Delivery) -> None:
     line.health.stop()
+    line.publish(RESULTS, result("r1").value)
     await asyncio.wait_for(line.run(), 5)
+    assert len(line.sink.results) == 0
 
 
 async def test_tombstones_and_events_are_no_trouble(line: Delivery) -> None:

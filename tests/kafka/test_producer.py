@@ -5,7 +5,7 @@ import time
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from connectors.kafka.producer import KafkaProducer
 from domain.errors import Permanent, Unavailable
@@ -58,10 +58,21 @@ async def test_many_senders_at_once_each_get_their_answer(producer, make_topic):
     assert await asyncio.gather(*sends) == [None] * 200
 
 
-async def test_a_full_queue_holds_the_sender_back_instead_of_failing(producer, make_topic):
+async def test_a_full_queue_holds_the_sender_back_instead_of_failing(producer, make_topic, kafka, topic_prefix):
     topic = make_topic()
     # more than librdkafka queues at once (100,000)
     await producer.send([Record(topic, b"", None)] * 130_000)
+    assert _count(kafka, topic_prefix + topic) == 130_000
+
+
+def _count(kafka, topic):
+    reader = Consumer({**kafka, "group.id": "counts"})
+    try:
+        partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
+        ends = [reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions]
+        return sum(high - low for low, high in ends)
+    finally:
+        reader.close()
 
 
 async def test_a_record_that_is_too_large_is_refused_for_good(producer, make_topic):

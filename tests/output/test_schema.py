@@ -184,4 +184,5 @@ def test_every_json_is_valid_against_the_empty_schema(value: Any) -> None:
 
 @given(st.text())
 def test_no_text_makes_the_check_raise(text: str) -> None:
-    compile_schema(LABEL).check(text)
+    checked = compile_schema(LABEL).check(text)
+    assert checked.ok == (not checked.problems)
