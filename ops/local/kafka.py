@@ -19,7 +19,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
@@ -68,22 +68,38 @@ class Kafka:
     name = "kafka"
     variable = "KAFKA_BOOTSTRAP_SERVERS"
 
-    def __init__(self, data: Path, ports: tuple[int, int], environment: Mapping[str, str], cache: Path) -> None:
-        """`ports`: the brokers' and the controller's. `cache`: where the jars are kept between data directories."""
+    def __init__(
+        self,
+        data: Path,
+        ports: tuple[int, int],
+        environment: Mapping[str, str],
+        cache: Path,
+        advertised: int | None = None,
+    ) -> None:
+        """`ports`: the broker's and the controller's. `cache`: where the jars are kept between data directories.
+
+        `advertised`: the port that clients are told, where something stands in front of the broker.
+        """
         self._dir = data / "kafka"
         self._port, self._controller_port = ports
+        self._advertised = advertised or self._port
         self._environment = environment
         self._cache = cache
 
     @property
     def url(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self._advertised}"
 
     def prepare(self) -> None:
         fetched_jars(self._cache)
         self._dir.mkdir(parents=True, exist_ok=True)
         logs = self._dir / "log"
-        config = CONFIG.format(port=self._port, controller_port=self._controller_port, log_dir=_escaped(logs))
+        config = CONFIG.format(
+            port=self._port,
+            advertised=self._advertised,
+            controller_port=self._controller_port,
+            log_dir=_escaped(logs),
+        )
         self._config.write_text(config)
         if not (logs / "meta.properties").exists():
             self._format()
