@@ -12,7 +12,7 @@ import structlog
 from agents.line import Delivery
 from agents.marks import Marks
 from domain.errors import Problem, Unavailable
-from domain.ledger.model import State
+from domain.ledger.model import State, Woken
 from domain.metrics import Metrics
 from domain.ports import Ledger, Producer, Record, Replies, Reply
 from topics import headers as head
@@ -125,9 +125,11 @@ def buried_event(tenant: str, letter: Record, code: str, reason: str, now: datet
     return Record(table.EVENTS, encode(event), tenant.encode(), head.EVENT.headers(source, format_time(now)))
 
 
-def call_record(tenant: str, id: str, run: int, lane: str, value: bytes, at: str) -> Record:
+def call_record(call: Woken, at: str) -> Record:
     """A PromptCall on its way to infer. Keyed by tenant and id, so that a request stays in one partition."""
-    return Record(table.CALLS[lane], value, f"{tenant}/{id}".encode(), head.call_headers(tenant, id, run, at))  # type: ignore[index]
+    key = f"{call.tenant}/{call.id}"
+    headers = head.call_headers(f"{key}/{call.run}", call.run, call.epoch, at)
+    return Record(table.CALLS[call.lane], call.call, key.encode(), headers)  # type: ignore[index]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ Headers = list[tuple[str, bytes]]
 
 TRACEPARENT = "traceparent"
 RUN = "sp-run"
+EPOCH = "sp-epoch"
 MIN_READER = "sp-min-reader"
 REPLY_TO = "sp-reply-to"
 API_KEY = "sp-api-key"
@@ -88,15 +89,21 @@ def usage_headers(record: bytes, traceparent: str | None = None) -> Headers:
     return USAGE.headers(attempt_id(row["tenant"], row["id"], row["run"], row["attempt"]), row["at"], traceparent)
 
 
-def call_headers(tenant: str, id: str, run: int, time: str, min_reader: int = 1) -> Headers:
-    """The headers of a PromptCall: its run travels here, so that the ledger stores the same bytes for every run."""
-    own = ((RUN, b"%d" % run), (MIN_READER, b"%d" % min_reader))
-    return CALL.headers(run_id(tenant, id, run), time, None, own)
+def call_headers(run_id: str, run: int, epoch: int, time: str, min_reader: int = 1) -> Headers:
+    """The headers of a PromptCall: run and epoch travel here, so that the ledger stores the same bytes for all."""
+    own = ((RUN, b"%d" % run), (EPOCH, b"%d" % epoch), (MIN_READER, b"%d" % min_reader))
+    return CALL.headers(run_id, time, None, own)
 
 
 def run_of(headers: Mapping[str, bytes]) -> int:
     """The run of a PromptCall; 1 when the header is absent. Raises ValueError when it is not a number."""
     return int(headers.get(RUN, b"1"))
+
+
+def epoch_of(headers: Mapping[str, bytes]) -> int | None:
+    """The epoch under which a PromptCall was produced; None of one without the header. Raises ValueError."""
+    value = headers.get(EPOCH)
+    return None if value is None else int(value)
 
 
 def min_reader_of(headers: Mapping[str, bytes]) -> int:

@@ -68,7 +68,7 @@ class Infer:
         try:
             with self._ports.tracing.start("infer", call.traceparent, run=run) as span:
                 traced = call if span.traceparent == call.traceparent else replace(call, traceparent=span.traceparent)
-                await self._work(delivery, traced, run)
+                await self._work(delivery, traced, run, head.epoch_of(headers))
         finally:
             del self._running[key]
             done.set()
@@ -81,19 +81,20 @@ class Infer:
             reason = Reason("infer", "unreadable", f"not a call of ours: {error!r}")
             await self._ports.producer.send([dead_letter(delivery, reason, self._ports.clock())])
             return
-        taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False))
+        epoch = head.epoch_of(dict(delivery.headers))
+        taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False, epoch=epoch))
         if taken.grip in (Grip.TAKEN, Grip.EXHAUSTED):
             ending = failed("internal", f"a fault of the service: {type(error).__name__}")
             await self._ports.settler.settle(delivery, _nothing_called(call, run, taken), Finish(ending))
 
-    async def _work(self, delivery: Delivery, call: PromptCall, run: int) -> None:
+    async def _work(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None) -> None:
         await self._ports.lease.ready()
         term = self._ports.lease.term
         deadline = parse_time(call.deadline) if call.deadline else None
         found = self._deployment(call, deadline)
         refusal = found if isinstance(found, Ending) else None
         provider, model = (found.provider, found.model) if isinstance(found, Deployment) else ("", "")
-        take = Take(call.tenant, call.id, run, provider, model, calls=refusal is None)
+        take = Take(call.tenant, call.id, run, provider, model, refusal is None, epoch)
         taken = await self._takes.submit(take)
         if taken.grip is Grip.UNEMITTED:
             await self._ports.settler.emit_again(call, run, taken)

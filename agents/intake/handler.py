@@ -16,7 +16,7 @@ from agents.intake.tenants import Tenants
 from agents.line import Delivery
 from domain.admission.model import Charge
 from domain.errors import Permanent
-from domain.ledger.model import Claimed, Park, Settlement, Standing, State
+from domain.ledger.model import Claimed, Park, Settlement, Standing, State, Woken
 from domain.ledger.results import Ending, Spent, event_bytes, failed, finish, rejected
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Limiter, Record, Reply
@@ -51,8 +51,8 @@ class Plan:
 
     def hand_on(self, item: Incoming, claimed: Claimed) -> None:
         call = item.call
-        at = format_time(self.now)
-        self.records.append(call_record(call.tenant, call.id, claimed.run, call.lane, item.claim.call, at))
+        woken = Woken(call.tenant, call.id, claimed.run, call.lane, item.claim.call, claimed.epoch)
+        self.records.append(call_record(woken, format_time(self.now)))
 
 
 Open = list[tuple[Incoming, Claimed]]

@@ -103,7 +103,7 @@ class Wake:
         if not woken:
             return
         at = format_time(self._ports.clock())
-        await self._ports.producer.send([call_record(w.tenant, w.id, w.run, w.lane, w.call, at) for w in woken])
+        await self._ports.producer.send([call_record(row, at) for row in woken])
 
     async def _emit(self, finished: Sequence[Finished]) -> None:
         if finished:

@@ -117,8 +117,7 @@ class MemoryLedger:
         if grip is Grip.UNEMITTED:
             return Taken(grip, result=row.results.get(row.run), usage=row.usage)
         if grip is Grip.HELD:
-            until = max(self._lease_end(row), self._now() + _MOMENT)
-            self._store.waiting.setdefault(key, Wait(row.run, row.epoch, until, "lease", row.lane))
+            self._store.waiting.setdefault(key, Wait(row.run, row.epoch, self._look_at(row), "lease", row.lane))
             return Taken(grip)
         if not repeated:
             self._dispatch(row, take, me, grip)
@@ -187,8 +186,14 @@ class MemoryLedger:
     def _live(self, worker: str) -> bool:
         return sweeping.live(self._store, worker, self._now())
 
-    def _lease_end(self, row: Request) -> datetime:
-        return self._store.leases.get(row.worker or "", self._now())
+    def _held(self, row: Request) -> bool:
+        """Dispatched to somebody whose lease lasts, or so lately that a snapshot may not show it."""
+        return row.updated_at > self._now() - _MOMENT or self._live(row.worker or "")
+
+    def _look_at(self, row: Request) -> datetime:
+        """When wake looks at it: at the end of a live lease, at once where the lease is over."""
+        now = self._now()
+        return max(self._store.leases.get(row.worker or "", now), now + _MOMENT) if self._held(row) else now
 
     def _answer_was_lost(self, row: Request, me: str) -> bool:
         """Dispatched by this worker by a statement whose answer never arrived: it has nothing of it in hand."""
@@ -196,15 +201,15 @@ class MemoryLedger:
         return row.state is State.DISPATCHED and row.worker == me and row.epoch != in_hand
 
     def _dispatchable(self, row: Request, me: str, repeated: bool) -> rules.Dispatchable:
-        elsewhere = row.state is State.DISPATCHED and row.worker is not None and row.worker != me
-        fresh = row.updated_at > self._now() - _MOMENT
         return rules.Dispatchable(
             run=row.run,
+            epoch=row.epoch,
             state=row.state,
             emitted=row.emitted_at is not None,
             unheard=row.dispatches - repeated,
             fail_on_unknown=row.fail_on_unknown,
-            held_elsewhere=elsewhere and (fresh or self._live(row.worker or "")),
+            elsewhere=row.state is State.DISPATCHED and row.worker is not None and row.worker != me,
+            live=self._held(row),
         )
 
     def _workable(self, take: Take) -> bool:

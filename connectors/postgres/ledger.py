@@ -120,10 +120,10 @@ class PostgresLedger:
     async def _take(self, worker: int, batch: Sequence[Take]) -> list[Taken]:
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         given = [
-            (t.tenant, t.id, t.run, t.provider, t.model, t.calls, self._in_hand.get((t.tenant, t.id), 0))
+            (t.tenant, t.id, t.run, t.provider, t.model, t.calls, t.epoch, self._in_hand.get((t.tenant, t.id), 0))
             for t in (batch[place] for place in ordered)
         ]
-        rows = await self._pool.fetch(_DISPATCH["take"], worker, *columns(given, 7))
+        rows = await self._pool.fetch(_DISPATCH["take"], worker, *columns(given, 8))
         answers = [Taken(Grip.STALE)] * len(batch)
         produce_again = []
         for n, grip, epoch, attempt in rows:

@@ -82,6 +82,9 @@ class Take:
 
     With `calls` False no attempt is recorded: the request will be settled without one (its deadline passed).
     A row that this incarnation itself has dispatched is taken again: whoever asks has nothing of it running.
+    Any other row is taken only under `epoch`, the one its call was produced under: a statement whose caller gave it up
+    and that is done later would otherwise hold a request that nobody works on. None, of a call that does not name
+    its epoch, matches every row.
     """
 
     tenant: str
@@ -90,6 +93,7 @@ class Take:
     provider: str
     model: str
     calls: bool = True
+    epoch: int | None = None
 
 
 class Grip(StrEnum):
@@ -99,8 +103,8 @@ class Grip(StrEnum):
     # ours under `epoch`, but it must end as unknown_outcome without a call: dispatched three times before without
     # anybody hearing of the outcome (a park resets the count), or once where the request says fail (rule L9)
     EXHAUSTED = "exhausted"
-    HELD = "held"  # another worker's live lease: it was put into waiting until the lease ends (rule L7)
-    STALE = "stale"  # an older run, a delivery before not_before, or a row that is gone: acknowledge and drop
+    HELD = "held"  # another worker has it: wake looks at it when that one's lease ends (rule L7)
+    STALE = "stale"  # an older run or epoch, a delivery before not_before, a row that is gone: acknowledge and drop
     FINISHED = "finished"  # final and emitted: nothing to produce
     UNEMITTED = "unemitted"  # final but perhaps not produced: produce `result` and `usage` again
 

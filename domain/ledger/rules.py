@@ -70,24 +70,32 @@ def _other_body(one: bytes, other: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Dispatchable:
-    """What a Take compares itself with. `unheard`: dispatches in a row before this one that never came back."""
+    """What a Take compares itself with. `unheard`: dispatches in a row before this one that never came back.
+
+    elsewhere: it is dispatched to another worker; live: that one's lease may last.
+    """
 
     run: int
+    epoch: int
     state: State
     emitted: bool
     unheard: int
     fail_on_unknown: bool
-    held_elsewhere: bool
+    elsewhere: bool
+    live: bool
 
 
 def grip(take: Take, row: Dispatchable | None) -> Grip:
-    """What a worker that asks for a request gets (rules L3, L7, L9, L10)."""
+    """What a worker that asks for a request gets (rules L3, L7, L9, L10, L15)."""
     if row is None or row.run != take.run or row.state is State.WAITING:
         return Grip.STALE
     if row.state.final:
         return Grip.FINISHED if row.emitted else Grip.UNEMITTED
-    if row.held_elsewhere:
+    outdated = take.epoch is not None and take.epoch < row.epoch
+    if row.elsewhere and (row.live or outdated):
         return Grip.HELD
+    if row.state is State.ACCEPTED and outdated:
+        return Grip.STALE
     if row.unheard >= MAX_UNHEARD or (row.fail_on_unknown and row.unheard > 0):
         return Grip.EXHAUSTED
     return Grip.TAKEN

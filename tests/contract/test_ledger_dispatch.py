@@ -120,6 +120,24 @@ async def test_L7_a_park_of_the_owner_replaces_the_look(world: World) -> None:
     assert [row.id for row in await other.wake(10)] == ["a"]
 
 
+async def test_L7_what_a_dead_worker_holds_comes_back_through_wake_at_once(world: World) -> None:
+    dead, first = await in_hand(world)
+    heir = await world.worker()
+    await world.after(11, heir)
+    assert (await taken(heir, epoch=0)).grip is Grip.HELD
+    (woken,) = await heir.wake(10)
+    assert woken.epoch == first.epoch + 1
+    second = await taken(heir, epoch=woken.epoch)
+    assert (second.grip, second.epoch, second.attempt) == (Grip.TAKEN, woken.epoch + 1, 2)
+    assert await dead.settle([settlement(epoch=first.epoch)]) == [Settled(False)]
+
+
+async def test_L7_a_call_of_the_owner_delivered_again_is_taken_again_whatever_its_epoch(world: World) -> None:
+    owner, first = await in_hand(world)
+    assert (await taken(owner, epoch=0)).grip is Grip.TAKEN
+    assert await owner.settle([settlement(epoch=first.epoch)]) == [Settled(False)]
+
+
 async def test_L8_an_attempt_is_recorded_before_the_call(world: World) -> None:
     worker, held = await in_hand(world)
     record = await worker.find("acme", "a")

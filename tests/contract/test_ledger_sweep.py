@@ -128,6 +128,27 @@ async def test_L15_a_deadline_that_passed_while_nobody_works_on_it_is_found(worl
     assert await worker.overdue(10) == []
 
 
+async def test_L15_a_take_that_was_given_up_holds_nothing_once_its_request_went_on(world: World) -> None:
+    worker, held = await in_hand(world)
+    await worker.park([park("a", held.epoch, world.now())])
+    await world.after(1, worker)
+    (woken,) = await worker.wake(10)
+    assert (await taken(worker, epoch=0)).grip is Grip.STALE  # done late, by a server that was slow
+    record = await worker.find("acme", "a")
+    assert record is not None
+    assert (record.state, record.epoch, len(record.attempts)) == (State.ACCEPTED, woken.epoch, 1)
+    assert (await taken(worker, epoch=woken.epoch)).grip is Grip.TAKEN
+
+
+async def test_L15_a_take_that_was_given_up_holds_nothing_of_a_worker_that_died_meanwhile(world: World) -> None:
+    slow = await world.worker()
+    _, held = await in_hand(world)
+    await world.after(11, slow)
+    assert (await taken(slow, epoch=0)).grip is Grip.HELD
+    assert [row.epoch for row in await slow.wake(10)] == [held.epoch + 1]
+    assert (await taken(slow, epoch=0)).grip is Grip.STALE
+
+
 async def test_L15_a_new_run_is_watched_like_the_first(world: World) -> None:
     worker, held = await in_hand(world)
     await worker.settle([settlement(epoch=held.epoch, state=State.FAILED)])

@@ -298,7 +298,11 @@ async def test_L9_in_fail_mode_a_worker_that_dies_in_a_call_ends_it() -> None:
     dying.cancel()
     line.model.let_go()
     line.pass_time(seconds=40)
-    await (await line.infer("second")).handle(delivery)
+    second = await line.infer("second")
+    await second.handle(delivery)
+    await line.wake().wake_due()
+    for call in line.calls():
+        await second.handle(call)
     (result,) = line.out("prompt.results")
     assert (result["status"], result["error"]["code"], len(line.model.calls)) == ("failed", "unknown_outcome", 1)
 

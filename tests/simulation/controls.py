@@ -1,9 +1,11 @@
 """The product with one of its safeguards taken out. Each must be noticed, or the simulation proves nothing."""
 
+from dataclasses import replace
+
 from agents.line import Delivery, Lines
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.store import Request
-from domain.ledger.model import Claim, Claimed, Settled, Settlement, Standing
+from domain.ledger.model import Claim, Claimed, Settled, Settlement, Standing, Take, Taken
 from tests.simulation.workers import Variant
 
 
@@ -36,11 +38,18 @@ class Leaseless(MemoryLedger):
     def _live(self, worker: str) -> bool:
         return worker == self._me
 
-    def _take(self, take, me):  # type: ignore[no-untyped-def]
+    def _take(self, take: Take, me: str) -> Taken:
         row = self._store.requests.get((take.tenant, take.id))
         if row is not None and row.worker not in (None, me):
             row.worker = None
         return super()._take(take, me)
+
+
+class Undated(MemoryLedger):
+    """Epochs of calls unread: a take that was given up and is done later holds a request that nobody works on."""
+
+    def _take(self, take: Take, me: str) -> Taken:
+        return super()._take(replace(take, epoch=None), me)
 
 
 class Unordered(Lines):
@@ -58,5 +67,6 @@ CONTROLS = {
     "dedupe off": Variant(ledger=Forgetful),
     "fencing off": Variant(ledger=Unfenced),
     "leases off": Variant(ledger=Leaseless),
+    "epochs of calls unread": Variant(ledger=Undated),
     "acknowledged out of order": Variant(lines=Unordered),
 }

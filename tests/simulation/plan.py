@@ -120,19 +120,10 @@ def smaller(plan: Plan) -> list[Plan]:
     return fewer
 
 
-def known(fault: Fault) -> bool:
-    """Whether this is the one fault that the line is known not to stand: a take that takes effect after all.
-
-    test_simulation.py holds the case; drawn plans leave it out, so that they can find what is not known.
-    """
-    return fault.kind == "late" and fault.place in ("take", "any")
-
-
 def _fault(rng: Random) -> Fault:
     place = _one(rng, PLACES)
     skip = int(rng.random() * (40 if place == "any" else 4) * rng.random())
-    fault = Fault(_one(rng, KINDS), place, skip, _seconds(rng))
-    return replace(fault, kind="lose") if known(fault) else fault
+    return Fault(_one(rng, KINDS), place, skip, _seconds(rng))
 
 
 def _seconds(rng: Random) -> float:

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from tests.simulation.controls import CONTROLS
 from tests.simulation.line import silence
-from tests.simulation.plan import ANSWERS, KINDS, LATER, PLACES, Ask, Fault, Plan, known, plan
+from tests.simulation.plan import ANSWERS, KINDS, LATER, PLACES, Ask, Fault, Plan, plan
 from tests.simulation.runner import run, run_seeds
 
 SECONDS = st.floats(0, 60)
 ASKS = st.builds(Ask, st.sampled_from(sorted(set(LATER))), st.integers(0, 30), st.integers(0, 2), SECONDS)
 FAULTS = st.builds(
     Fault, st.sampled_from(sorted(set(KINDS))), st.sampled_from(sorted(set(PLACES))), st.integers(0, 3), SECONDS
-).filter(lambda fault: not known(fault))
+)
 PLANS = st.builds(
     Plan,
     st.integers(0, 1_000),
@@ -43,7 +43,7 @@ def test_a_seed_is_always_the_same_schedule() -> None:
             assert run(plan(seed))[0].world.story() == run(plan(seed))[0].world.story()
 
 
-@pytest.mark.parametrize("without", sorted(CONTROLS))
+@pytest.mark.parametrize("without", sorted(set(CONTROLS) - {"epochs of calls unread"}))
 def test_a_line_without_a_safeguard_fails(without: str) -> None:
     report = run_seeds(range(1_500), CONTROLS[without])
     assert report.failure is not None
@@ -75,8 +75,14 @@ def test_L6_a_worker_that_was_stopped_after_a_take_makes_no_call_for_what_anothe
     found(Plan(585, (Ask("plain"),), (Fault("pause", "take", 1, 38.6),), ("timeout",), 2, 2))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a take names no epoch: one given up that is done later holds a request nobody has"
-)
 def test_L15_a_take_that_was_given_up_and_is_done_after_all_leaves_no_request_behind() -> None:
     found(Plan(176, (Ask("plain"),), (Fault("late", "take", 0, 7.5),), ("refused_connection",), 1, 2))
+
+
+def test_L15_a_take_that_is_done_after_its_worker_asked_again_and_was_told_of_another_holds_nothing() -> None:
+    """Seldom drawn: the worker that holds it dies between the two. One schedule in eight goes that way."""
+    faults = (Fault("kill after", "call", 0, 2.1), Fault("late", "take", 1, 13.4))
+    plans = [Plan(seed, (Ask("plain"),), faults, (), 1, 3) for seed in range(150)]
+    with silence():
+        assert [run(plan)[1] for plan in plans] == [None] * 150
+        assert any(run(plan, CONTROLS["epochs of calls unread"])[1] for plan in plans)

@@ -27,10 +27,10 @@ def test_headers_are_cloud_events_in_binary_mode():
     }
 
 
-def test_S7_a_call_names_its_run_and_the_oldest_reader():
-    built = dict(headers.call_headers("acme", "a", 3, "2026-01-01T00:00:00.000Z", min_reader=2))
-    assert (headers.run_of(built), headers.min_reader_of(built)) == (3, 2)
-    assert (headers.run_of({}), headers.min_reader_of({})) == (1, 1)
+def test_S7_a_call_names_its_run_its_epoch_and_the_oldest_reader():
+    built = dict(headers.call_headers("acme/a/3", 3, 7, "2026-01-01T00:00:00.000Z", min_reader=2))
+    assert (headers.run_of(built), headers.epoch_of(built), headers.min_reader_of(built)) == (3, 7, 2)
+    assert (headers.run_of({}), headers.epoch_of({}), headers.min_reader_of({})) == (1, None, 1)
 
 
 def test_other_headers_are_carried_to_the_result_whatever_their_bytes():

@@ -2,16 +2,22 @@
 -- In each: `found` locks and reads the claims, `judged` decides, the rest writes what was decided, in one transaction.
 
 -- name: take
--- $1 this worker; $8 the epoch under which this process already has the request in hand, 0 when it has not: a row
--- that this worker has dispatched under another epoch was taken by a statement whose answer was lost.
+-- $1 this worker; $8 the epoch that the call names, NULL when none: a row under a newer one is left to wake, so that
+-- this statement changes nothing when it is done after its caller gave it up; $9 the epoch under which this process
+-- already has the request in hand, 0 when it has not: a row that this worker has dispatched under another epoch was
+-- taken by a statement whose answer was lost.
 -- A row dispatched within the last second is in live hands whatever the leases say: this snapshot may be older.
 WITH given AS (
     SELECT *
-    FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::boolean[], $8::integer[])
-         WITH ORDINALITY AS g (tenant, id, run, provider, model, calls, known_epoch, n)
+    FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::boolean[], $8::integer[],
+                $9::integer[])
+         WITH ORDINALITY AS g (tenant, id, run, provider, model, calls, call_epoch, known_epoch, n)
 ), found AS (
     SELECT g.*, c.*, w.expires_at,
-           coalesce(c.state = 'dispatched' AND c.worker = $1 AND c.epoch <> g.known_epoch, false) AS repeated
+           coalesce(c.state = 'dispatched' AND c.worker = $1 AND c.epoch <> g.known_epoch, false) AS repeated,
+           coalesce(c.state = 'dispatched' AND c.worker <> $1, false) AS elsewhere,
+           coalesce(w.expires_at > now(), false) OR c.updated_at > now() - interval '1 second' AS live,
+           coalesce(g.call_epoch < c.epoch, false) AS outdated
     FROM given g
     LEFT JOIN LATERAL (
         SELECT c.run AS claim_run, c.epoch, c.day, c.state, c.lane, c.worker, c.dispatches, c.attempts,
@@ -28,8 +34,8 @@ WITH given AS (
                WHEN state IN ('completed', 'failed', 'rejected')
                    THEN CASE WHEN emitted_at IS NULL THEN 'unemitted' ELSE 'finished' END
                WHEN NOT EXISTS (SELECT FROM workers me WHERE me.worker = $1 AND me.expires_at > now()) THEN 'unleased'
-               WHEN state = 'dispatched' AND worker <> $1
-                    AND (expires_at > now() OR updated_at > now() - interval '1 second') THEN 'held'
+               WHEN elsewhere AND (live OR outdated) THEN 'held'
+               WHEN state = 'accepted' AND outdated THEN 'stale'
                WHEN dispatches - repeated::integer >= 3
                     OR (fail_on_unknown AND dispatches - repeated::integer > 0) THEN 'exhausted'
                ELSE 'taken'
@@ -55,7 +61,8 @@ WITH given AS (
     WHERE attempts.outcome = 'started' AND excluded.outcome = 'unknown'
 ), parked AS (
     INSERT INTO waiting (tenant, id, run, epoch, not_before, reason, lane)
-    SELECT tenant, id, run, epoch, greatest(expires_at, now() + interval '1 second'), 'lease', lane
+    SELECT tenant, id, run, epoch,
+           CASE WHEN live THEN greatest(expires_at, now() + interval '1 second') ELSE now() END, 'lease', lane
     FROM judged
     WHERE grip = 'held'
     ON CONFLICT (tenant, id) DO NOTHING
