@@ -9,6 +9,8 @@ from typing import TypeVar
 from domain.admission.model import Charge
 from domain.errors import Permanent
 from domain.ledger.model import (
+    Cancel,
+    Cancelling,
     Claim,
     Claimed,
     Finished,
@@ -104,6 +106,15 @@ class MeteredLedger:
         ).items():
             self._metrics.count("requests_parked", count, stage=self._stage, reason=reason)
         return answers
+
+    async def cancel(self, batch: Sequence[Cancel]) -> list[Cancelling | Permanent]:
+        return await self._timed("cancel", len(batch), self._ledger.cancel(batch))
+
+    async def cancelled(self, limit: int) -> list[Woken]:
+        return await self._ledger.cancelled(limit)
+
+    async def abandoned(self) -> list[tuple[str, str, int]]:
+        return await self._ledger.abandoned()
 
     async def wake(self, limit: int) -> list[Woken]:
         return await self._ledger.wake(limit)

@@ -13,6 +13,8 @@ from domain.admission.model import Charge
 from domain.errors import Permanent
 from domain.jobs.model import Job, JobView, Submission
 from domain.ledger.model import (
+    Cancel,
+    Cancelling,
     Claim,
     Claimed,
     Finished,
@@ -52,6 +54,19 @@ class Ledger(Protocol):
 
     async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
         """True where the request is now waiting, False where the epoch was not ours any more."""
+        ...
+
+    async def cancel(self, batch: Sequence[Cancel]) -> list[Cancelling | Permanent]:
+        """Ask for the end of requests (rule L11). Who takes, holds or sweeps one next settles it as cancelled."""
+        ...
+
+    async def cancelled(self, limit: int) -> list[Woken]:
+        """Requests to be cancelled that no live worker holds: to be settled under their epoch. Each is looked at
+        again after a second, until it is final."""
+        ...
+
+    async def abandoned(self) -> list[tuple[str, str, int]]:
+        """(tenant, id, run) to be cancelled that this worker holds or held a moment ago: its calls are to be left."""
         ...
 
     async def wake(self, limit: int) -> list[Woken]:

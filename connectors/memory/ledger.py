@@ -7,12 +7,14 @@ transaction; rows of a batch are worked in order.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from connectors.memory import sweeping
+from connectors.memory import cancelling, sweeping
 from connectors.memory.store import AttemptState, Key, MemoryStore, Request, Wait, refusal
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger import rules
 from domain.ledger.model import (
     AttemptDone,
+    Cancel,
+    Cancelling,
     Claim,
     Claimed,
     Finished,
@@ -60,6 +62,16 @@ class MemoryLedger:
     async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:
         return [refusal(item.tenant, item.id, item.reason, item.lane) or self._park(item) for item in batch]
 
+    async def cancel(self, batch: Sequence[Cancel]) -> list[Cancelling | Permanent]:
+        return [refusal(item.tenant, item.id) or cancelling.ask(self._store, self._now(), item) for item in batch]
+
+    async def cancelled(self, limit: int) -> list[Woken]:
+        return cancelling.due(self._store, self._now(), limit)
+
+    async def abandoned(self) -> list[tuple[str, str, int]]:
+        me = self._registered()
+        return [(*key, asked.run) for key, asked in self._store.cancels.items() if asked.worker == me]
+
     async def wake(self, limit: int) -> list[Woken]:
         return sweeping.wake(self._store, self._now(), limit)
 
@@ -101,11 +113,13 @@ class MemoryLedger:
         row = self._store.requests.get((claim.tenant, claim.id))
         if row is None:
             row = self._store.requests[claim.tenant, claim.id] = Request.claimed(claim, self._now())
-            return Claimed(Standing.NEW, row.run, row.state)
+            row.cancel_requested = (claim.tenant, claim.id) in self._store.cancels
+            return Claimed(Standing.NEW, row.run, row.state, cancelled=row.cancel_requested)
         if rules.restarts(claim, row.held()):
             row.restart(claim, self._now())
             return Claimed(Standing.NEW, row.run, row.state, epoch=row.epoch)
-        return Claimed(rules.standing(claim, row.held()), row.run, row.state, row.results.get(row.run), row.epoch)
+        standing, result = rules.standing(claim, row.held()), row.results.get(row.run)
+        return Claimed(standing, row.run, row.state, result, row.epoch, row.cancel_requested)
 
     def _take(self, take: Take, me: str) -> Taken:
         key = (take.tenant, take.id)
@@ -210,6 +224,7 @@ class MemoryLedger:
             fail_on_unknown=row.fail_on_unknown,
             elsewhere=row.state is State.DISPATCHED and row.worker is not None and row.worker != me,
             live=self._held(row),
+            cancel_requested=row.cancel_requested,
         )
 
     def _workable(self, take: Take) -> bool:

@@ -64,6 +64,7 @@ class Request:
     fail_on_unknown: bool
     claimed_at: datetime
     updated_at: datetime
+    cancel_requested: bool = False
     run: int = 1
     epoch: int = 0
     state: State = State.ACCEPTED
@@ -94,6 +95,7 @@ class Request:
             claim.fail_on_unknown,
         )
         self.worker, self.dispatches, self.claimed_at, self.updated_at = None, 0, at, at
+        self.cancel_requested = False
         self.settled_at = self.emitted_at = self.settled_by = self.error_code = None
         self.calls[self.run] = claim.call
 
@@ -122,6 +124,16 @@ class Wait:
 
 
 @dataclass(slots=True)
+class CancelAsked:
+    """A row of `cancels`."""
+
+    run: int
+    worker: str | None
+    asked_at: datetime
+    look_at: datetime
+
+
+@dataclass(slots=True)
 class StoredJob:
     """A row of `jobs`, and of `outbox` until it is produced."""
 
@@ -138,6 +150,7 @@ class MemoryStore:
     waiting: dict[Key, Wait] = field(default_factory=dict)
     leases: dict[str, datetime] = field(default_factory=dict)
     look_at: dict[Key, datetime] = field(default_factory=dict)
+    cancels: dict[Key, CancelAsked] = field(default_factory=dict)
     jobs: dict[Key, StoredJob] = field(default_factory=dict)
 
 

@@ -40,9 +40,10 @@ async def _insert(pool: Pool, batch: Sequence[Claim], pending: list[int], answer
         first.setdefault((batch[place].tenant, batch[place].id), place)
     ordered = [first[key] for key in sorted(first)]
     rows = await pool.fetch(_SQL["claim"], *columns([_columns(batch[place]) for place in ordered], 11))
-    met = {ordered[row["n"]] for row in rows}
-    new = Claimed(Standing.NEW, 1, State.ACCEPTED)
-    answers.update((place, new) for place in ordered if place not in met)
+    special = {ordered[n]: cancelled for n, cancelled in rows}
+    new, cancelled = (Claimed(Standing.NEW, 1, State.ACCEPTED, cancelled=asked) for asked in (False, True))
+    answers.update((place, new) for place in ordered if place not in special)
+    answers.update((place, cancelled) for place, asked in special.items() if asked)
     return [place for place in pending if place not in answers]
 
 
@@ -109,4 +110,4 @@ def _held(row: Row) -> Held:
 
 def _claimed(claim: Claim, row: Row) -> Claimed:
     held = _held(row)
-    return Claimed(standing(claim, held), held.run, held.state, row["result"], row["epoch"])
+    return Claimed(standing(claim, held), held.run, held.state, row["result"], row["epoch"], row["cancel_requested"])

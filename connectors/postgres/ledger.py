@@ -9,7 +9,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from connectors.postgres import claiming, finding, sweeping
+from connectors.postgres import cancelling, claiming, finding, sweeping
 from connectors.postgres.halving import distinct, halving
 from connectors.postgres.outcomes import outcomes
 from connectors.postgres.pool import Pool, columns
@@ -17,6 +17,8 @@ from connectors.postgres.queries import statements
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger.model import (
     AttemptDone,
+    Cancel,
+    Cancelling,
     Claim,
     Claimed,
     Finished,
@@ -37,7 +39,7 @@ _WORKERS = statements("workers")
 _NEXT_DUE = statements("sweep")["next_due"]
 
 _by_key = attrgetter("tenant", "id", "run")
-_IN_HAND = frozenset({Grip.TAKEN, Grip.EXHAUSTED})
+_IN_HAND = frozenset({Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED})
 
 
 class PostgresLedger:
@@ -73,6 +75,15 @@ class PostgresLedger:
         answers = await distinct(batch, self._park)
         self._let_go(batch)
         return answers
+
+    async def cancel(self, batch: Sequence[Cancel]) -> list[Cancelling | Permanent]:
+        return await distinct(batch, lambda part: cancelling.ask(self._pool, part))
+
+    async def cancelled(self, limit: int) -> list[Woken]:
+        return await cancelling.due(self._pool, limit)
+
+    async def abandoned(self) -> list[tuple[str, str, int]]:
+        return await cancelling.held_by(self._pool, self._me())
 
     async def wake(self, limit: int) -> list[Woken]:
         return await sweeping.wake(self._pool, limit)

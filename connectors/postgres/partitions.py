@@ -46,6 +46,7 @@ async def sweep(pool: Pool, claims_before: date, results_before: date) -> None:
     produced is never forgotten, and keeps the partitions of its day.
     """
     await pool.fetch(_SQL["forget_claims"], claims_before)
+    await pool.fetch(_SQL["forget_cancels"], claims_before)
     for statement in ("forget_waiting", "forget_lookouts", "forget_workers"):
         await pool.fetch(_SQL[statement])
     await pool.fetch(_SQL["forget_jobs"], results_before)

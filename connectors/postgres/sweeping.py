@@ -26,19 +26,19 @@ _PAGES = 20
 
 
 async def wake(pool: Pool, limit: int) -> list[Woken]:
-    return await _woken(pool, await pool.fetch(_SQL["wake"], limit))
+    return await woken(pool, await pool.fetch(_SQL["wake"], limit))
 
 
 async def stray(pool: Pool, limit: int) -> list[Woken]:
     """Also tidies the lookouts that need nobody now."""
     await _patrol(pool)
     await pool.fetch(_SQL["tidy"], _PAGE)
-    return await _woken(pool, await pool.fetch(_SQL["stray"], limit))
+    return await woken(pool, await pool.fetch(_SQL["stray"], limit))
 
 
 async def overdue(pool: Pool, limit: int) -> list[Woken]:
     await _patrol(pool)
-    return await _woken(pool, await pool.fetch(_SQL["overdue"], limit))
+    return await woken(pool, await pool.fetch(_SQL["overdue"], limit))
 
 
 async def unemitted(pool: Pool, limit: int) -> list[Finished]:
@@ -53,7 +53,7 @@ async def unemitted(pool: Pool, limit: int) -> list[Finished]:
     ]
 
 
-async def _woken(pool: Pool, rows: Sequence[Any]) -> list[Woken]:
+async def woken(pool: Pool, rows: Sequence[Any]) -> list[Woken]:
     """With their calls. What this process does not get to hand on, because it dies here, is found by a lookout."""
     calls = await _calls(pool, rows)
     return [

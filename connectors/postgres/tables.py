@@ -144,6 +144,23 @@ class LookoutRow(Base):
     look_at: Mapped[datetime]
 
 
+class CancelRow(Base):
+    """A request that somebody wants to end and that is not over yet."""
+
+    __tablename__ = "cancels"
+    __table_args__ = (
+        Index("cancels_look_at", "look_at"),
+        Index("cancels_worker", "worker", postgresql_where=text("worker IS NOT NULL")),
+    )
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    run: Mapped[int]
+    worker: Mapped[int | None] = mapped_column(BigInteger)
+    asked_at: Mapped[datetime]
+    look_at: Mapped[datetime]
+
+
 class PatrolRow(Base):
     """How far the sweeper has looked at every request: one row."""
 

@@ -67,13 +67,17 @@ class Standing(StrEnum):
 
 @dataclass(slots=True)
 class Claimed:
-    """The answer to a Claim, in the order of the batch. `result` is the stored bytes where the request is final."""
+    """The answer to a Claim, in the order of the batch. `result` is the stored bytes where the request is final.
+
+    `cancelled`: somebody asked for its end before it was claimed, or since.
+    """
 
     standing: Standing
     run: int
     state: State
     result: bytes | None = None
     epoch: int = 0  # intake settles and parks under it
+    cancelled: bool = False
 
 
 @dataclass(slots=True)
@@ -103,6 +107,7 @@ class Grip(StrEnum):
     # ours under `epoch`, but it must end as unknown_outcome without a call: dispatched three times before without
     # anybody hearing of the outcome (a park resets the count), or once where the request says fail (rule L9)
     EXHAUSTED = "exhausted"
+    CANCELLED = "cancelled"  # ours under `epoch`, but it must end as cancelled without a call (rule L11)
     HELD = "held"  # another worker has it: wake looks at it when that one's lease ends (rule L7)
     STALE = "stale"  # an older run or epoch, a delivery before not_before, a row that is gone: acknowledge and drop
     FINISHED = "finished"  # final and emitted: nothing to produce
@@ -169,6 +174,22 @@ class Settled:
 
     won: bool
     usage: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Somebody wants (tenant, id) to end as it stands: its present run, or its first if it is not claimed yet."""
+
+    tenant: str
+    id: str
+
+
+class Cancelling(StrEnum):
+    """What a Cancel met."""
+
+    ASKED = "asked"  # it will end, as cancelled unless an answer is settled first
+    FINAL = "final"  # it was over before: nothing changed
+    UNKNOWN = "unknown"  # neither claimed nor submitted
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ EMIT_AFTER = timedelta(seconds=10)
 LOOK_AGAIN = timedelta(minutes=5)
 """The least time between two looks of the sweeper at one accepted request; it grows with the request's age."""
 
+CANCEL_AGAIN = timedelta(seconds=1)
+"""How long after a look at a request that is to be cancelled and is not over yet the next one comes."""
+
 MAX_UNHEARD = 3
 """Dispatches in a row that nobody heard of again; the next one is refused (rule L9)."""
 
@@ -83,6 +86,7 @@ class Dispatchable:
     fail_on_unknown: bool
     elsewhere: bool
     live: bool
+    cancel_requested: bool = False
 
 
 def grip(take: Take, row: Dispatchable | None) -> Grip:
@@ -96,9 +100,19 @@ def grip(take: Take, row: Dispatchable | None) -> Grip:
         return Grip.HELD
     if row.state is State.ACCEPTED and outdated:
         return Grip.STALE
+    if row.cancel_requested:
+        return Grip.CANCELLED
     if row.unheard >= MAX_UNHEARD or (row.fail_on_unknown and row.unheard > 0):
         return Grip.EXHAUSTED
     return Grip.TAKEN
+
+
+def look_for_claim(now: datetime, asked_at: datetime) -> datetime:
+    """When a request that is to be cancelled and is not claimed yet is looked for next.
+
+    Its claim meets the wish itself; only one that was claimed at the same moment has to be found, soon after.
+    """
+    return now + max(CANCEL_AGAIN / 2, (now - asked_at) / 4)
 
 
 def look_again(now: datetime, claimed_at: datetime) -> datetime:

@@ -23,12 +23,13 @@ HASH = b"\x01" + b"h" * 32
 OTHER_HASH = b"\x01" + b"o" * 32
 NEWER_HASH = b"\x02" + b"n" * 32
 
-_TABLES = ("claims", "bodies", "results", "attempts", "waiting", "lookouts", "workers", "jobs", "outbox")
+_TABLES = ("claims", "bodies", "results", "attempts", "waiting", "lookouts", "cancels", "workers", "jobs", "outbox")
 _TIMES = {
     "claims": ("claimed_at", "updated_at", "settled_at", "deadline"),
     "bodies": ("claimed_at",),
     "waiting": ("not_before",),
     "lookouts": ("look_at",),
+    "cancels": ("asked_at", "look_at"),
     "workers": ("expires_at",),
     "patrol": ("seen",),
     "outbox": ("created_at",),

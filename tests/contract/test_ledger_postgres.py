@@ -15,7 +15,7 @@ from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.pool import PLANNER, connect
 from connectors.postgres.queries import statements
 from domain.errors import Unavailable
-from domain.ledger.model import Claimed, Grip, Next, Settled, Standing, Taken, Woken
+from domain.ledger.model import Cancel, Claimed, Grip, Next, Settled, Standing, Taken, Woken
 from domain.ports import Ledger
 from tests.contract.ledgers import World, claim, done, in_postgres, park, settlement, take, taken
 
@@ -116,6 +116,8 @@ async def _anything(ledger: Ledger, dice: random.Random, world: World) -> None:
         lambda: ledger.park([park(id, epoch, world.now(), done=done()) for id in ids]),
         lambda: ledger.settle([settlement(id, epoch) for id in ids]),
         lambda: ledger.emitted([("acme", id, 1) for id in ids]),
+        lambda: ledger.cancel([Cancel("acme", id) for id in ids]),
+        lambda: ledger.cancelled(30),
         lambda: ledger.wake(30),
         lambda: ledger.stray(30),
     ]
@@ -263,7 +265,7 @@ async def test_a_statement_that_takes_too_long_is_given_up(world: World) -> None
 
 # --- plans -----------------------------------------------------------------------------------------------------------
 
-SUBJECTS = ("claim", "dispatch", "settle", "sweep", "find", "jobs", "workers", "accounts")
+SUBJECTS = ("claim", "dispatch", "settle", "cancel", "sweep", "find", "jobs", "workers", "accounts")
 STATEMENTS = [(subject, name) for subject in SUBJECTS for name in statements(subject)]
 # there are few tenants, and all of them are wanted; the patrol has one row
 WALKS = {("accounts", "tenants"), ("sweep", "patrol_mark"), ("sweep", "patrol_moved")}

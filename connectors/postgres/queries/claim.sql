@@ -14,11 +14,11 @@ WITH given AS (
                         cancel_requested, body_hash, source_topic, source_partition, source_offset,
                         submitted_at, deadline, claimed_at, updated_at)
     SELECT tenant, id, (now() AT TIME ZONE 'utc')::date, 1, 0, 'accepted', lane, 0, 0, fail_on_unknown,
-           false, body_hash, source_topic, source_partition, source_offset,
-           submitted_at, deadline, now(), now()
+           ((tenant, id) IN (SELECT tenant, id FROM cancels)) IS TRUE,
+           body_hash, source_topic, source_partition, source_offset, submitted_at, deadline, now(), now()
     FROM given
     ON CONFLICT (tenant, id) DO NOTHING
-    RETURNING tenant, id
+    RETURNING tenant, id, cancel_requested
 ), stored AS (
     INSERT INTO bodies (tenant, id, run, day, claimed_at, call)
     SELECT tenant, id, 1, (now() AT TIME ZONE 'utc')::date, now(), call
@@ -31,12 +31,13 @@ WITH given AS (
     WHERE deadline IS NOT NULL AND ((tenant, id) IN (SELECT tenant, id FROM fresh)) IS TRUE
     ON CONFLICT (tenant, id) DO NOTHING
 )
-SELECT (n - 1)::integer AS n
+-- the rows that existed, and of the new ones those that somebody cancelled before their claim
+SELECT (n - 1)::integer AS n, ((tenant, id) IN (SELECT tenant, id FROM fresh)) IS TRUE AS cancelled
 FROM given
-WHERE ((tenant, id) IN (SELECT tenant, id FROM fresh)) IS NOT TRUE;
+WHERE ((tenant, id) IN (SELECT tenant, id FROM fresh WHERE NOT cancel_requested)) IS NOT TRUE;
 
 -- name: existing
-SELECT (g.n - 1)::integer AS n, c.run, c.epoch, c.state, c.body_hash, c.settled_by, c.emitted_at,
+SELECT (g.n - 1)::integer AS n, c.run, c.epoch, c.state, c.body_hash, c.settled_by, c.emitted_at, c.cancel_requested,
        c.source_topic, c.source_partition, c.source_offset, r.result
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g (tenant, id, n)
 JOIN claims c ON c.tenant = g.tenant AND c.id = g.id

@@ -21,7 +21,7 @@ WITH given AS (
     FROM given g
     LEFT JOIN LATERAL (
         SELECT c.run AS claim_run, c.epoch, c.day, c.state, c.lane, c.worker, c.dispatches, c.attempts,
-               c.fail_on_unknown, c.updated_at, c.emitted_at
+               c.fail_on_unknown, c.cancel_requested, c.updated_at, c.emitted_at
         FROM claims c
         WHERE c.tenant = g.tenant AND c.id = g.id
         FOR NO KEY UPDATE
@@ -36,6 +36,7 @@ WITH given AS (
                WHEN NOT EXISTS (SELECT FROM workers me WHERE me.worker = $1 AND me.expires_at > now()) THEN 'unleased'
                WHEN elsewhere AND (live OR outdated) THEN 'held'
                WHEN state = 'accepted' AND outdated THEN 'stale'
+               WHEN cancel_requested THEN 'cancelled'
                WHEN dispatches - repeated::integer >= 3
                     OR (fail_on_unknown AND dispatches - repeated::integer > 0) THEN 'exhausted'
                ELSE 'taken'
@@ -46,7 +47,8 @@ WITH given AS (
     SET state = 'dispatched', epoch = j.epoch + 1, worker = $1, dispatches = j.dispatches + 1,
         attempts = j.attempts + (j.grip = 'taken' AND j.calls)::integer, updated_at = now()
     FROM judged j
-    WHERE c.tenant = j.tenant AND c.id = j.id AND j.grip IN ('taken', 'exhausted') AND NOT j.repeated
+    WHERE c.tenant = j.tenant AND c.id = j.id AND j.grip IN ('taken', 'exhausted', 'cancelled')
+        AND NOT j.repeated
 ), recorded AS (
     INSERT INTO attempts (tenant, id, run, attempt, day, epoch, provider, model, outcome, started_at)
     SELECT tenant, id, run, attempts + 1, day, epoch + 1, provider, model, 'started', now()
@@ -55,7 +57,7 @@ WITH given AS (
     UNION ALL
     SELECT tenant, id, run, attempts, day, epoch, '', '', 'unknown', now()
     FROM judged
-    WHERE grip IN ('taken', 'exhausted') AND NOT repeated AND dispatches > 0 AND attempts > 0
+    WHERE grip IN ('taken', 'exhausted', 'cancelled') AND NOT repeated AND dispatches > 0 AND attempts > 0
     ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
     SET outcome = excluded.outcome
     WHERE attempts.outcome = 'started' AND excluded.outcome = 'unknown'

@@ -18,6 +18,12 @@ DELETE FROM waiting w WHERE NOT EXISTS (SELECT FROM claims c WHERE c.tenant = w.
 -- name: forget_lookouts
 DELETE FROM lookouts l WHERE NOT EXISTS (SELECT FROM claims c WHERE c.tenant = l.tenant AND c.id = l.id);
 
+-- name: forget_cancels
+-- Of requests that were never claimed; others are removed when they are over.
+DELETE FROM cancels x
+WHERE x.asked_at < $1::date AT TIME ZONE 'utc'
+  AND NOT EXISTS (SELECT FROM claims c WHERE c.tenant = x.tenant AND c.id = x.id);
+
 -- name: forget_workers
 DELETE FROM workers k
 WHERE k.expires_at < now() - interval '1 day' AND NOT EXISTS (SELECT FROM claims c WHERE c.worker = k.worker);
