@@ -13,11 +13,12 @@ from agents.line import Delivery
 from agents.marks import Marks
 from domain.errors import Problem, Unavailable
 from domain.ledger.model import State, Woken
+from domain.ledger.results import event_bytes
 from domain.metrics import Metrics
 from domain.ports import Ledger, Producer, Record, Replies, Reply
 from topics import headers as head
 from topics import table
-from topics.base import format_time
+from topics.base import format_time, parse_time
 from topics.call import PromptCall
 from topics.codec import encode
 
@@ -43,7 +44,9 @@ class Emission:
     @classmethod
     def stored(cls, call: PromptCall, run: int, result: bytes, usage: Sequence[bytes]) -> "Emission":
         """Of a row somebody settled earlier: the same bytes again."""
-        return cls(call, run, result, orjson.loads(result)["completed_at"], usage)
+        found = orjson.loads(result)
+        code = found["error"]["code"] if found["error"] else None
+        return cls(call, run, result, found["completed_at"], usage, end_events(call, run, code, found["completed_at"]))
 
 
 class Emitter:
@@ -100,6 +103,13 @@ def _records(emission: Emission) -> list[Record]:
     records += [usage_record(call, run, record) for record in emission.usage]
     records += [event_record(call, event, emission.completed_at) for event in emission.events]
     return [*records, *emission.letters]
+
+
+def end_events(call: PromptCall, run: int, code: str | None, completed_at: str) -> list[bytes]:
+    """The lifecycle events that follow from how a run ended alone."""
+    if code != "cancelled":
+        return []
+    return [event_bytes("request.cancelled", call, run, parse_time(completed_at), {"code": code})]
 
 
 def usage_record(call: PromptCall, run: int, record: bytes) -> Record:

@@ -19,6 +19,7 @@ from agents import app as faust_app
 from agents.emit import Emitter
 from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
+from agents.infer.cancelling import keep_listening
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.settler import Settler, SettlerPorts
 from agents.intake.handler import Intake, IntakePorts
@@ -209,13 +210,15 @@ async def _infer(process: Process) -> list[Source]:
         clock=utc_now,
         cache_ttl=timedelta(seconds=settings.cache_ttl_s),
     )
+    caller = Caller(outside.model(models), policy, metrics, utc_now)
+    process.tasks.append(asyncio.ensure_future(keep_listening(outside.ledger, caller)))
     handler = Infer(
         InferPorts(
             ledger=outside.ledger,
             producer=outside.producer,
             catalogue=models,
             lease=process.lease,
-            caller=Caller(outside.model(models), policy, metrics, utc_now),
+            caller=caller,
             settler=Settler(settler),
             tracing=process.tracing,
             clock=utc_now,

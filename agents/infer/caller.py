@@ -1,8 +1,9 @@
 """One attempt at a provider and what follows from it: finish, ask again, or wait. Writes nothing."""
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,13 +12,16 @@ from agents.contract import Outside
 from agents.infer.work import Finish, Later, ReAsk, Step, Work
 from domain.errors import ModelError, Problem
 from domain.ledger.model import State
-from domain.ledger.results import Called, Ending, call_id, failed
+from domain.ledger.results import Called, Ending, call_id, cancelled, failed, overdue
 from domain.metrics import Metrics
 from domain.output.verdict import Verdict, judge
 from domain.ports import Model
 from domain.pricing.cost import cost
 from domain.routing.model import Deployment, ModelCall, ModelReply, Tokens
 from domain.routing.retry import Retry, RetryPolicy, decide
+
+Key = tuple[str, str, int]
+"""(tenant, id, run)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,28 @@ class Caller:
         self._metrics = metrics
         self._clock = clock
         self._jitter = jitter
+        self._calling: dict[Key, asyncio.Task[Step]] = {}
+        self._cancelled: Collection[Key] = ()
+
+    def abandon(self, runs: Collection[Key]) -> None:
+        """Leave the calls of these (tenant, id, run), and begin no others of them. `runs` replaces those before."""
+        self._cancelled = runs
+        for key in runs:
+            # once only: a second cancellation would fall into the adapter's tidying up
+            if (task := self._calling.pop(key, None)) is not None:
+                task.cancel()
 
     async def attempt(self, work: Work) -> Step:
         sent_at = self._clock()
+        if (ending := self._over(work, sent_at, "before the call")) is not None:
+            return Finish(_named(work, ending), _unsent(work, sent_at))
         started = time.perf_counter()
         try:
             with self.outside:
-                reply = await self._model.call(self._model_call(work, sent_at))
+                reply = await self._call(work, sent_at)
+        except _Abandoned:
+            called = self._called(work, "unknown", Tokens(), sent_at, started, None)
+            return Finish(_named(work, cancelled(work.attempt)), called)
         except ModelError as error:
             called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
             return self._after_error(work, error, called)
@@ -62,8 +81,31 @@ class Caller:
 
     def not_sent(self, work: Work) -> Later:
         """The step of an attempt that was recorded but may not be made: the lease was not fresh."""
-        now = self._clock()
-        return Later(0.0, "lease", Called(work.attempt, work.deployment, "error", Tokens(), Decimal(0), 0, now))
+        return Later(0.0, "lease", _unsent(work, self._clock()))
+
+    async def _call(self, work: Work, now: datetime) -> ModelReply:
+        """The reply. Raises ModelError, and _Abandoned when the run was cancelled meanwhile."""
+        key, task = _key(work), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a call is made in a task")
+        self._calling[key] = task
+        try:
+            return await self._model.call(self._model_call(work, now))
+        except asyncio.CancelledError as error:
+            if key in self._calling:
+                raise
+            task.uncancel()
+            raise _Abandoned from error
+        finally:
+            self._calling.pop(key, None)
+
+    def _over(self, work: Work, now: datetime, when: str) -> Ending | None:
+        """Why no further call may be made; None where it may. This attempt counts as one."""
+        if self._cancelled and _key(work) in self._cancelled:
+            return cancelled(work.attempt)
+        if work.deadline is not None and now >= work.deadline:
+            return overdue(work.attempt, when)
+        return None
 
     def _model_call(self, work: Work, now: datetime) -> ModelCall:
         timeout = min(self._policy.timeout, work.deployment.timeout_s)
@@ -109,12 +151,14 @@ class Caller:
             cut = "the answer was cut at max_tokens; allow more tokens or ask for less"
             return Finish(_named(work, failed("invalid_output", cut, verdict.problems)), called)
         if work.re_asks < self._policy.re_asks and work.attempt < self._policy.retry.attempts:
+            if (ending := self._over(work, self._clock(), "before it was asked again")) is not None:
+                return Finish(_named(work, ending), called)
             return ReAsk(called, reply.text, verdict.problems)
         return Finish(_named(work, _invalid(work, verdict.problems)), called)
 
     def _after_error(self, work: Work, error: ModelError, called: Called) -> Step:
         if work.deadline is not None and self._clock() >= work.deadline:
-            return Finish(_named(work, failed("deadline_exceeded", "the deadline passed during the call")), called)
+            return Finish(_named(work, overdue(work.attempt, "during the call")), called)
         fail = work.call.on_unknown_outcome == "fail"
         decision = decide(error, work.attempt, self._policy.retry, fail, self._jitter())
         if isinstance(decision, Retry):
@@ -122,8 +166,21 @@ class Caller:
         return Finish(_named(work, failed(decision.code, str(error))), called)
 
 
-_OUTCOMES = frozenset({"ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error"})
+_OUTCOMES = frozenset({"ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error", "unknown"})
 _TOKEN_KINDS = ("input", "output", "cached_input", "cache_write", "reasoning")
+
+
+class _Abandoned(Exception):
+    """The run was cancelled during its call, of which nobody will hear."""
+
+
+def _key(work: Work) -> Key:
+    return (work.call.tenant, work.call.id, work.run)
+
+
+def _unsent(work: Work, now: datetime) -> Called:
+    """An attempt that was recorded and not made."""
+    return Called(work.attempt, work.deployment, "error", Tokens(), Decimal(0), 0, now)
 
 
 def _invalid(work: Work, problems: tuple[Problem, ...]) -> Ending:

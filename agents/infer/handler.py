@@ -19,7 +19,7 @@ from agents.line import Delivery
 from domain.batching import Batcher
 from domain.errors import InvalidRequest
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
-from domain.ledger.results import NOTHING, Ending, failed, rejected, spent_before, unheard
+from domain.ledger.results import NOTHING, Ending, cancelled, failed, rejected, spent_before, unheard
 from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
@@ -83,7 +83,7 @@ class Infer:
             return
         epoch = head.epoch_of(dict(delivery.headers))
         taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False, epoch=epoch))
-        if taken.grip in (Grip.TAKEN, Grip.EXHAUSTED):
+        if taken.grip in (Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED):
             ending = failed("internal", f"a fault of the service: {type(error).__name__}")
             await self._ports.settler.settle(delivery, _nothing_called(call, run, taken), Finish(ending))
 
@@ -100,10 +100,10 @@ class Infer:
             await self._ports.settler.emit_again(call, run, taken)
         elif taken.grip is Grip.EXHAUSTED:
             await self._ports.settler.settle(delivery, await self._interrupted(call, run, taken), Finish(_UNKNOWN))
+        elif taken.grip is Grip.CANCELLED:
+            await self._uncalled(delivery, call, run, taken, cancelled(0))
         elif taken.grip is Grip.TAKEN and refusal is not None:
-            work = await self._interrupted(call, run, taken)
-            state = State.FAILED if work.spent.attempts else State.REJECTED
-            await self._ports.settler.settle(delivery, work, Finish(replace(refusal, state=state)))
+            await self._uncalled(delivery, call, run, taken, refusal)
         elif taken.grip is Grip.TAKEN and isinstance(found, Deployment):
             work = await self._begin(call, run, taken, found, deadline)
             await self._answer(delivery, replace(work, term=term))
@@ -133,6 +133,12 @@ class Infer:
             spent=spent_before(earlier, taken.attempt) if earlier else NOTHING,
             unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
         )
+
+    async def _uncalled(self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, ending: Ending) -> None:
+        """End it without a further call: rejected, or failed where an earlier worker made one."""
+        work = await self._interrupted(call, run, taken)
+        state = State.FAILED if work.spent.attempts else State.REJECTED
+        await self._ports.settler.settle(delivery, work, Finish(replace(ending, state=state)))
 
     async def _interrupted(self, call: PromptCall, run: int, taken: Taken) -> Work:
         """Work that ends without a further call, with what its earlier attempts used."""

@@ -9,7 +9,16 @@ from typing import TypeVar
 import stamina
 import structlog
 
-from agents.emit import Emission, Emitter, Reason, dead_letter, event_record, leaves_dead_letter, usage_record
+from agents.emit import (
+    Emission,
+    Emitter,
+    Reason,
+    dead_letter,
+    end_events,
+    event_record,
+    leaves_dead_letter,
+    usage_record,
+)
 from agents.infer.work import Finish, Later, ReAsk, Work
 from agents.line import Delivery
 from domain.batching import Batcher
@@ -71,7 +80,9 @@ class Settler:
             call.tenant, call.id, work.run, work.epoch, ending.state, result, "infer", ending.code,
             attempt_done(call, work.run, called) if called else None,
         )  # fmt: skip
-        end = End(settlement, Emission(call, work.run, result, format_time(now)), work.unheard)
+        at = format_time(now)
+        events = end_events(call, work.run, ending.code, at)
+        end = End(settlement, Emission(call, work.run, result, at, events=events), work.unheard)
         if ending.state is State.COMPLETED and call.cache_key is not None:
             end.answer = (call.cache_key, _cached(ending))
         if leaves_dead_letter(ending.state, ending.code):

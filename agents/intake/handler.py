@@ -10,14 +10,23 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from agents.emit import Emission, Emitter, Reason, buried_event, call_record, dead_letter, event_record
+from agents.emit import (
+    Emission,
+    Emitter,
+    Reason,
+    buried_event,
+    call_record,
+    dead_letter,
+    end_events,
+    event_record,
+)
 from agents.intake.reading import Incoming, Reader, read
 from agents.intake.tenants import Tenants
 from agents.line import Delivery
 from domain.admission.model import Charge
 from domain.errors import Permanent
 from domain.ledger.model import Claimed, Park, Settlement, Standing, State, Woken
-from domain.ledger.results import Ending, Spent, event_bytes, failed, finish, rejected
+from domain.ledger.results import Ending, Spent, cancelled, event_bytes, failed, finish, rejected
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Limiter, Record, Reply
 from topics.base import format_time, parse_time
@@ -120,14 +129,21 @@ class Intake:
             reason = Reason("intake", "internal", str(claimed), (), item.call.tenant, item.call.id)
             plan.records.append(dead_letter(item.delivery, reason, plan.now))
         elif claimed.standing in (Standing.NEW, Standing.RESUMED):
-            if item.refusal is not None:
-                plan.endings.append((item, claimed, item.refusal))
-            else:
-                going_on.append((item, claimed))
+            self._go_on(item, claimed, plan, going_on)
         elif claimed.standing is Standing.CONFLICT:
             self._conflict(item, plan)
         elif claimed.result is not None:
             self._finished_before(item, claimed, claimed.result, plan)
+
+    def _go_on(self, item: Incoming, claimed: Claimed, plan: Plan, going_on: Open) -> None:
+        """Unless it ends here. What was cancelled since its claim is left to wake, which knows what was called."""
+        if claimed.cancelled:
+            if claimed.standing is Standing.NEW:
+                plan.endings.append((item, claimed, cancelled(0)))
+        elif item.refusal is not None:
+            plan.endings.append((item, claimed, item.refusal))
+        else:
+            going_on.append((item, claimed))
 
     def _conflict(self, item: Incoming, plan: Plan) -> None:
         # run 0: the id's own result stays the only one of its runs
@@ -210,7 +226,8 @@ class Intake:
             if answer.won:
                 seconds = (plan.now - parse_time(item.call.submitted_at)).total_seconds()
                 self._ports.metrics.observe("request_seconds", seconds, lane=item.call.lane)
-                plan.emissions.append(Emission(item.call, claimed.run, settlement.result, at))
+                events = end_events(item.call, claimed.run, settlement.error_code, at)
+                plan.emissions.append(Emission(item.call, claimed.run, settlement.result, at, events=events))
 
 
 def _answered(answer: bytes) -> Ending:

@@ -16,7 +16,7 @@ import structlog
 from agents.emit import Emission, Emitter, call_record
 from domain.errors import Transient
 from domain.ledger.model import Finished, Settled, Settlement, Woken
-from domain.ledger.results import Spent, failed, finish, rejected, spent_before
+from domain.ledger.results import Ending, Spent, cancelled, finish, overdue, spent_before, unheard
 from domain.metrics import Metrics
 from domain.ports import Ledger, Producer
 from topics.base import format_time
@@ -59,7 +59,8 @@ class Wake:
         while not self._stopping.is_set():
             self.turned_at = time.monotonic()
             try:
-                busy = await self.wake_due()
+                busy = await self.end_cancelled()
+                busy |= await self.wake_due()
                 if time.monotonic() - swept_at >= SWEEP_EVERY:
                     await self.sweep()
                     swept_at = time.monotonic()
@@ -74,6 +75,12 @@ class Wake:
                 if faults >= FAULT_LIMIT:
                     raise
             await self._sleep(wait)
+
+    async def end_cancelled(self) -> bool:
+        """End what somebody wanted to end and nobody works on; True when there may be more at once."""
+        rows = await self._ports.ledger.cancelled(BATCH)
+        await self._end(rows, cancelled)
+        return len(rows) == BATCH
 
     async def wake_due(self) -> bool:
         """Hand on what is due; True when there may be more at once."""
@@ -92,12 +99,12 @@ class Wake:
         unemitted = await ledger.unemitted(BATCH)
         await self._emit(unemitted)
         metrics.count("requests_found", len(unemitted), found="unemitted")
-        overdue = await ledger.overdue(BATCH)
-        await self._expire(overdue)
-        metrics.count("requests_found", len(overdue), found="overdue")
+        late = await ledger.overdue(BATCH)
+        await self._end(late, _too_late)
+        metrics.count("requests_found", len(late), found="overdue")
         due = await ledger.next_due()
-        late = (self._ports.clock() - due).total_seconds() if due else 0.0
-        metrics.gauge("waiting_overdue_seconds", max(0.0, late))
+        seconds = (self._ports.clock() - due).total_seconds() if due else 0.0
+        metrics.gauge("waiting_overdue_seconds", max(0.0, seconds))
 
     async def _hand_on(self, woken: Sequence[Woken]) -> None:
         if not woken:
@@ -111,28 +118,29 @@ class Wake:
                 [Emission.stored(PromptCall.decode(f.call), f.run, f.result, f.usage) for f in finished]
             )
 
-    async def _expire(self, overdue: Sequence[Woken]) -> None:
-        settlements = [await self._expired(row) for row in overdue]
-        if not settlements:
+    async def _end(self, rows: Sequence[Woken], how: Callable[[int], Ending]) -> None:
+        """Settle what nobody works on as `how`, which is told the number of calls that were made."""
+        if not rows:
             return
-        settled = await self._ports.ledger.settle(settlements)
+        ends = [await self._ending(row, how) for row in rows]
+        settled = await self._ports.ledger.settle([settlement for settlement, _ in ends])
         won = [
-            Emission.stored(PromptCall.decode(row.call), row.run, settlement.result, answer.usage)
-            for row, settlement, answer in zip(overdue, settlements, settled, strict=True)
+            Emission.stored(PromptCall.decode(row.call), row.run, settlement.result, (*lost, *answer.usage))
+            for row, (settlement, lost), answer in zip(rows, ends, settled, strict=True)
             if isinstance(answer, Settled) and answer.won
         ]
         if won:
             await self._ports.emitter.emit(won)
 
-    async def _expired(self, row: Woken) -> Settlement:
+    async def _ending(self, row: Woken, how: Callable[[int], Ending]) -> tuple[Settlement, tuple[bytes, ...]]:
+        """The end of a run, and the usage records of those of its calls that nobody heard of again."""
         call, now = PromptCall.decode(row.call), self._ports.clock()
         record = await self._ports.ledger.find(row.tenant, row.id)
         attempts = record.attempts if record else ()
         spent = spent_before(attempts, len(attempts) + 1) if attempts else Spent()
-        end = failed if spent.attempts else rejected
-        ending = end("deadline_exceeded", "the deadline passed while it waited")
-        ending, result = finish(call, row.run, ending, spent, now)
-        return Settlement(row.tenant, row.id, row.run, row.epoch, ending.state, result, "wake", ending.code)
+        ending, result = finish(call, row.run, how(spent.attempts), spent, now)
+        settlement = Settlement(row.tenant, row.id, row.run, row.epoch, ending.state, result, "wake", ending.code)
+        return settlement, unheard(call, row.run, attempts, len(attempts) + 1)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds:
@@ -142,3 +150,7 @@ class Wake:
                 return
         else:
             await asyncio.sleep(0)
+
+
+def _too_late(attempts: int) -> Ending:
+    return overdue(attempts, "while it waited")

@@ -78,6 +78,18 @@ def rejected(code: str, message: str, problems: Sequence[Problem] = ()) -> Endin
     return Ending(State.REJECTED, code=code, message=message, problems=problems)
 
 
+def cancelled(attempts: int) -> Ending:
+    """How a run ends that somebody wanted to end, after so many calls."""
+    end = failed if attempts else rejected
+    return end("cancelled", "cancelled on request")
+
+
+def overdue(attempts: int, when: str) -> Ending:
+    """How a run ends whose deadline passed `when`, after so many calls."""
+    end = failed if attempts else rejected
+    return end("deadline_exceeded", f"the deadline passed {when}")
+
+
 def finish(call: PromptCall, run: int, ending: Ending, spent: Spent, now: datetime) -> tuple[Ending, bytes]:
     """How the run really ends, and its PromptResult, encoded: too large a one is `result_too_large` (rule L13)."""
     value = encode(_result(call, run, ending, spent, now))

@@ -1,5 +1,6 @@
 """The whole line in one process: intake, infer and wake over the in-memory twins, with a clock that tests turn."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
 from domain.tracing import NoTracing, Tracing
+from topics.records import UsageRecord
+from topics.result import PromptResult
 from topics.table import CALLS, REQUESTS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -137,3 +140,30 @@ class MemoryLine:
 
 def request(id: str = "r1", **more: Any) -> dict[str, Any]:
     return {"id": id, "tenant": "acme", "prompt": "Is it good?", "output_schema": LABEL, **more}
+
+
+async def claimed(line: MemoryLine, **more: Any) -> Delivery:
+    """A request whose call is on its way to infer."""
+    await line.intake().handle_batch([line.publish(request(**more))])
+    (delivery,) = line.calls()
+    return delivery
+
+
+async def running(line: MemoryLine, infer: Infer, delivery: Delivery) -> "asyncio.Task[None]":
+    """A worker in the middle of the call."""
+    line.model.hold()
+    work = asyncio.ensure_future(infer.handle(delivery))
+    while not line.model.in_flight:
+        await asyncio.sleep(0)
+    return work
+
+
+def the_end(line: MemoryLine) -> tuple[str, str, int]:
+    """Status, code and calls of the one result there is."""
+    (result,) = line.out("prompt.results")
+    PromptResult.model_validate(result)
+    return (result["status"], result["error"]["code"], result["usage"]["attempts"])
+
+
+def outcomes(line: MemoryLine) -> list[str]:
+    return [UsageRecord.model_validate(row).outcome for row in line.out("prompt.usage")]
