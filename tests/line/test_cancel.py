@@ -179,8 +179,9 @@ async def test_L11_a_worker_that_takes_over_with_the_wish_ends_it() -> None:
     await cancel(line)
     work.cancel()
     line.model.let_go()
-    line.pass_time(seconds=12)
-    await (await line.infer("second")).handle(delivery)
+    line.pass_time(seconds=31)
+    await line.wake().sweep()
+    await (await line.infer("second")).handle(line.calls()[0])
     assert (the_end(line), outcomes(line)) == (("failed", "cancelled", 1), ["unknown"])
     assert len(line.model.calls) == 1
 

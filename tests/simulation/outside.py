@@ -10,6 +10,8 @@ from connectors.memory.limiter import MemoryLimiter
 from domain.admission.model import Charge
 from domain.errors import Permanent
 from domain.ledger.model import (
+    Cancel,
+    Cancelling,
     Claim,
     Claimed,
     Finished,
@@ -60,7 +62,7 @@ class Statements:
     async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
         answers: list[Taken | Permanent] = await self._ask("take", batch)
         for take, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Taken) and answer.grip in (Grip.TAKEN, Grip.EXHAUSTED):
+            if isinstance(answer, Taken) and answer.grip in (Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED):
                 self._in_hand[take.tenant, take.id] = answer.epoch
         return answers
 
@@ -88,6 +90,18 @@ class Statements:
 
     async def unemitted(self, limit: int) -> list[Finished]:
         answer: list[Finished] = await self._look("unemitted", limit)
+        return answer
+
+    async def cancel(self, batch: Sequence[Cancel]) -> list[Cancelling | Permanent]:
+        answer: list[Cancelling | Permanent] = await self._ask("cancel", batch)
+        return answer
+
+    async def cancelled(self, limit: int) -> list[Woken]:
+        answer: list[Woken] = await self._look("cancelled", limit)
+        return answer
+
+    async def abandoned(self) -> list[tuple[str, str, int]]:
+        answer: list[tuple[str, str, int]] = await self._ask("abandoned")
         return answer
 
     async def overdue(self, limit: int) -> list[Woken]:
