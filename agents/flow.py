@@ -35,7 +35,7 @@ FLOW: dict[str, Row] = {
     "wake": Row(
         reads={},
         form="ledger",
-        writes=(*CALLS.values(), RESULTS, USAGE),
+        writes=(*CALLS.values(), RESULTS, USAGE, EVENTS),
         policy=Policy("wake", task_limit=60.0),
     ),
 }

@@ -27,6 +27,7 @@ from api.authentication import Defaults, Keyring
 from api.health import routes as health_routes
 from api.health.service import Readiness
 from api.jobs import routes as jobs_routes
+from api.jobs.cancelling import Canceller
 from api.jobs.service import JobReader
 from api.middleware import REQUEST_ID, Authenticate, BodyLimit, Frame
 from api.models import routes as models_routes
@@ -82,7 +83,8 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.openapi = lambda: documentation.complete(app)  # type: ignore[method-assign]  # FastAPI's documented way
     documentation.serve(app)
     app.include_router(analyze_routes.router(analyze, ports.tracing))
-    app.include_router(jobs_routes.router(JobReader(ports.jobs)))
+    jobs = JobReader(ports.jobs)
+    app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
     app.include_router(models_routes.router(listing(ports.catalogue)))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))

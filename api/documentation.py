@@ -95,6 +95,7 @@ _DETAILS = {
     "unauthenticated": "the API key is unknown or revoked",
     "not_found": "no job has the id 'order-981'",
     "not_finished": "the job is running; its result is not there yet",
+    "finished": "job 'order-981' was completed before it could be cancelled; nothing is changed",
     "in_progress": "the first request with this Idempotency-Key has not been answered yet; repeat it later",
     "expired": "request 'order-981' is finished and its result is no longer kept",
     "too_large": "a body may have 1048576 bytes",

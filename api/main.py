@@ -63,6 +63,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
     async with outside.stack:
         yield ApiPorts(
             jobs=outside.jobs,
+            ledger=outside.ledger,
             accounts=outside.accounts,
             producer=outside.producer,
             limiter=outside.limiter,

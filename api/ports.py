@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from domain.admission.prepare import Preparer
 from domain.health import Check
 from domain.metrics import Metrics
-from domain.ports import Accounts, Jobs, Limiter, Producer, Replies, UsageReader
+from domain.ports import Accounts, Jobs, Ledger, Limiter, Producer, Replies, UsageReader
 from domain.routing.catalogue import Catalogue
 from domain.tracing import NoTracing, Tracing
 
@@ -31,6 +31,7 @@ class ApiPorts:
     """
 
     jobs: Jobs
+    ledger: Ledger
     accounts: Accounts
     producer: Producer
     limiter: Limiter

@@ -1,4 +1,4 @@
-"""GET /v1/jobs, /v1/jobs/{id} and /v1/jobs/{id}/result."""
+"""GET /v1/jobs, GET and DELETE /v1/jobs/{id}, and GET /v1/jobs/{id}/result."""
 
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api import documentation
 from api.analyze.outcome import JSON, links
 from api.authentication import caller_of
+from api.jobs.cancelling import Canceller
 from api.jobs.service import JobReader
 
 _JOB = {
@@ -39,7 +40,17 @@ _RESULT: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(jobs: JobReader) -> APIRouter:
+_CANCELLED: dict[int | str, dict[str, Any]] = {
+    200: documentation.answer(
+        "The job is cancelled, now or by an earlier request.",
+        {**_JOB, "status": "cancelled", "error": {"code": "cancelled"}},
+    ),
+    202: documentation.answer("Its end is asked for; `GET /v1/jobs/{id}` tells how it ends.", _JOB),
+    **documentation.errors("not_found", "finished"),
+}
+
+
+def router(jobs: JobReader, canceller: Canceller) -> APIRouter:
     routes = APIRouter(tags=["jobs"])
 
     @routes.get("/v1/jobs", summary="List jobs", operation_id="list_jobs", responses=_LISTING, response_class=Response)
@@ -57,6 +68,20 @@ def router(jobs: JobReader) -> APIRouter:
     async def job(request: Request, id: str) -> Response:
         """Where a request is, whichever way it came."""
         return Response(await jobs.one(caller_of(request).tenant.name, id), media_type=JSON)
+
+    @routes.delete(
+        "/v1/jobs/{id}",
+        summary="Cancel a job",
+        operation_id="cancel_job",
+        responses=_CANCELLED,
+        response_class=Response,
+    )
+    async def cancel(request: Request, id: str) -> Response:
+        """Before its call it is rejected as `cancelled` and nothing is called; a running call is left, and billed.
+
+        A job that is finished stays as it is (409). Cancelling twice is cancelling once.
+        """
+        return await canceller.cancel(caller_of(request).tenant.name, id)
 
     @routes.get(
         "/v1/jobs/{id}/result",

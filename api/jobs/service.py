@@ -33,10 +33,10 @@ class JobReader:
         return orjson.dumps({"items": items, "next_cursor": encode_cursor(last.created_at, last.id) if last else None})
 
     async def one(self, tenant: str, id: str) -> bytes:
-        return orjson.dumps(fields_of(await self._view(tenant, id)))
+        return orjson.dumps(fields_of(await self.view(tenant, id)))
 
     async def result(self, tenant: str, id: str) -> bytes:
-        view = await self._view(tenant, id)
+        view = await self.view(tenant, id)
         if view.state not in FINAL:
             detail = f"the job is {view.state}; its result is not there yet"
             raise Problem("not_finished", detail, headers=problems.retry_header(1))
@@ -44,7 +44,8 @@ class JobReader:
             raise Problem("expired", f"request {id!r} is finished and its result is no longer kept")
         return view.result
 
-    async def _view(self, tenant: str, id: str) -> JobView:
+    async def view(self, tenant: str, id: str) -> JobView:
+        """Raises Problem (not_found)."""
         views = await within(self._jobs.view(tenant, [id]), PATIENCE_S, LEDGER) if is_id(id) else []
         if not views:
             raise Problem("not_found", f"no job has the id {id[:255]!r}")

@@ -102,6 +102,8 @@ class Line:
             self.claims += 1
             await self.answering.wait()
             ending = self.endings.get(request.id, completed())
+            if claimed.cancelled:
+                ending = rejected("cancelled", "cancelled on request")
             _, result = finish(call, claimed.run, ending, Spent(), utc_now())
             place = (request.tenant, request.id, claimed.run, claimed.epoch)
             await self.ledger.settle([Settlement(*place, ending.state, result, "intake", ending.code)])
@@ -142,8 +144,9 @@ class Door:
         source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
         self.line = Line(source, self.ledger, self.replies, self.preparer)
         self.ports = ApiPorts(
-            jobs=self.jobs, accounts=self.accounts, producer=self.producer, limiter=self.limiter, replies=self.replies,
-            usage=MemoryUsage(self.sink), preparer=self.preparer, catalogue=catalogue, metrics=self.metrics,
+            jobs=self.jobs, ledger=self.ledger, accounts=self.accounts, producer=self.producer, limiter=self.limiter,
+            replies=self.replies, usage=MemoryUsage(self.sink), preparer=self.preparer, catalogue=catalogue,
+            metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
         )  # fmt: skip
         self.app: FastAPI
