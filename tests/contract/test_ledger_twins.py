@@ -97,7 +97,8 @@ async def on_one(world: World, ledger: Ledger, step: Step) -> list[Any]:
     if step.verb == "rerun":
         return list(await ledger.claim([claim(step.id, 10 + step.epoch, rerun=True)]))
     if step.verb == "take":
-        return list(await ledger.take([take(step.id, step.run, calls=step.attempt < 3)]))
+        epoch = None if step.attempt == 2 else step.epoch
+        return list(await ledger.take([take(step.id, step.run, calls=step.attempt < 3, epoch=epoch)]))
     if step.verb == "go_on":
         return list(await ledger.go_on([Next("acme", step.id, step.run, step.epoch, outcome, "openai", "gpt")]))
     if step.verb == "park":

@@ -56,14 +56,6 @@ class Handle:
     def when(self) -> float:
         return self._when
 
-    def run(self) -> None:
-        if self.dropped:
-            return
-        if self.context is None:
-            self.callback(*self.args)
-        else:
-            self.context.run(self.callback, *self.args)
-
 
 class Timers:
     """What is due later, over all processes; equal times keep the order in which they were set."""
@@ -94,7 +86,7 @@ class Timers:
             if _void(handle):
                 continue
             if handle.loop is None:
-                handle.run()
+                handle.callback(*handle.args)
             else:
                 handle.loop.due(handle)
         return True
@@ -154,12 +146,16 @@ class ProcessLoop:
 
     def run(self) -> None:
         """Everything that can run, until the process waits."""
-        if self.frozen or not self.ready:
-            return
         _RUNNING[0] = self
         ready = self.ready
         while ready and not self.frozen:
-            ready.popleft().run()
+            handle = ready.popleft()
+            if handle.dropped:
+                continue
+            if handle.context is None:
+                handle.callback(*handle.args)
+            else:
+                handle.context.run(handle.callback, *handle.args)
 
     def due(self, handle: Handle) -> None:
         if self.frozen:

@@ -22,6 +22,7 @@ from connectors.memory.store import MemoryStore
 from domain.ports import Record
 from tests.simulation.clock import START, ProcessLoop, simulated
 from tests.simulation.groups import Group
+from tests.simulation.invariants import Invariants
 from tests.simulation.oracle import Oracle
 from tests.simulation.plan import Ask, Fault, Plan
 from tests.simulation.provider import Provider
@@ -55,6 +56,7 @@ class Simulation:
         self._asked: list[Ask] = []
         self._incarnations = 0
         world.strike = self._strike
+        world.look = Invariants(world, self.store).check
         roles = ["intake"] * plan.intakes + ["infer"] * plan.infers + ["wake"]
         self.workers = [self._started(role, f"{role}-{n}") for n, role in enumerate(roles)]
 

@@ -7,11 +7,11 @@ import orjson
 from connectors.memory.store import AttemptState, MemoryStore, Request
 from domain.ledger.results import call_id
 from domain.ports import Record
+from tests.simulation.invariants import UNSURE
 from tests.simulation.provider import Provider
 from tests.simulation.world import World
 from topics import table
 
-UNSURE = frozenset({"started", "unknown"})
 Run = tuple[str, str, int]
 
 

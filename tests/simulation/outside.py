@@ -46,7 +46,9 @@ class Statements:
 
         def effect() -> Any:
             inner._in_hand = dict(sent_with)
-            return at_once(getattr(inner, verb)(*arguments))
+            answer = at_once(getattr(inner, verb)(*arguments))
+            self._world.look()
+            return answer
 
         return await self._world.operate("ledger", verb, self._loop, effect).future
 

@@ -1,30 +1,38 @@
 """Runs schedules, counts them, and makes a failing one small."""
 
 import gc
+import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 
 from tests.simulation.line import ORDINARY, Simulation, silence
-from tests.simulation.plan import Plan, plan, smaller
+from tests.simulation.plan import Plan, plan
+from tests.simulation.shrink import smallest
 from tests.simulation.workers import Variant
 from tests.simulation.world import Violation
 
-COLLECT_EVERY = 100
+SEEDS_AT_ONCE = 500
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Failure:
-    """A schedule that broke a promise; `small` is the least plan of the same seed that still does."""
+    """A schedule that broke a promise, and how."""
 
     plan: Plan
     how: str
-    story: str
-    small: Plan
+    variant: Variant
 
-    def __str__(self) -> str:
-        again = f"python -m tests.simulation --seed {self.plan.seed} --count 1"
-        return f"{self.how}\n\nagain: {again}\n{self.plan}\n\nsmallest plan: {self.small!r}\n\n{self.story}"
+    def explained(self) -> str:
+        """How to see it again, and the story of the least plan that still breaks a promise. Takes some seconds."""
+        with silence():
+            small = smallest(self.plan, lambda candidate: run(candidate, self.variant)[1] is not None)
+            again, how = run(small, self.variant)
+        command = f"python -m tests.simulation --seed {self.plan.seed} --count 1"
+        least = f"smallest plan: {small!r}\n{how}"
+        return f"{self.how}\n\nagain: {command}\n{self.plan}\n\n{least}\n\n{again.world.story()}"
 
 
 @dataclass(slots=True)
@@ -35,7 +43,7 @@ class Report:
     steps: int = 0
     struck: Counter[str] = field(default_factory=Counter)
     failure: Failure | None = None
-    _different: set[int] = field(default_factory=set)
+    _different: set[bytes] = field(default_factory=set)
 
     @property
     def different(self) -> int:
@@ -44,9 +52,17 @@ class Report:
     def add(self, simulation: Simulation) -> None:
         self.schedules += 1
         self.steps += simulation.world.steps
-        self._different.add(hash(tuple(simulation.world.trace)))
+        self._different.add(hashlib.blake2b(repr(simulation.world.trace).encode(), digest_size=8).digest())
         left = Counter(fault.kind for fault in simulation.world.faults)
         self.struck.update(Counter(fault.kind for fault in simulation.plan.faults) - left)
+
+    def include(self, other: "Report") -> None:
+        """Add what another process ran."""
+        self.schedules += other.schedules
+        self.steps += other.steps
+        self.struck.update(other.struck)
+        self._different |= other._different
+        self.failure = self.failure or other.failure
 
 
 def run(plan: Plan, variant: Variant = ORDINARY) -> tuple[Simulation, Violation | None]:
@@ -70,23 +86,24 @@ def run_seeds(seeds: Iterable[int], variant: Variant = ORDINARY) -> Report:
                 simulation, error = run(plan(seed), variant)
                 report.add(simulation)
                 if error is not None:
-                    report.failure = _failure(simulation, error, variant)
+                    report.failure = Failure(simulation.plan, str(error), variant)
                     break
-                if report.schedules % COLLECT_EVERY == 0:
-                    gc.collect(0)  # only what is new: nothing older refers to it
+                del simulation
+                gc.collect(0)  # only what is new: nothing older refers to it
     finally:
         if collects:
             gc.enable()
     return report
 
 
-def _failure(simulation: Simulation, error: Violation, variant: Variant) -> Failure:
-    small, story = simulation.plan, simulation.world.story()
-    tried = smaller(small)
-    while tried:
-        candidate = tried.pop(0)
-        again, still = run(candidate, variant)
-        if still is not None:
-            small, story = candidate, again.world.story()
-            tried = smaller(small)
-    return Failure(simulation.plan, str(error), story, small)
+def run_in_processes(seeds: Sequence[int], variant: Variant, processes: int) -> Report:
+    """The same, spread over processes; the failure of the least seed is the one that is told."""
+    report = Report()
+    parts = [seeds[start : start + SEEDS_AT_ONCE] for start in range(0, len(seeds), SEEDS_AT_ONCE)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for part in pool.map(run_seeds, parts, [variant] * len(parts)):
+            report.include(part)
+            if report.failure is not None:
+                pool.shutdown(cancel_futures=True)
+                break
+    return report

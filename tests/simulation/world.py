@@ -130,6 +130,7 @@ class World:
         self.names: dict[ProcessLoop, str] = {}
         self.faults = list(plan.faults)
         self.strike: Callable[[Fault, ProcessLoop], None] = lambda fault, loop: None
+        self.look: Callable[[], None] = lambda: None  # after each statement of the ledger
         self.runnable: list[ProcessLoop] = []
         self._seen: Counter[str] = Counter()
         self._after: Fault | None = None
