@@ -1,8 +1,10 @@
 """Whatever a provider does, a call ends in an answer or in a ModelError that says what is known of the attempt."""
 
+import asyncio
 import gzip
 import socket
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -126,6 +128,41 @@ async def test_a_refused_connection_sent_nothing() -> None:
         error = await failure(call(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"))
     assert facts(error) == {"outcome": "refused_connection", "sent": False, "retryable": True, "status": None}
     assert "Connect call failed" in str(error) or "refused" in str(error)
+
+
+async def test_a_connection_that_is_never_accepted_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "CONNECT_TIMEOUT", timedelta(seconds=0.2))
+    with ExitStack() as sockets:
+        full = sockets.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        error = await failure(call(f"http://127.0.0.1:{full.getsockname()[1]}/v1"))
+    assert facts(error) == {"outcome": "timeout", "sent": False, "retryable": True, "status": None}
+
+
+async def test_a_call_that_is_abandoned_disturbs_no_other() -> None:
+    async with wire(HANG, GOOD) as provider:
+        model = DirectModel()
+        abandoned = asyncio.create_task(model.call(call(provider.url)))
+        while not provider.asked:
+            await asyncio.sleep(0.01)
+        abandoned.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await abandoned
+        assert (await model.call(call(provider.url))).text == "hi"
+        await model.close()
+
+
+async def test_a_header_that_is_not_text_is_not_read() -> None:
+    answer = http(completion()).replace(b"\r\n\r\n", b"\r\nx-odd: \xff\r\nx-request-id: req-1\r\n\r\n", 1)
+    async with wire(answer) as provider:
+        model = DirectModel()
+        assert (await model.call(call(provider.url))).provider_request_id == "req-1"
+        await model.close()
 
 
 async def test_an_address_that_is_none_sent_nothing() -> None:
