@@ -7,6 +7,8 @@ A handler raises Transient when a dependency is away (it is tried again), NotFor
 (its partition waits for a newer worker), and anything else for a fault of ours: then `bury` must make a dead letter.
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,24 +16,68 @@ from typing import Protocol
 from agents.line import Delivery
 from domain.errors import StructuredPromptError
 
+PATIENCE = 0.02
+
 
 class NotForUs(StructuredPromptError):
     """A record says that an older reader must not read it (rule S7)."""
 
 
 class Outside:
-    """Counts deliveries that only wait for somebody else, a provider's answer. `more` is called as one begins to."""
+    """Counts deliveries that have waited for somebody else, a provider's answer, for 20 ms and longer.
+
+    A provider that answers sooner frees nothing: its answers only wait for us. `more` is called as the count grows.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.more: Callable[[], None] = _nothing
+        self._waits: deque[Wait] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self) -> "Wait":
+        """A context around the waiting of one delivery."""
+        loop = asyncio.get_running_loop()
+        wait = Wait(self, loop.time())
+        self._waits.append(wait)
+        if self._timer is None:
+            self._timer = loop.call_later(PATIENCE, self._look, loop)
+        return wait
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Count those that wait by now."""
+        before, since = self.count, loop.time() - PATIENCE
+        while self._waits and (self._waits[0].over or self._waits[0].since <= since):
+            self._waits.popleft().begin_to_count()
+        self._timer = loop.call_later(PATIENCE, self._look, loop) if self._waits else None
+        if self.count > before:
+            self.more()
+
+
+class Wait:
+    """One delivery that waits outside, from `since` on, of the event loop's clock."""
+
+    __slots__ = ("_outside", "counts", "over", "since")
+
+    def __init__(self, outside: Outside, since: float) -> None:
+        self._outside = outside
+        self.since = since
+        self.counts = False
+        self.over = False
+
+    def begin_to_count(self) -> None:
+        """Unless it is over already."""
+        if not self.over:
+            self.counts = True
+            self._outside.count += 1
 
     def __enter__(self) -> None:
-        self.count += 1
-        self.more()
+        """It waits since it was made."""
 
     def __exit__(self, *_: object) -> None:
-        self.count -= 1
+        self.over = True
+        if self.counts:
+            self._outside.count -= 1
 
 
 def _nothing() -> None:
@@ -70,7 +116,7 @@ class Policy:
 
     name: str
     batch: int = 500
-    inside: int = 400
+    inside: int = 200
     drain: float = 25.0
     fault_limit: int = 25
     fault_window: float = 60.0

@@ -78,6 +78,8 @@ class Stage:
     def began(self, delivery: Delivery) -> None:
         self.metrics.count("events_in", stage=self.policy.name)
         self.running[delivery] = time.monotonic()
+        if self.lines.began(delivery):
+            self._consumer().resume(delivery.tp)
 
     def ended(self, delivery: Delivery) -> None:
         began = self.running.pop(delivery, None)

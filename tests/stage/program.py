@@ -36,7 +36,7 @@ class Echo:
         self.outside = Outside()
 
     async def handle(self, delivery: Delivery) -> None:
-        with self.outside:
+        with self.outside.wait():
             await self._work(delivery)
         await self._say(delivery, b"")
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.line import MAX_BYTES, MAX_EVENTS, Delivery, Lines
+from agents.line import MAX_BYTES, MAX_EVENTS, MAX_WAITING, Delivery, Lines
 
 
 def delivery(offset: int, generation: int = 1, partition: int = 0, value: bytes = b"x") -> Delivery:
@@ -72,12 +72,23 @@ def test_S2_partitions_do_not_wait_for_each_other() -> None:
 
 
 def test_S3_a_partition_is_held_at_its_cap_of_events_and_resumes_half_empty() -> None:
-    lines = Lines()
-    held = [lines.fetched(("t", 0), 1) for _ in range(MAX_EVENTS)]
+    lines, held, begun = Lines(), [], []
+    for offset in range(MAX_EVENTS):
+        held.append(lines.fetched(("t", 0), 1))
+        begun += admitted(lines, delivery(offset))
+        assert not lines.began(begun[-1])
     assert held == [False] * (MAX_EVENTS - 1) + [True]
-    waiting = admitted(lines, *(delivery(offset) for offset in range(MAX_EVENTS)))
-    resumed = [one.offset for one in waiting if lines.finish(one)]
+    resumed = [one.offset for one in begun if lines.finish(one)]
     assert resumed == [MAX_EVENTS // 2 - 1]
+
+
+def test_S3_a_partition_is_held_while_too_many_of_its_records_wait_to_begin() -> None:
+    lines = Lines()
+    held = [lines.fetched(("t", 0), 1) for _ in range(MAX_WAITING)]
+    assert held == [False] * (MAX_WAITING - 1) + [True]
+    waiting = admitted(lines, *(delivery(offset) for offset in range(MAX_WAITING)))
+    resumed = [one.offset for one in waiting if lines.began(one)]
+    assert resumed == [MAX_WAITING // 2 - 1]
 
 
 def test_S3_a_partition_is_held_at_its_cap_of_bytes() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.contract import NotForUs, Outside, Policy
+from agents.contract import PATIENCE, NotForUs, Outside, Policy
 from agents.line import Delivery
 from agents.stage import BatchSource, EachSource, Stage
 from connectors.memory.metrics import MemoryMetrics
@@ -215,7 +215,10 @@ async def test_more_than_the_stage_can_work_on_begins_only_while_others_wait_out
     stage, _ = staged(handler, slots=10, inside=2)
     await stage.sources[0].consume(Stream(range(10)))
     assert len(stage.running) == 2
-    with handler.outside, handler.outside:
+    with handler.outside.wait(), handler.outside.wait():
+        await asyncio.sleep(0)
+        assert len(stage.running) == 2, "an answer that comes at once frees nothing"
+        await asyncio.sleep(2 * PATIENCE + 0.01)
         assert len(stage.running) == 4
     handler.gate.set()
     await settle(stage)
