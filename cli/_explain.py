@@ -58,6 +58,7 @@ def _facts(record: RequestRecord) -> dict[str, Any]:
     facts = {name: value for name, value in asdict(record).items() if name not in _HIDDEN}
     source = record.source
     facts["source"] = f"{source.topic}/{source.partition}/{source.offset}"
+    facts["repeated"] = record.repeated
     if record.not_before is not None:
         facts["waits_for"], facts["waits_until"] = facts.pop("reason"), facts.pop("not_before")
     known = [attempt.cost_usd for attempt in record.attempts if attempt.cost_usd is not None]

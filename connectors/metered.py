@@ -79,7 +79,11 @@ class MeteredLedger:
         return await self._timed("claim", len(batch), self._ledger.claim(batch))
 
     async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
-        return await self._timed("take", len(batch), self._ledger.take(batch))
+        answers = await self._timed("take", len(batch), self._ledger.take(batch))
+        repeated = sum(isinstance(answer, Taken) and answer.repeats for answer in answers)
+        if repeated:
+            self._metrics.count("calls_repeated", repeated)
+        return answers
 
     async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
         numbers = await self._timed("go_on", len(batch), self._ledger.go_on(batch))

@@ -96,6 +96,7 @@ _LIST = (
     _counter("cache_errors", "Cache calls given up because Redis did not answer; the answer counts as a miss."),
     # providers
     _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),
+    _counter("calls_repeated", "Calls made though nobody heard of the outcome of the one before: perhaps paid twice."),
     _seconds("provider_seconds", "Time of a provider attempt.", "provider", "model"),
     _counter("re_asks", "Answers asked again because they broke their schema.", "model"),
     # kind is input, output, cached_input, cache_write or reasoning; the last three are parts of the first two

@@ -20,6 +20,7 @@ _JOB = {
     "updated_at": "2026-01-01T00:00:00.004Z",
     "error": None,
     "usage": None,
+    "repeated": 0,
     "links": links("order-981"),
 }
 _LISTING: dict[int | str, dict[str, Any]] = {
@@ -29,7 +30,8 @@ _LISTING: dict[int | str, dict[str, Any]] = {
 _ONE: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(
         "`status`: accepted, waiting, running, completed, failed, rejected or cancelled. "
-        "`error` and `usage` are those of the result.",
+        "`error` and `usage` are those of the result; `repeated` counts calls made though nobody had heard of the "
+        "outcome of the one before.",
         _JOB,
     ),
     **documentation.errors("not_found"),

@@ -64,5 +64,6 @@ def fields_of(view: JobView) -> dict[str, Any]:
         "updated_at": format_time(view.updated_at),
         "error": error,
         "usage": result.get("usage"),
+        "repeated": view.repeated,
         "links": links(view.id),
     }

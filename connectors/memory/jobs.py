@@ -7,7 +7,7 @@ from connectors.memory.store import Key, MemoryStore, Request, StoredJob, refusa
 from domain.errors import Permanent
 from domain.jobs.model import Job, JobView, Submission
 from domain.jobs.states import job_state
-from domain.ledger.model import State
+from domain.ledger.model import State, repeated
 
 
 class MemoryJobs:
@@ -75,4 +75,5 @@ class MemoryJobs:
             result=row.results.get(row.run) if with_result else None,
             not_before=None if wait is None else wait.not_before,
             reason=None if wait is None else wait.reason,
+            repeated=repeated([(one.epoch, one.outcome) for one in row.tried]) if with_result else 0,
         )

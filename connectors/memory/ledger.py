@@ -133,10 +133,11 @@ class MemoryLedger:
         if grip is Grip.HELD:
             self._store.waiting.setdefault(key, Wait(row.run, row.epoch, self._look_at(row), "lease", row.lane))
             return Taken(grip)
+        unheard = min(row.dispatches, len(row.tried)) - repeated > 0
         if not repeated:
             self._dispatch(row, take, me, grip)
         self._in_hand[key] = row.epoch
-        return Taken(grip, row.epoch, len(row.tried))
+        return Taken(grip, row.epoch, len(row.tried), repeats=unheard and take.calls and grip is Grip.TAKEN)
 
     def _dispatch(self, row: Request, take: Take, me: str, grip: Grip) -> None:
         if row.dispatches > 0 and row.tried and row.tried[-1].outcome == "started":

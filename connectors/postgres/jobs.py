@@ -112,4 +112,5 @@ def _view(tenant: str, id: str, row: Any, kept: Any) -> JobView:
         result=row["result"],
         not_before=row["not_before"],
         reason=row["reason"],
+        repeated=row["repeated"],
     )

@@ -137,12 +137,12 @@ class PostgresLedger:
         rows = await self._pool.fetch(_DISPATCH["take"], worker, *columns(given, 8))
         answers = [Taken(Grip.STALE)] * len(batch)
         produce_again = []
-        for n, grip, epoch, attempt in rows:
+        for n, grip, epoch, attempt, repeats in rows:
             place = ordered[n]
             if grip == "unleased":
                 raise Transient("this worker's lease has ended: nothing was taken; renew it first")
             met = Grip(grip)
-            answers[place] = Taken(met, epoch, attempt) if met in _IN_HAND else Taken(met)
+            answers[place] = Taken(met, epoch, attempt, repeats=repeats) if met in _IN_HAND else Taken(met)
             if met is Grip.UNEMITTED:
                 produce_again.append(place)
         if produce_again:

@@ -33,6 +33,7 @@ class JobView:
     """A line of `GET /v1/jobs`; `state` is accepted, waiting, running, completed, failed, rejected or cancelled.
 
     `result` is None while unfinished, in listings, and for a finished job whose result is no longer kept.
+    `repeated` counts calls of this run that may be paid twice (domain.ledger.model.repeated); 0 in listings.
     """
 
     tenant: str
@@ -45,3 +46,4 @@ class JobView:
     result: bytes | None = None
     not_before: datetime | None = None
     reason: str | None = None
+    repeated: int = 0

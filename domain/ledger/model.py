@@ -4,10 +4,12 @@ A request moves accepted -> dispatched <-> waiting -> completed | failed | rejec
 `run` counts explicit restarts from 1, `epoch` every change of hands within a run: it is the fencing token.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 
 
 class State(StrEnum):
@@ -116,13 +118,17 @@ class Grip(StrEnum):
 
 @dataclass(slots=True)
 class Taken:
-    """The answer to a Take, in the order of the batch."""
+    """The answer to a Take, in the order of the batch.
+
+    repeats: nobody heard of the outcome of the call before this one, so that the provider may be paid twice.
+    """
 
     grip: Grip
     epoch: int = 0
     attempt: int = 0
     result: bytes | None = None
     usage: tuple[bytes, ...] = ()
+    repeats: bool = False
 
 
 @dataclass(slots=True)
@@ -274,3 +280,20 @@ class RequestRecord:
     error_code: str | None
     result: bytes | None
     attempts: tuple[Attempt, ...]
+
+    @property
+    def repeated(self) -> int:
+        """How many calls of this run were made though nobody had heard of the outcome of the one before."""
+        return repeated([(attempt.epoch, attempt.outcome) for attempt in self.attempts])
+
+
+_RETRIED = frozenset({"started", "rate_limited", "timeout", "error"})
+
+
+def repeated(attempts: Sequence[tuple[int, str]]) -> int:
+    """The same of (epoch, outcome) in the order of the attempts.
+
+    An attempt that another worker repeats is `unknown`, or says later what its fenced worker heard. In one epoch a
+    further attempt is a re-ask; after an outcome that is worth a wait it is a retry.
+    """
+    return sum(epoch != later and outcome not in _RETRIED for (epoch, outcome), (later, _) in pairwise(attempts))

@@ -242,6 +242,25 @@ async def test_L9_who_asks_for_it_is_never_called_twice_on_an_unknown_outcome(wo
     assert (await taken(await world.worker())).grip is Grip.EXHAUSTED
 
 
+async def test_L9_a_call_that_repeats_one_of_unknown_outcome_is_told_and_stays_visible(world: World) -> None:
+    dead, first = await in_hand(world)
+    await world.later(11)
+    heir = await world.worker()
+    second = await taken(heir)
+    assert await heir.park([park("a", second.epoch, world.now(), done=done(2, "rate_limited"))]) == [True]
+    await world.after(1, heir)
+    assert len(await heir.wake(1)) == 1
+    third = await taken(heir)
+    assert await heir.go_on([Next("acme", "a", 1, third.epoch, done(3, "invalid_output"), "openai", "gpt")]) == [4]
+    assert [one.repeats for one in (first, second, third)] == [False, True, False]
+    for late in (None, settlement(epoch=first.epoch)):  # what the fenced worker heard changes nothing of it
+        assert late is None or await dead.settle([late]) == [Settled(False)]
+        record = await heir.find("acme", "a")
+        assert record is not None
+        assert (record.attempts[0].outcome, record.repeated) == ("ok" if late else "unknown", 1)
+        assert [view.repeated for view in await world.jobs.view("acme", ["a"])] == [1]
+
+
 async def test_L10_what_waits_is_released_and_comes_back_when_it_is_due(world: World) -> None:
     worker, held = await in_hand(world)
     until = world.now() + timedelta(seconds=60)

@@ -60,6 +60,17 @@ async def test_ends_waits_and_re_asks_of_the_ledger_are_counted(metrics: MemoryM
     assert len(metrics.observed("batch_seconds", stage="infer")) == 5
 
 
+async def test_calls_that_may_be_paid_twice_are_counted(metrics: MemoryMetrics) -> None:
+    store, moments = MemoryStore(), [NOW]
+    workers = [MeteredLedger(MemoryLedger(store, lambda: moments[0]), metrics, "infer") for _ in range(2)]
+    await workers[0].claim([claim("a", 1), claim("b", 2)])
+    for number, worker in enumerate(workers):
+        await worker.register(f"worker-{number}", "infer")
+        await worker.take([Take("acme", id, 1, "simulated", "m") for id in "ab"])
+        assert metrics.value("calls_repeated") == 2 * number
+        moments[0] += timedelta(seconds=11)
+
+
 async def test_what_the_broker_acknowledged_is_counted_by_topic(metrics: MemoryMetrics) -> None:
     sent: list[Record] = []
 

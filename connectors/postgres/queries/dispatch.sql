@@ -70,7 +70,8 @@ WITH given AS (
     ON CONFLICT (tenant, id) DO NOTHING
 )
 SELECT (n - 1)::integer AS n, grip, epoch + (NOT repeated)::integer AS epoch,
-       attempts + (calls AND grip = 'taken' AND NOT repeated)::integer AS attempt
+       attempts + (calls AND grip = 'taken' AND NOT repeated)::integer AS attempt,
+       coalesce(calls AND grip = 'taken' AND least(dispatches, attempts) > repeated::integer, false) AS repeats
 FROM judged;
 
 -- name: go_on

@@ -39,8 +39,17 @@ ORDER BY o.created_at
 LIMIT $2;
 
 -- name: view
--- $3: with the stored results.
-SELECT g.id, j.submitted_at, c.claimed_at, c.run, c.state, c.updated_at, c.error_code, w.not_before, w.reason, r.result
+-- $3: with the stored results, and with `repeated` as domain.ledger.model counts it.
+SELECT g.id, j.submitted_at, c.claimed_at, c.run, c.state, c.updated_at, c.error_code, w.not_before, w.reason, r.result,
+       CASE WHEN $3 AND c.attempts > 1 THEN (
+           SELECT count(*)
+           FROM (
+               SELECT a.outcome, a.epoch, lead(a.epoch) OVER (ORDER BY a.attempt) AS later
+               FROM attempts a
+               WHERE a.tenant = c.tenant AND a.id = c.id AND a.run = c.run AND a.day = c.day
+           ) a
+           WHERE a.later <> a.epoch AND a.outcome NOT IN ('started', 'rate_limited', 'timeout', 'error')
+       ) ELSE 0 END AS repeated
 FROM unnest($2::text[]) AS g (id)
 LEFT JOIN jobs j ON j.tenant = $1 AND j.id = g.id
 LEFT JOIN claims c ON c.tenant = $1 AND c.id = g.id
