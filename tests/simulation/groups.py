@@ -1,7 +1,7 @@
 """Consumer groups: who is served which partition, what is delivered, and what may be committed."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +66,14 @@ class Member:
         self.loop, self.stage = loop, stage
         self.stream = Stream(loop)
         self.finished: set[tuple[int, int, int]] = set()  # generation, partition, offset
+        self.has_finished = False  # something since the heads were looked at
 
     @property
     def answers(self) -> bool:
         return not self.loop.dead and not self.loop.frozen
 
     def done(self, delivery: Delivery) -> None:
+        self.has_finished = True
         self.finished.add((delivery.generation, delivery.partition, delivery.offset))
 
 
@@ -146,6 +148,19 @@ class Group:
 
     def commit(self, member: Member) -> None:
         """Commit the heads of a member's partitions. Raises Violation where one passes an unfinished delivery."""
+        for partition, head in self._heads(member):
+            self._committed[partition] = head
+
+    def check(self) -> None:
+        """Raises Violation where something was finished and a head passes what is not."""
+        for member in self.members:
+            if member.has_finished:
+                member.has_finished = False
+                for _ in self._heads(member):
+                    pass
+
+    def _heads(self, member: Member) -> Iterator[tuple[int, int]]:
+        """(partition, next offset to commit) of what it may commit now."""
         for partition, owner in enumerate(self._owner):
             head = member.stage.head((self.topic, partition)) if owner is member else None
             if head is None or head <= self._committed[partition]:
@@ -153,9 +168,9 @@ class Group:
             for offset in range(self._committed[partition], head):
                 if (self._given[partition], partition, offset) not in member.finished:
                     raise self._world.violated(
-                        f"{self.topic}/{partition} is committed to {head}, {offset} is not finished"
+                        f"{self.topic}/{partition} may be committed to {head}, {offset} is not finished"
                     )
-            self._committed[partition] = head
+            yield partition, head
 
     @property
     def done(self) -> bool:

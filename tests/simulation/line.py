@@ -69,6 +69,8 @@ class Simulation:
                 world.run_ready()
                 if world.broken is not None:
                     raise world.broken
+                for group in self._by_topic.values():
+                    group.check()
                 self._publish_due()
                 if not world.pending and self._over():
                     break
