@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectors.kafka import security
 from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
-from connectors.llm.router import RoutedModel
 from connectors.memory.cache import MemoryCache
 from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
@@ -28,6 +28,9 @@ from domain.errors import InvalidSettings
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue, environment_names
 from domain.settings import Settings
+
+if TYPE_CHECKING:
+    from connectors.llm.router import RoutedModel
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "domain" / "prompting" / "library"
 SHIPPED_MODELS = Path(__file__).parent.parent / "domain" / "routing" / "models.yaml"
@@ -117,8 +120,10 @@ class Outside:
         await ensure_partitions(self.pool, today)
         await sweep(self.pool, today - FORGET_IDS, today - FORGET_RESULTS)
 
-    def model(self, models: Catalogue) -> RoutedModel:
+    def model(self, models: Catalogue) -> "RoutedModel":
         """The adapters; LiteLLM is imported now where the catalogue needs it, never at the first call."""
+        from connectors.llm.router import RoutedModel  # 9 MB, which only infer needs
+
         model = RoutedModel(models.needs_litellm)
         self.stack.push_async_callback(model.close)
         return model

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from pyreqwest.exceptions import DetailedPyreqwestError
-
 from domain.errors import ModelError
 from domain.routing.model import Deployment
 
@@ -66,8 +64,8 @@ def invalid_address(deployment: Deployment) -> ModelError:
 
 def _causes(error: Exception) -> Sequence[str]:
     """What each layer said, the system last."""
-    details = error.details["causes"] if isinstance(error, DetailedPyreqwestError) else None
-    return [cause["message"] for cause in details or ()]
+    details = getattr(error, "details", None) or {}
+    return [cause["message"] for cause in details.get("causes") or ()]
 
 
 def failure(message: str, outcome: str, *, sent: bool = True, retry: bool = True) -> ModelError:
