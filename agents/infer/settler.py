@@ -1,5 +1,6 @@
 """How infer writes: the end of a run, its waiting, a further attempt. Ledger first, then topics (rules L8 to L13)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -93,18 +94,20 @@ class Settler:
 
     async def _end_all(self, batch: Sequence[End]) -> list[bool | Permanent]:
         """Whether each settlement won. Repeated as a whole after a failure: a settlement that won wins again."""
-        answers = await self._ports.ledger.settle([end.settlement for end in batch])
+        settled = await self._ports.ledger.settle([end.settlement for end in batch])
         ended: list[bool | Permanent] = []
         won, fenced = [], []
-        for end, answer in zip(batch, answers, strict=True):
+        for end, answer in zip(batch, settled, strict=True):
             ended.append(answer if isinstance(answer, Permanent) else answer.won)
             if isinstance(answer, Settled) and answer.won:
                 end.emission.usage = (*end.unheard, *answer.usage)
                 won.append(end)
             elif isinstance(answer, Settled):
                 fenced.append(end)
-        await self._remember([end.answer for end in won if end.answer is not None])
-        await self._ports.emitter.emit([end.emission for end in won], self._paid_for_nothing(fenced))
+        answers = [end.answer for end in won if end.answer is not None]
+        emitting = self._ports.emitter.emit([end.emission for end in won], self._paid_for_nothing(fenced))
+        # both only need the commit, and neither the other
+        await asyncio.gather(emitting, self._remember(answers))
         return ended
 
     def _paid_for_nothing(self, fenced: Sequence[End]) -> list[Record]:
