@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from connectors.kafka import security
 from connectors.kafka.producer import KafkaProducer
@@ -25,12 +24,10 @@ from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.tiered import TieredCache
 from domain.admission.prepare import Preparer
 from domain.errors import InvalidSettings
+from domain.ports import Model
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue, environment_names
 from domain.settings import Settings
-
-if TYPE_CHECKING:
-    from connectors.llm.router import RoutedModel
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "domain" / "prompting" / "library"
 SHIPPED_MODELS = Path(__file__).parent.parent / "domain" / "routing" / "models.yaml"
@@ -120,7 +117,7 @@ class Outside:
         await ensure_partitions(self.pool, today)
         await sweep(self.pool, today - FORGET_IDS, today - FORGET_RESULTS)
 
-    def model(self, models: Catalogue) -> "RoutedModel":
+    def model(self, models: Catalogue) -> Model:
         """The adapters; LiteLLM is imported now where the catalogue needs it, never at the first call."""
         from connectors.llm.router import RoutedModel  # 9 MB, which only infer needs
 

@@ -4,7 +4,8 @@ Everything that follows from a batch is durable before its deliveries are acknow
 a crash finds its own claims (rule L2) and goes on where it stopped.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -76,11 +77,11 @@ class Intake:
     async def handle_batch(self, batch: Sequence[Delivery]) -> None:
         plan = Plan(self._ports.clock())
         incoming = await self._read(batch, plan)
-        claims = await self._ports.ledger.claim([item.claim for item in incoming]) if incoming else []
+        claims, remembered = await asyncio.gather(self._claim(incoming), self._remembered(incoming))
         going_on: Open = []
         for item, claimed in zip(incoming, claims, strict=True):
             self._stand(item, claimed, plan, going_on)
-        going_on = await self._from_cache(going_on, plan)
+        going_on = self._from_cache(going_on, remembered, plan)
         await self._limit(going_on, plan)
         await self._write(plan)
         for item in incoming:
@@ -157,20 +158,31 @@ class Intake:
         elif item.call.reply_to:
             plan.replies.append(Reply(item.call.reply_to, item.call.tenant, item.call.id, result))
 
-    async def _from_cache(self, going_on: Open, plan: Plan) -> Open:
+    async def _claim(self, incoming: Sequence[Incoming]) -> list[Claimed | Permanent]:
+        return await self._ports.ledger.claim([item.claim for item in incoming]) if incoming else []
+
+    async def _remembered(self, incoming: Sequence[Incoming]) -> dict[str, bytes]:
+        """What was answered before, by key. Asked while the ids are claimed, for the repeats among them too."""
+        keys = [key for item in incoming if item.use_cache and (key := item.call.cache_key)]
+        if not keys:
+            return {}
+        answers = await self._ports.cache.get_many(keys)
+        return {key: answer for key, answer in zip(keys, answers, strict=True) if answer is not None}
+
+    def _from_cache(self, going_on: Open, remembered: Mapping[str, bytes], plan: Plan) -> Open:
         """Ends what was answered before; gives back the rest."""
-        asked = [(item, claimed) for item, claimed in going_on if item.use_cache and item.call.cache_key]
-        if not asked:
-            return going_on
-        answers = await self._ports.cache.get_many([item.call.cache_key or "" for item, _ in asked])
-        hits = {}
-        for (item, claimed), answer in zip(asked, answers, strict=True):
+        rest, hits, misses = [], 0, 0
+        for item, claimed in going_on:
+            answer = remembered.get(item.call.cache_key or "") if item.use_cache else None
             if answer is not None:
-                hits[id(item)] = True
+                hits += 1
                 plan.endings.append((item, claimed, _answered(answer)))
-        self._ports.metrics.count("cache_lookups", len(hits), outcome="hit")
-        self._ports.metrics.count("cache_lookups", len(asked) - len(hits), outcome="miss")
-        return [(item, claimed) for item, claimed in going_on if id(item) not in hits]
+            else:
+                misses += bool(item.use_cache and item.call.cache_key)
+                rest.append((item, claimed))
+        self._ports.metrics.count("cache_lookups", hits, outcome="hit")
+        self._ports.metrics.count("cache_lookups", misses, outcome="miss")
+        return rest
 
     async def _limit(self, going_on: Open, plan: Plan) -> None:
         """Hand on what may pass now; the rest waits for its admission time or is rejected, as the request says."""
