@@ -189,6 +189,25 @@ DEAD_LETTERED = frozenset({"invalid_output", "provider_error", "provider_timeout
 """Failed results with these codes leave a dead letter to redrive from as well."""
 
 
+def letters_again(call: PromptCall, run: int, result: bytes) -> Sequence[Record]:
+    """The dead letter of a stored result, where it has one: who settled it may have died before he produced it.
+
+    Where its call was delivered is not known any more: partition and offset are -1, the value is the call itself.
+    """
+    said = orjson.loads(result)
+    error = said["error"]
+    if error is None or not leaves_dead_letter(State(said["status"]), error["code"]):
+        return ()
+    topic, key = table.CALLS[call.lane], f"{call.tenant}/{call.id}".encode()  # type: ignore[index]
+    at = parse_time(said["completed_at"])
+    delivery = Delivery((topic, -1), topic, -1, -1, 0, key, call.encode(), (), at.timestamp())
+    problems = [Problem(one["path"], one["message"]) for one in error["errors"]]
+    reason = Reason(
+        "infer", error["code"], error["message"], problems, call.tenant, call.id, run, said["usage"]["attempts"]
+    )
+    return (dead_letter(delivery, reason, at),)
+
+
 def leaves_dead_letter(state: State, code: str | None) -> bool:
     """Whether a request that ends so is also kept as a dead letter."""
     return state is State.FAILED and code in DEAD_LETTERED

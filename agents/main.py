@@ -16,6 +16,10 @@ import uuid_utils
 import uvloop
 
 from agents import app as faust_app
+from agents.deliver.condition import Condition
+from agents.deliver.letters import LetterSink
+from agents.deliver.policy import Policy as DeliveryPolicy
+from agents.deliver.runner import deliver
 from agents.emit import Emitter
 from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
@@ -29,6 +33,7 @@ from agents.lease import LeaseKeeper
 from agents.progress import watch_consumer
 from agents.stage import BatchSource, EachSource, Source, Stage
 from agents.wake.loop import Wake, WakePorts
+from agents.wake.republish import Republisher
 from agents.watchdog import Watchdog, leave
 from connectors import catalog
 from connectors.catalog import Outside, connect_all, utc_now
@@ -61,6 +66,7 @@ class Process:
     apps: list[faust_app.StageApp] = field(default_factory=list)
     lease: LeaseKeeper | None = None
     wake: Wake | None = None
+    letters: Condition | None = None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     watchdog: Watchdog | None = None
 
@@ -72,6 +78,8 @@ class Process:
             checks[stage.policy.name] = Check(stage.halted is None, stage.halted or f"{len(stage.running)} in hand")
         if self.lease is not None:
             checks["lease"] = Check(self.lease.fresh, "" if self.lease.fresh else "not renewed: is PostgreSQL away?")
+        if self.letters is not None:
+            checks |= self.letters.health().checks
         return Health(
             ok=trouble is None and all(stage.halted is None for stage in self.stages),
             ready=all(check.ok for check in checks.values()),
@@ -85,8 +93,12 @@ class Process:
         return max([*late, *stalled], default=-1.0)
 
     async def close(self) -> None:
+        if self.letters is not None:
+            self.letters.stop()
         for task in self.tasks:
             task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=2.0)
         await self.emitter.close()
         if self.lease is not None:
             await self.lease.stop()
@@ -130,6 +142,7 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
         if name == "wake":
             process.wake = Wake(WakePorts(ledger, outside.producer, emitter, metrics, utc_now))
             process.tasks.append(asyncio.ensure_future(_keep_up(outside)))
+            _keep_letters(process)
         else:
             _add_stage(process, name, await builders[name](process))
     if process.wake is not None and process.apps:
@@ -235,6 +248,20 @@ async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
     async for trial in stamina.retry_context(on=Unavailable, attempts=None, timeout=60.0, wait_max=2.0):
         with trial:
             await work()
+
+
+def _keep_letters(process: Process) -> None:
+    """Dead letters come into their table, and those that are redriven as records go out again."""
+    outside = process.outside
+    process.letters = Condition("dead-letters")
+    sink = LetterSink(outside.letters, process.settings.topic_prefix)
+    policy = DeliveryPolicy("dead-letters", longest_wait_s=5.0)
+    storing = deliver(outside.letter_source(), sink, outside.producer, policy, outside.metrics, process.letters)
+    publishing = Republisher(outside.letters, outside.producer, outside.metrics).run()
+    for work in (storing, publishing):
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(_never_silently)
+        process.tasks.append(task)
 
 
 async def _keep_up(outside: Outside) -> None:

@@ -21,13 +21,14 @@ import uuid_utils
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli._estimate import Estimator
 from cli._output import print_error, print_json, print_table
 from cli._rows import Defaults, Refusal, Row, request, rows
 from cli._sending import Results, Waiting, send
 from cli._stack import Stack
 from cli._submit_options import AskOptions, RowOptions, RunOptions
 from cli._target import Target, find
+from connectors import catalog
+from domain.pricing.estimate import Estimator
 from topics.base import format_money
 from topics.codec import Read
 
@@ -145,7 +146,8 @@ def _requests(
 
 
 def _estimate(target: Target, requests: Iterator[tuple[Read, bytes]], summary: Summary, as_json: bool) -> None:
-    estimator = Estimator(target)
+    models = catalog.catalogue(target.settings, target.environ)
+    estimator = Estimator(catalog.preparer(target.settings, models))
     for read, _ in requests:
         reason = estimator.add(read)
         if reason is not None:

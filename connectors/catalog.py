@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from connectors.kafka import security
+from connectors.kafka.consumer import BatchConsumer, Bounds
+from connectors.kafka.originals import KafkaOriginals
 from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
 from connectors.memory.cache import MemoryCache
@@ -14,6 +16,7 @@ from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
+from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.partitions import ensure_partitions, sweep
 from connectors.postgres.pool import Pool, connect
 from connectors.redis.cache import RedisCache
@@ -28,6 +31,7 @@ from domain.ports import Model
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue, environment_names
 from domain.settings import Settings
+from topics.table import DEAD_LETTERS
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "domain" / "prompting" / "library"
 SHIPPED_MODELS = Path(__file__).parent.parent / "domain" / "routing" / "models.yaml"
@@ -91,6 +95,22 @@ class Outside:
     @property
     def jobs(self) -> PostgresJobs:
         return PostgresJobs(self.pool)
+
+    @property
+    def letters(self) -> PostgresLetters:
+        return PostgresLetters(self.pool)
+
+    @property
+    def originals(self) -> KafkaOriginals:
+        return KafkaOriginals(security.librdkafka(self.settings))
+
+    def letter_source(self) -> BatchConsumer:
+        """prompt.dead-letters, read by all wake processes together."""
+        connection, bounds = security.librdkafka(self.settings), Bounds(rows=200, seconds=0.2)
+        group, prefix = "structured-prompt.dead-letters", self.settings.topic_prefix
+        return BatchConsumer(
+            connection, [DEAD_LETTERS], group, bounds, prefix=prefix, instance=self.settings.worker_name
+        )
 
     @property
     def accounts(self) -> PostgresAccounts:

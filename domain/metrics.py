@@ -89,6 +89,8 @@ _LIST = (
     # found is stray, unemitted or overdue; more than a few mean that workers die (rule L15)
     _counter("requests_found", "Requests the sweeper had to carry on.", "found"),
     _gauge("waiting_overdue_seconds", "By how much the earliest waiting request is late."),
+    _gauge("waiting", "Requests that wait, by reason; every wake process tells the same.", "reason"),
+    _counter("letters_republished", "Records of dead letters that were published again."),
     # outcome is passed, waits or rejected
     _counter("limit_decisions", "Answers of the rate limiter.", "outcome"),
     # outcome is hit or miss

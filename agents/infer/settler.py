@@ -18,6 +18,7 @@ from agents.emit import (
     end_events,
     event_record,
     leaves_dead_letter,
+    letters_again,
     usage_record,
 )
 from agents.infer.work import Finish, Later, ReAsk, Work
@@ -158,7 +159,9 @@ class Settler:
         if self._ports.emitter.has_emitted(call.tenant, call.id, run):
             return
         result = taken.result or b""
-        await persist(lambda: self._emits.submit(Emission.stored(call, run, result, taken.usage)))
+        again = Emission.stored(call, run, result, taken.usage)
+        again.letters = letters_again(call, run, result)
+        await persist(lambda: self._emits.submit(again))
 
     def _add_dead_letter(
         self, emission: Emission, delivery: Delivery, ending: Ending, spent: Spent, now: datetime

@@ -6,7 +6,7 @@ a crash finds its own claims (rule L2) and goes on where it stopped.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import orjson
@@ -91,14 +91,17 @@ class Intake:
         """A fault of ours: the request fails as `internal` where it can be read, and its dead letter is kept."""
         plan = Plan(self._ports.clock())
         code, what = "internal", f"a fault of the service: {type(error).__name__}"
-        plan.records.append(dead_letter(delivery, Reason("intake", code, what), plan.now))
+        reason = Reason("intake", code, what)
         found = read(delivery)
         if isinstance(found, Read) and self._ports.tenants.exists(found.request.tenant):
             item = self._ports.reader.judge(delivery, found)
             if isinstance(item, Incoming):
+                reason = replace(reason, tenant=item.call.tenant, id=item.call.id)
                 claimed = (await self._ports.ledger.claim([item.claim]))[0]
                 if isinstance(claimed, Claimed) and claimed.standing in (Standing.NEW, Standing.RESUMED):
+                    reason = replace(reason, run=claimed.run)
                     plan.endings.append((item, claimed, failed(code, what)))
+        plan.records.append(dead_letter(delivery, reason, plan.now))
         await self._write(plan)
 
     async def _read(self, batch: Sequence[Delivery], plan: Plan) -> list[Incoming]:

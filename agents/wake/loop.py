@@ -13,7 +13,7 @@ from datetime import datetime
 
 import structlog
 
-from agents.emit import Emission, Emitter, call_record
+from agents.emit import Emission, Emitter, call_record, letters_again
 from domain.errors import Transient
 from domain.ledger.model import Finished, Settled, Settlement, Woken
 from domain.ledger.results import Ending, Spent, cancelled, finish, overdue, spent_before, unheard
@@ -114,9 +114,7 @@ class Wake:
 
     async def _emit(self, finished: Sequence[Finished]) -> None:
         if finished:
-            await self._ports.emitter.emit(
-                [Emission.stored(PromptCall.decode(f.call), f.run, f.result, f.usage) for f in finished]
-            )
+            await self._ports.emitter.emit([_stored(one) for one in finished])
 
     async def _end(self, rows: Sequence[Woken], how: Callable[[int], Ending]) -> None:
         """Settle what nobody works on as `how`, which is told the number of calls that were made."""
@@ -154,3 +152,11 @@ class Wake:
 
 def _too_late(attempts: int) -> Ending:
     return overdue(attempts, "while it waited")
+
+
+def _stored(finished: Finished) -> Emission:
+    """All that whoever settled it would have produced."""
+    call = PromptCall.decode(finished.call)
+    emission = Emission.stored(call, finished.run, finished.result, finished.usage)
+    emission.letters = letters_again(call, finished.run, finished.result)
+    return emission

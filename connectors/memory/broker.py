@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from domain.errors import StructuredPromptError
+from domain.ledger.model import Source
 from domain.ports import Item, Record
 
 
@@ -90,6 +91,17 @@ class MemoryProducer:
 
     async def close(self) -> None:
         return
+
+
+class MemoryOriginals:
+    """Twin of KafkaOriginals; keeps everything."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    async def read(self, sources: Sequence[Source]) -> list[bytes | None]:
+        found = [self._broker.read(source.topic, source.partition, source.offset)[:1] for source in sources]
+        return [items[0].value if items else None for items in found]
 
 
 class MemorySource:

@@ -8,6 +8,7 @@ from domain.errors import Permanent
 from domain.jobs.model import Job
 from domain.ledger.model import Attempt, AttemptDone, Claim, Source, State
 from domain.ledger.rules import Held
+from domain.letters.model import Letter
 
 Key = tuple[str, str]
 
@@ -143,6 +144,15 @@ class StoredJob:
 
 
 @dataclass(slots=True)
+class StoredLetter:
+    """A row of `dead_letters`."""
+
+    letter: Letter
+    publish_at: datetime | None = None
+    value: bytes | None = None
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """The tables. `look_at`: before then the sweeper leaves a request alone."""
 
@@ -152,6 +162,7 @@ class MemoryStore:
     look_at: dict[Key, datetime] = field(default_factory=dict)
     cancels: dict[Key, CancelAsked] = field(default_factory=dict)
     jobs: dict[Key, StoredJob] = field(default_factory=dict)
+    letters: dict[Key, StoredLetter] = field(default_factory=dict)
 
 
 def refusal(*texts: str | None) -> Permanent | None:

@@ -40,16 +40,17 @@ def _creation(table: str, day: date) -> str:
 
 
 async def sweep(pool: Pool, claims_before: date, results_before: date) -> None:
-    """Forget requests claimed before the one day and results and jobs from before the other (UTC). Raises Unavailable.
+    """Forget requests claimed before the one day; results, jobs and dead letters from before the other (UTC).
 
-    `claims_before` is the dedupe horizon: an id from before it may be used anew. A request that is not finished and
-    produced is never forgotten, and keeps the partitions of its day.
+    Raises Unavailable. `claims_before` is the dedupe horizon: an id from before it may be used anew. A request that is
+    not finished and produced is never forgotten, and keeps the partitions of its day.
     """
     await pool.fetch(_SQL["forget_claims"], claims_before)
     await pool.fetch(_SQL["forget_cancels"], claims_before)
     for statement in ("forget_waiting", "forget_lookouts", "forget_workers"):
         await pool.fetch(_SQL[statement])
     await pool.fetch(_SQL["forget_jobs"], results_before)
+    await pool.fetch(_SQL["forget_letters"], results_before)
     oldest = await pool.row(_SQL["oldest_claim"])
     kept_from = claims_before if oldest is None or oldest["day"] is None else min(claims_before, oldest["day"])
     limits = {"bodies": kept_from, "attempts": kept_from, "results": min(results_before, kept_from)}

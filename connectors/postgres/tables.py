@@ -250,4 +250,33 @@ class OutboxRow(Base):
     reply_to: Mapped[str | None]
 
 
+class DeadLetterRow(Base):
+    """What nobody could finish; the tenant of a letter of nobody is ''."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        Index("dead_letters_newest", "tenant", text("last_seen DESC"), text("letter DESC")),
+        Index("dead_letters_last_seen", text("last_seen DESC"), text("letter DESC")),
+        Index("dead_letters_publish_at", "publish_at", postgresql_where=text("publish_at IS NOT NULL")),
+    )
+
+    tenant: Mapped[str] = _key()
+    letter: Mapped[str] = _key()
+    id: Mapped[str | None] = mapped_column(Text(collation="C"))
+    run: Mapped[int | None]
+    code: Mapped[str]
+    stage: Mapped[str]
+    reason: Mapped[str]
+    topic: Mapped[str]
+    attempts: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    body: Mapped[bytes]
+    redriven_at: Mapped[datetime | None]
+    redriven_run: Mapped[int | None]
+    publish_at: Mapped[datetime | None]
+    value: Mapped[bytes | None]
+
+
 metadata: MetaData = Base.metadata

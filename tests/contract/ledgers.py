@@ -12,18 +12,32 @@ import asyncpg
 
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.ledger import MemoryLedger
+from connectors.memory.letters import MemoryLetters
 from connectors.memory.store import MemoryStore
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
+from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.pool import connect
 from domain.ledger.model import AttemptDone, Claim, Grip, Park, Settlement, Source, State, Take, Taken
-from domain.ports import Jobs, Ledger
+from domain.ports import Jobs, Ledger, Letters
 
 HASH = b"\x01" + b"h" * 32
 OTHER_HASH = b"\x01" + b"o" * 32
 NEWER_HASH = b"\x02" + b"n" * 32
 
-_TABLES = ("claims", "bodies", "results", "attempts", "waiting", "lookouts", "cancels", "workers", "jobs", "outbox")
+_TABLES = (
+    "claims",
+    "bodies",
+    "results",
+    "attempts",
+    "waiting",
+    "lookouts",
+    "cancels",
+    "workers",
+    "jobs",
+    "outbox",
+    "dead_letters",
+)
 _TIMES = {
     "claims": ("claimed_at", "updated_at", "settled_at", "deadline"),
     "bodies": ("claimed_at",),
@@ -33,6 +47,7 @@ _TIMES = {
     "workers": ("expires_at",),
     "patrol": ("seen",),
     "outbox": ("created_at",),
+    "dead_letters": ("publish_at",),
 }
 
 
@@ -44,6 +59,7 @@ class World:
     jobs: Jobs
     now: Callable[[], datetime]
     later: Callable[[float], Awaitable[None]]
+    letters: Letters
     database_url: str | None = None
     _workers: int = field(default=0)
 
@@ -71,7 +87,7 @@ async def in_memory() -> AsyncIterator[World]:
     async def later(seconds: float) -> None:
         clock[0] += timedelta(seconds=seconds)
 
-    yield World(lambda: MemoryLedger(store, now), MemoryJobs(store, now), now, later)
+    yield World(lambda: MemoryLedger(store, now), MemoryJobs(store, now), now, later, MemoryLetters(store, now))
 
 
 @asynccontextmanager
@@ -88,7 +104,8 @@ async def in_postgres(database_url: str) -> AsyncIterator[World]:
             await admin.execute(f"UPDATE {table} SET {moved}", timedelta(seconds=seconds))
 
     try:
-        yield World(lambda: PostgresLedger(pool), PostgresJobs(pool), lambda: datetime.now(UTC), later, database_url)
+        jobs, letters = PostgresJobs(pool), PostgresLetters(pool)
+        yield World(lambda: PostgresLedger(pool), jobs, lambda: datetime.now(UTC), later, letters, database_url)
     finally:
         await admin.close()
         await pool.close()

@@ -15,6 +15,8 @@ IMPLEMENTATIONS = {
         "connectors.metered:MeteredLedger",
     ),
     "Jobs": ("connectors.memory.jobs:MemoryJobs", "connectors.postgres.jobs:PostgresJobs"),
+    "Letters": ("connectors.memory.letters:MemoryLetters", "connectors.postgres.letters:PostgresLetters"),
+    "Originals": ("connectors.memory.broker:MemoryOriginals", "connectors.kafka.originals:KafkaOriginals"),
     "Accounts": ("connectors.memory.accounts:MemoryAccounts", "connectors.postgres.accounts:PostgresAccounts"),
     "Limiter": (
         "connectors.memory.limiter:MemoryLimiter",

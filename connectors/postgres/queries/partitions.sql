@@ -31,6 +31,9 @@ WHERE k.expires_at < now() - interval '1 day' AND NOT EXISTS (SELECT FROM claims
 -- name: forget_jobs
 DELETE FROM jobs WHERE created_at < $1::date AT TIME ZONE 'utc';
 
+-- name: forget_letters
+DELETE FROM dead_letters WHERE last_seen < $1::date AT TIME ZONE 'utc';
+
 -- name: forget_bodies_in_default
 DELETE FROM bodies_default WHERE day < $1;
 

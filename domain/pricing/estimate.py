@@ -1,4 +1,4 @@
-"""What a file of requests would cost, without sending it."""
+"""What requests would cost, before anything is sent. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,12 +6,11 @@ from decimal import Decimal
 
 import orjson
 
-from cli._target import Target
-from connectors import catalog
-from domain.admission.prepare import Origin
+from domain.admission.prepare import Origin, Preparer
 from domain.errors import InvalidRequest
 from domain.pricing.cost import cost
 from domain.routing.model import Tokens
+from topics.call import PromptCall
 from topics.codec import Read
 
 CHARACTERS_A_TOKEN = 4
@@ -31,18 +30,21 @@ class Estimate:
 class Estimator:
     """Adds requests up, each on the deployment that its model stands for first."""
 
-    def __init__(self, target: Target) -> None:
-        self._catalogue = catalog.catalogue(target.settings, target.environ)
-        self._preparer = catalog.preparer(target.settings, self._catalogue)
+    def __init__(self, preparer: Preparer) -> None:
+        self._preparer = preparer
         self.total = Estimate()
 
     def add(self, read: Read) -> str | None:
         """Why the request would be refused, or None."""
         try:
-            call = self._preparer.prepare(read.request, Origin("", datetime.now(UTC)))
+            self.add_call(self._preparer.prepare(read.request, Origin("", datetime.now(UTC))))
         except InvalidRequest as error:
             return str(error)
-        deployment = self._catalogue.resolve(call.model)[0]
+        return None
+
+    def add_call(self, call: PromptCall) -> None:
+        """Raises InvalidRequest (unknown_model)."""
+        deployment = self._preparer.catalogue.resolve(call.model)[0]
         asked = len(orjson.dumps(call.messages)) + (len(orjson.dumps(call.output_schema)) if call.output_schema else 0)
         inward = asked // CHARACTERS_A_TOKEN + 1
         outward = call.parameters.get("max_tokens") or deployment.max_output_tokens
@@ -52,4 +54,3 @@ class Estimator:
         total.output_tokens_at_most += outward
         total.usd_at_least += cost(deployment.price, Tokens(inward, 0))
         total.usd_at_most += cost(deployment.price, Tokens(inward, outward))
-        return None
