@@ -34,6 +34,7 @@ from agents.progress import watch_consumer
 from agents.stage import BatchSource, EachSource, Source, Stage
 from agents.wake.loop import Wake, WakePorts
 from agents.wake.republish import Republisher
+from agents.wake.waiting import watch_waiting
 from agents.watchdog import Watchdog, leave
 from connectors import catalog
 from connectors.catalog import Outside, connect_all, utc_now
@@ -251,14 +252,14 @@ async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def _keep_letters(process: Process) -> None:
-    """Dead letters come into their table, and those that are redriven as records go out again."""
+    """Dead letters come into their table, and those redriven as records go out again; who waits is counted."""
     outside = process.outside
     process.letters = Condition("dead-letters")
     sink = LetterSink(outside.letters, process.settings.topic_prefix)
     policy = DeliveryPolicy("dead-letters", longest_wait_s=5.0)
     storing = deliver(outside.letter_source(), sink, outside.producer, policy, outside.metrics, process.letters)
     publishing = Republisher(outside.letters, outside.producer, outside.metrics).run()
-    for work in (storing, publishing):
+    for work in (storing, publishing, watch_waiting(outside.queues, outside.metrics)):
         task = asyncio.ensure_future(work)
         task.add_done_callback(_never_silently)
         process.tasks.append(task)

@@ -24,6 +24,8 @@ from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
 from api.analyze.waiters import Waiters
 from api.authentication import Defaults, Keyring
+from api.dead_letters import routes as letters_routes
+from api.dead_letters.service import DeadLetters
 from api.health import routes as health_routes
 from api.health.service import Readiness
 from api.jobs import routes as jobs_routes
@@ -34,10 +36,13 @@ from api.models import routes as models_routes
 from api.models.service import listing
 from api.ports import ApiPorts
 from api.problems import Problem
+from api.queues import routes as queues_routes
+from api.queues.service import QueueReader
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from domain.accounts.keys import pepper
 from domain.errors import InvalidRequest, Transient
+from domain.letters.redriver import Redriver
 from domain.settings import Settings
 from topics.codec import MAX_BYTES
 
@@ -85,10 +90,16 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(analyze_routes.router(analyze, ports.tracing))
     jobs = JobReader(ports.jobs)
     app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
+    app.include_router(letters_routes.router(_dead_letters(ports, now)))
+    app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
     app.include_router(models_routes.router(listing(ports.catalogue)))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
+
+
+def _dead_letters(ports: ApiPorts, now: Callable[[], datetime]) -> DeadLetters:
+    return DeadLetters(ports.letters, Redriver(ports.letters, ports.originals, ports.preparer, now), now)
 
 
 def _middleware(ports: ApiPorts, settings: Settings) -> list[Middleware]:

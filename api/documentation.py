@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.dead_letters.schemas import RedriveMany, RedriveOne
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from topics.request import PromptRequest
 from topics.result import FieldError, PromptResult
@@ -48,7 +49,8 @@ class ProblemDetails(BaseModel):
     id: str | None = None
 
 
-COMPONENTS = (PromptRequest, PromptResult, ProblemDetails)
+COMPONENTS = (PromptRequest, PromptResult, ProblemDetails, RedriveMany, RedriveOne)
+READ = (PromptRequest, RedriveMany, RedriveOne)
 REQUEST_EXAMPLE = {
     "id": "order-981",
     "prompt": "Where is my parcel? It was due on Monday!",
@@ -131,6 +133,12 @@ def request_body(*more: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": content}}
 
 
+def body(model: str, example: Any, *, required: bool = True) -> dict[str, Any]:
+    """The body of a route that reads it itself; `model` names a schema of COMPONENTS."""
+    content = {"schema": {"$ref": REFERENCE + model}, "example": example}
+    return {"required": required, "content": {"application/json": content}}
+
+
 def header(name: str, description: str, example: str) -> dict[str, Any]:
     """An optional header that a route reads itself."""
     schema = {"type": "string"}
@@ -171,7 +179,7 @@ def complete(app: FastAPI) -> dict[str, Any]:
 
 def _components() -> dict[str, Any]:
     _, definitions = models_json_schema(
-        [(model, "serialization" if model is not PromptRequest else "validation") for model in COMPONENTS],
+        [(model, "validation" if model in READ else "serialization") for model in COMPONENTS],
         ref_template=REFERENCE + "{model}",
     )
     schemas: dict[str, Any] = definitions["$defs"]

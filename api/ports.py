@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from domain.admission.prepare import Preparer
 from domain.health import Check
 from domain.metrics import Metrics
-from domain.ports import Accounts, Jobs, Ledger, Limiter, Producer, Replies, UsageReader
+from domain.ports import Accounts, Jobs, Ledger, Letters, Limiter, Originals, Producer, Queues, Replies, UsageReader
 from domain.routing.catalogue import Catalogue
 from domain.tracing import NoTracing, Tracing
 
@@ -37,6 +37,9 @@ class ApiPorts:
     limiter: Limiter
     replies: Replies
     usage: UsageReader
+    letters: Letters
+    originals: Originals
+    queues: Queues
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

@@ -80,7 +80,7 @@ def ask(stack: Stack, question: str, how: AskOptions) -> None:
         "tenant": target.tenant_or(how.tenant),
         "prompt": sys.stdin.read() if question == "-" else question,
         "lane": "interactive",
-        "output_schema": _schema(how.schema) if how.schema else None,
+        "output_schema": read_schema(how.schema) if how.schema else None,
         "model": how.model or "fast",
     }
     ready = request(Row(1, {name: value for name, value in fields.items() if value is not None}), Defaults())
@@ -111,7 +111,8 @@ def _answer(row: dict[str, Any], as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _schema(path: Path) -> Any:
+def read_schema(path: Path) -> Any:
+    """A JSON Schema from a file. Raises typer.BadParameter."""
     try:
         schema = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:

@@ -19,6 +19,7 @@ from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.partitions import ensure_partitions, sweep
 from connectors.postgres.pool import Pool, connect
+from connectors.postgres.queues import PostgresQueues
 from connectors.redis.cache import RedisCache
 from connectors.redis.client import RedisClient
 from connectors.redis.limiter import RedisLimiter
@@ -99,6 +100,10 @@ class Outside:
     @property
     def letters(self) -> PostgresLetters:
         return PostgresLetters(self.pool)
+
+    @property
+    def queues(self) -> PostgresQueues:
+        return PostgresQueues(self.pool)
 
     @property
     def originals(self) -> KafkaOriginals:

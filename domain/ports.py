@@ -29,6 +29,7 @@ from domain.ledger.model import (
     Woken,
 )
 from domain.letters.model import Letter, Redriven, Republish, Rerun, Wanted
+from domain.queues.model import QueueLook
 from domain.routing.model import ModelCall, ModelReply
 
 
@@ -170,6 +171,16 @@ class Letters(Protocol):
 
     async def published(self, letters: Sequence[Letter]) -> None:
         """They are durable on their topics."""
+        ...
+
+
+class Queues(Protocol):
+    """What is unfinished, counted; bounded, so that a look is cheap however long the queues are."""
+
+    async def look(self, tenant: str) -> QueueLook: ...
+
+    async def waiting(self) -> dict[str, int]:
+        """How many requests of all tenants wait, by reason."""
         ...
 
 

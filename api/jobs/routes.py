@@ -18,6 +18,7 @@ _JOB = {
     "run": 1,
     "created_at": "2026-01-01T00:00:00.000Z",
     "updated_at": "2026-01-01T00:00:00.004Z",
+    "waiting": None,
     "error": None,
     "usage": None,
     "repeated": 0,
@@ -29,7 +30,8 @@ _LISTING: dict[int | str, dict[str, Any]] = {
 }
 _ONE: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(
-        "`status`: accepted, waiting, running, completed, failed, rejected or cancelled. "
+        "`status`: accepted, waiting, running, completed, failed, rejected or cancelled. `waiting` is null, or the "
+        "reason of the wait (rate_limit, retry, redrive …) and its end. "
         "`error` and `usage` are those of the result; `repeated` counts calls made though nobody had heard of the "
         "outcome of the one before.",
         _JOB,

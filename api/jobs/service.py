@@ -62,8 +62,16 @@ def fields_of(view: JobView) -> dict[str, Any]:
         "run": view.run,
         "created_at": format_time(view.created_at),
         "updated_at": format_time(view.updated_at),
+        "waiting": _waiting(view),
         "error": error,
         "usage": result.get("usage"),
         "repeated": view.repeated,
         "links": links(view.id),
     }
+
+
+def _waiting(view: JobView) -> dict[str, str] | None:
+    """What it waits for and until when, at least; null while it waits for nothing but a worker."""
+    if view.reason is None or view.not_before is None:
+        return None
+    return {"reason": view.reason, "until": format_time(view.not_before)}

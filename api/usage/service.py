@@ -33,14 +33,15 @@ class Usage:
         return codec.encode({"items": [_plain(row) for row in rows], "next_cursor": None})
 
 
-def since_of(text: str, now: datetime) -> datetime:
-    """A span before `now` or a time. Raises Problem."""
+def since_of(text: str, now: datetime, place: str = "/query/since") -> datetime:
+    """A span before `now` or a time. Raises Problem; `place` is where it stands."""
     match = _SPAN.fullmatch(text)
     try:
         start = now - min(int(match[1]) * _UNITS[match[2]], _LONGEST) if match else parse_time(text)
     except (ValueError, OverflowError):
-        reason = Reason("/query/since", "give a span such as 24h or 7d, or a time such as 2026-01-01T00:00:00.000Z")
-        raise Problem("invalid_request", "`since` is neither a span nor a time", (reason,)) from None
+        reason = Reason(place, "give a span such as 24h or 7d, or a time such as 2026-01-01T00:00:00.000Z")
+        detail = f"`{place.rpartition('/')[2]}` is neither a span nor a time"
+        raise Problem("invalid_request", detail, (reason,)) from None
     return min(max(start, now - _LONGEST), now)
 
 

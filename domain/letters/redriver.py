@@ -16,6 +16,8 @@ from topics.table import REQUESTS, TABLE
 AT_ONCE = 50
 """Letters in memory at a time: one may have 2 MiB."""
 
+_MENDED_AFTER = timedelta(seconds=6)
+"""Intake may believe for 5 s that a tenant does not exist which was created just now."""
 _TOPICS = frozenset(topic.name for topic in TABLE)
 _SAID = {
     Redriven.BEFORE: "it was redriven before",
@@ -112,7 +114,8 @@ class Redriver:
             raise InvalidRequest("invalid_request", f"its topic {letter.topic!r} is none of ours")
         value = next_record(letter, order.edit)
         _price(kept(letter).value if value is None else value, estimator)
-        return Republish(letter.letter, letter.tenant, due, value)
+        later = _MENDED_AFTER if letter.code == "unknown_tenant" else timedelta(0)
+        return Republish(letter.letter, letter.tenant, due + later, value)
 
 
 @dataclass(slots=True)

@@ -15,11 +15,13 @@ from fastapi import FastAPI
 from api.application import create_app
 from api.ports import ApiPorts
 from connectors.memory.accounts import MemoryAccounts
-from connectors.memory.broker import MemoryBroker, MemoryProducer, MemorySource
+from connectors.memory.broker import MemoryBroker, MemoryOriginals, MemoryProducer, MemorySource
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.ledger import MemoryLedger
+from connectors.memory.letters import MemoryLetters
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.metrics import MemoryMetrics
+from connectors.memory.queues import MemoryQueues
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.sink import MemorySink, MemoryUsage
 from connectors.memory.store import MemoryStore
@@ -123,6 +125,7 @@ class Door:
         self.producer = MemoryProducer(self.broker)
         self.jobs = MemoryJobs(self.store, utc_now)
         self.ledger = MemoryLedger(self.store, utc_now)
+        self.letters = MemoryLetters(self.store, utc_now)
         self.replies = MemoryReplies()
         self.limiter = MemoryLimiter()
         self.metrics = MemoryMetrics()
@@ -148,6 +151,7 @@ class Door:
             replies=self.replies, usage=MemoryUsage(self.sink), preparer=self.preparer, catalogue=catalogue,
             metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
+            letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
         )  # fmt: skip
         self.app: FastAPI
         self.client: httpx.AsyncClient

@@ -4,7 +4,6 @@ import json
 import secrets
 
 import pytest
-from confluent_kafka import Producer
 
 from domain.accounts.keys import well_formed
 from domain.errors import Conflict
@@ -55,31 +54,3 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(cli, tenant):
 
 def test_a_key_of_nobody_is_refused(cli):
     assert isinstance(cli("keys", "create", "--tenant", "nobody").exception, Conflict)
-
-
-def letter(code, tenant, id, value="eA=="):
-    return {
-        "topic": "prompt.requests", "partition": 0, "offset": 1, "timestamp": "2026-01-01T00:00:00.000Z",
-        "value": value, "stage": "intake", "code": code, "reason": "because", "tenant": tenant, "id": id,
-        "last_seen": "2026-01-01T00:00:00.000Z",
-    }  # fmt: skip
-
-
-def test_dead_letters_are_listed_filtered_and_shown(cli, engines, topic_prefix):
-    producer = Producer({"bootstrap.servers": engines.kafka})
-    for row in (
-        letter("unreadable", None, None),
-        letter("unknown_tenant", "acme", "a-1"),
-        letter("x", "b", "c", "/w=="),
-    ):
-        producer.produce(f"{topic_prefix}prompt.dead-letters", json.dumps(row).encode())
-    producer.flush(10)
-    assert len(cli("dead-letters", "list", "--json").output.splitlines()) == 3
-    [found] = cli("dead-letters", "list", "--tenant", "acme", "--json").output.splitlines()
-    assert json.loads(found)["id"] == "a-1"
-    assert len(cli("dead-letters", "list", "--limit", "1", "--json").output.splitlines()) == 1
-    assert "unreadable" in cli("dead-letters", "list", "--reason", "unreadable", "--since", "1h").output
-    shown = json.loads(cli("dead-letters", "show", json.loads(found)["place"]).output)
-    assert (shown["id"], shown["text"]) == ("a-1", "x")
-    assert json.loads(cli("dead-letters", "show", "c").output)["text"] is None
-    assert isinstance(cli("dead-letters", "show", "9:9").exception, Conflict)

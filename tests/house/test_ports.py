@@ -16,6 +16,7 @@ IMPLEMENTATIONS = {
     ),
     "Jobs": ("connectors.memory.jobs:MemoryJobs", "connectors.postgres.jobs:PostgresJobs"),
     "Letters": ("connectors.memory.letters:MemoryLetters", "connectors.postgres.letters:PostgresLetters"),
+    "Queues": ("connectors.memory.queues:MemoryQueues", "connectors.postgres.queues:PostgresQueues"),
     "Originals": ("connectors.memory.broker:MemoryOriginals", "connectors.kafka.originals:KafkaOriginals"),
     "Accounts": ("connectors.memory.accounts:MemoryAccounts", "connectors.postgres.accounts:PostgresAccounts"),
     "Limiter": (

@@ -1,0 +1,112 @@
+"""Lists, shows and redrives the dead letters of one tenant."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import ValidationError
+
+from api import problems
+from api.dead_letters.schemas import Filter, RedriveEdit, RedriveMany, RedriveOne
+from api.paging import decode_cursor, encode_cursor
+from api.problems import Problem
+from api.usage.service import since_of
+from api.within import within
+from domain.errors import Problem as Reason
+from domain.letters import view
+from domain.letters.model import Letter, Wanted
+from domain.letters.redrive import Edit
+from domain.letters.redriver import Order, Redriver, Report
+from domain.ports import Letters
+from topics import codec
+
+PATIENCE_S = 1.8
+REDRIVE_PATIENCE_S = 30.0
+LEDGER = "the ledger"
+_NAME = re.compile("[0-9a-f]{32}")
+Body = TypeVar("Body", bound=RedriveOne)
+
+
+class DeadLetters:
+    """Answers are the bytes of the body. Every method raises Problem (unavailable) when PostgreSQL does not answer."""
+
+    def __init__(self, letters: Letters, redriver: Redriver, now: Callable[[], datetime]) -> None:
+        self._letters = letters
+        self._redriver = redriver
+        self._now = now
+
+    async def page(self, tenant: str, asked: Filter) -> bytes:
+        wanted = Wanted(
+            tenant, asked.code, asked.id, self._moment(asked.since, "/query/since"),
+            self._moment(asked.until, "/query/until"), asked.redriven,
+        )  # fmt: skip
+        before, limit = decode_cursor(asked.cursor) if asked.cursor else None, asked.limit
+        found = await within(self._letters.page(wanted, limit + 1, before), PATIENCE_S, LEDGER)
+        last = found[limit - 1] if len(found) > limit else None
+        items = [{**view.summary(letter), "links": _links(letter)} for letter in found[:limit]]
+        return orjson.dumps(
+            {"items": items, "next_cursor": encode_cursor(last.last_seen, last.letter) if last else None}
+        )
+
+    async def one(self, tenant: str, name: str) -> bytes:
+        letter = await self._letter(tenant, name)
+        return orjson.dumps({**view.whole(letter), "links": _links(letter)})
+
+    async def redrive_one(self, tenant: str, name: str, body: bytes) -> tuple[bytes, bool]:
+        """The report, and whether anything was started."""
+        asked = _read(RedriveOne, body)
+        letter = await self._letter(tenant, name)
+        return await self._redrive(
+            Order(Wanted(tenant, letters=(letter.letter,)), 1, 1.0, _edit(asked.edit), asked.dry_run)
+        )
+
+    async def redrive(self, tenant: str, body: bytes) -> tuple[bytes, bool]:
+        """The report, and whether anything was started."""
+        asked = _read(RedriveMany, body)
+        if not asked.names_something:
+            reason = Reason("", "at least one of letters, code, id, since and until is needed")
+            raise Problem("invalid_request", "say which letters to redrive: `since` of a year ago means all", (reason,))
+        wanted = Wanted(
+            tenant, asked.code, asked.id, self._moment(asked.since, "/since"), self._moment(asked.until, "/until"),
+            redriven=None if asked.letters is not None else False,
+            letters=None if asked.letters is None else tuple(asked.letters),
+        )  # fmt: skip
+        return await self._redrive(Order(wanted, asked.limit, asked.per_second, _edit(asked.edit), asked.dry_run))
+
+    async def _redrive(self, order: Order) -> tuple[bytes, bool]:
+        found: Report = await within(self._redriver.redrive(order), REDRIVE_PATIENCE_S, LEDGER)
+        return orjson.dumps(view.report(found)), bool(found.redriven) and not found.dry_run
+
+    async def _letter(self, tenant: str, name: str) -> Letter:
+        found = await within(self._letters.get(tenant, [name]), PATIENCE_S, LEDGER) if _NAME.fullmatch(name) else []
+        if not found:
+            raise Problem("not_found", f"no dead letter has the name {name[:64]!r}")
+        return found[0]
+
+    def _moment(self, text: str | None, place: str) -> datetime | None:
+        return None if text is None else since_of(text, self._now(), place)
+
+
+def _read(kind: type[Body], body: bytes) -> Body:
+    """Raises Problem (invalid_request) with the place of each fault."""
+    try:
+        return kind.model_validate(codec.read_object(body) if body.strip() else {})
+    except codec.Unreadable as error:
+        raise problems.of_unreadable(error) from None
+    except ValidationError as error:
+        raise problems.of_validation(error.errors(include_url=False, include_context=False)) from None
+
+
+def _edit(asked: RedriveEdit) -> Edit:
+    template: dict[str, Any] | None = None
+    if asked.template is not None:
+        template = asked.template.model_dump(exclude_unset=True)
+    return Edit(asked.model, asked.output_schema, template)
+
+
+def _links(letter: Letter) -> dict[str, str]:
+    here = f"/v1/dead-letters/{letter.letter}"
+    links = {"self": here, "redrive": f"{here}/redrive"}
+    return {**links, "job": f"/v1/jobs/{letter.id}"} if letter.of_a_run else links

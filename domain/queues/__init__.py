@@ -1,0 +1,1 @@
+"""The queues of a tenant: what is unfinished, by lane."""
