@@ -208,10 +208,10 @@ async def test_an_order_that_means_nothing_or_all_is_refused(door: Door, body: A
 
 async def test_a_record_that_never_was_a_request_is_published_again_as_it_came(door: Door) -> None:
     value = orjson.dumps({"id": "early", "tenant": "acme", "prompt": "x"})
-    await keep(door, delivery(REQUESTS, value, 7), Reason("intake", "unknown_tenant", "no tenant", (), "acme", "early"))
-    status, report = await redrive(door, code="unknown_tenant")
+    await keep(door, delivery(REQUESTS, value, 7), Reason("intake", "too_old", "old", (), "acme", "early"))
+    status, report = await redrive(door, code="too_old")
     assert (status, report["redriven"], report["estimate"]["requests"]) == (202, 1, 1)
-    assert (await redrive(door, code="unknown_tenant"))[1]["matched"] == 0
+    assert (await redrive(door, code="too_old"))[1]["matched"] == 0
     [(letter, edited)] = await door.letters.due(9)
     assert (letter.id, edited) == ("early", None)
 
