@@ -1,4 +1,4 @@
--- What is on prompt.dead-letters, by tenant and time (docs/decisions/0009-dead-letters-are-a-table.md). A letter of
+-- What is on prompt.dead-letters, by tenant and time (docs/decisions/0010-dead-letters-are-a-table.md). A letter of
 -- nobody has the tenant ''. Rows are few: nothing is written here while requests go well.
 
 CREATE TABLE dead_letters (
