@@ -42,7 +42,7 @@ from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from domain.accounts.keys import pepper
 from domain.errors import InvalidRequest, Transient
-from domain.letters.redriver import Redriver
+from domain.redriving.redriver import Redriver
 from domain.settings import Settings
 from topics.codec import MAX_BYTES
 

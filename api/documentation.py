@@ -10,8 +10,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.dead_letters.schemas import RedriveMany, RedriveOne
 from api.problems import CONTENT_TYPE, TITLES, type_uri
+from api.redrive_schemas import RedriveMany, RedriveOne
 from topics.request import PromptRequest
 from topics.result import FieldError, PromptResult
 

@@ -20,11 +20,11 @@ from connectors.kafka.originals import KafkaOriginals
 from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.pool import connect
 from domain.errors import Conflict
-from domain.letters import view
 from domain.letters.model import Letter, Wanted
 from domain.letters.redrive import Edit
-from domain.letters.redriver import Order, Redriver, Report
 from domain.ports import Letters
+from domain.redriving import view
+from domain.redriving.redriver import Order, Redriver, Report
 
 T = TypeVar("T")
 COLUMNS = ("letter", "last_seen", "stage", "code", "tenant", "id", "run", "redriven", "reason")

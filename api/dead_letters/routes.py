@@ -9,8 +9,8 @@ from starlette.responses import Response
 from api import documentation
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
-from api.dead_letters.schemas import Filter
 from api.dead_letters.service import DeadLetters
+from api.redrive_schemas import Filter
 
 _NAME = "9f86d081884c7d659a2feaa0c55ad015"
 _LETTER = {

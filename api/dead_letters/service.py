@@ -9,17 +9,17 @@ import orjson
 from pydantic import ValidationError
 
 from api import problems
-from api.dead_letters.schemas import Filter, RedriveEdit, RedriveMany, RedriveOne
 from api.paging import decode_cursor, encode_cursor
 from api.problems import Problem
+from api.redrive_schemas import Filter, RedriveEdit, RedriveMany, RedriveOne
 from api.usage.service import since_of
 from api.within import within
 from domain.errors import Problem as Reason
-from domain.letters import view
 from domain.letters.model import Letter, Wanted
 from domain.letters.redrive import Edit
-from domain.letters.redriver import Order, Redriver, Report
 from domain.ports import Letters
+from domain.redriving import view
+from domain.redriving.redriver import Order, Redriver, Report
 from topics import codec
 
 PATIENCE_S = 1.8

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from domain.letters.model import Letter
-from domain.letters.redriver import Report
+from domain.redriving.redriver import Report
 from topics.base import format_money, format_time
 
 SKIPPED_SHOWN = 100

@@ -1,0 +1,1 @@
+"""Redriving: an order over many dead letters, and what became of it."""
