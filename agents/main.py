@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -52,6 +53,7 @@ from domain.tracing import Tracing
 
 log = structlog.get_logger("worker")
 UPKEEP_EVERY = 3600.0
+_REMEDY = "deploy a version without the fault, then redrive the dead letters it left"
 
 
 @dataclass(slots=True)
@@ -76,13 +78,15 @@ class Process:
         trouble = self.watchdog.trouble if self.watchdog else None
         checks = {"progress": Check(trouble is None, trouble or "")}
         for stage in self.stages:
-            checks[stage.policy.name] = Check(stage.halted is None, stage.halted or f"{len(stage.running)} in hand")
+            said = f"halted, nothing is lost: {stage.halted}; {_REMEDY}" if stage.halted else ""
+            checks[stage.policy.name] = Check(stage.halted is None, said or f"{len(stage.running)} in hand")
         if self.lease is not None:
             checks["lease"] = Check(self.lease.fresh, "" if self.lease.fresh else "not renewed: is PostgreSQL away?")
         if self.letters is not None:
             checks |= self.letters.health().checks
         return Health(
-            ok=trouble is None and all(stage.halted is None for stage in self.stages),
+            # a halted stage is alive: started anew, the same version would bury as many again (rule S6)
+            ok=trouble is None,
             ready=all(check.ok for check in checks.values()),
             checks=checks,
         )
@@ -163,6 +167,7 @@ def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
     settings = process.settings
     policy = FLOW[name].policy.with_drain(settings.drain_s)
     stage = Stage(policy, sources, process.outside.metrics)
+    stage.when_stuck = _stop_in_order
     user, password = security.credentials(settings)
     broker = faust_app.Broker(
         settings.kafka,
@@ -273,6 +278,12 @@ async def _keep_up(outside: Outside) -> None:
         except Unavailable as error:
             log.warning("upkeep_failed", reason=str(error))
         await asyncio.sleep(UPKEEP_EVERY)
+
+
+def _stop_in_order(reason: str) -> None:
+    """Of a delivery that can neither be finished nor buried: finish the others, and let the next process try (S5)."""
+    log.critical("stuck", reason=reason)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _never_silently(task: asyncio.Task[None]) -> None:

@@ -36,6 +36,7 @@ class Stage:
         self.lines = Lines()
         self.draining = False
         self.halted: str | None = None
+        self.when_stuck: Callable[[str], None] = _nobody
         self.running: dict[Delivery, float] = {}
         self._faults: deque[float] = deque(maxlen=policy.fault_limit)
         self._consumer: Callable[[], Any] = lambda: None
@@ -105,7 +106,9 @@ class Stage:
         log.error("fault", stage=self.policy.name, topic=delivery.topic, offset=delivery.offset, exc_info=error)
         full = len(self._faults) == self.policy.fault_limit
         if full and now - self._faults[0] < self.policy.fault_window:
-            self.halt(f"{self.policy.fault_limit} faults within {self.policy.fault_window:.0f} s, the last: {error!r}")
+            self.halt(
+                f"{self.policy.fault_limit} faults of ours within {self.policy.fault_window:.0f} s, the last: {error!r}"
+            )
         return self.halted is None
 
     def halt(self, reason: str) -> None:
@@ -168,7 +171,9 @@ class Source(ABC):
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # neither done nor buried: nothing of it may be acknowledged, so the stage must not go on (rule S5)
-            self.stage.halt(f"could not finish nor bury a delivery: {error!r}")
+            reason = f"could not finish nor bury a delivery: {error!r}"
+            self.stage.halt(reason)
+            self.stage.when_stuck(reason)
         self.stage.begin()
 
 
@@ -254,6 +259,10 @@ class BatchSource(Source):
             await attempt(partial(self._handler.bury, batch[0], error), self.stage)
         for delivery in batch:
             self.stage.finish(delivery)
+
+
+def _nobody(reason: str) -> None:
+    """Nobody starts this process anew."""
 
 
 class Halted(Exception):

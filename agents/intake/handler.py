@@ -93,6 +93,8 @@ class Intake:
         code, what = "internal", f"a fault of the service: {type(error).__name__}"
         reason = Reason("intake", code, what)
         found = read(delivery)
+        if isinstance(found, Read):
+            await self._ports.tenants.load({found.request.tenant})
         if isinstance(found, Read) and self._ports.tenants.exists(found.request.tenant):
             item = self._ports.reader.judge(delivery, found)
             if isinstance(item, Incoming):
