@@ -21,7 +21,7 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from agents.progress import Progress
+from agents.progress import Progress, Standing
 from domain.errors import InvalidSettings
 
 
@@ -83,6 +83,16 @@ class StageConsumer(driver.Consumer):
     def resume(self, tp: Any) -> None:
         """Fetch a held partition again."""
         self.on_buffer_drop(TP(*tp))
+
+    def standing(self) -> Standing:
+        """What this consumer knows of itself. Read from the side: asking its thread waits for ever when that hangs."""
+        consumer = self._thread._consumer
+        if consumer is None or consumer._coordinator is None:
+            return Standing("", {})
+        assignment = getattr(consumer._subscription.subscription, "assignment", None)
+        states = {TP(*tp): assignment.state_value(tp) for tp in assignment.tps} if assignment else {}
+        positions: dict[tuple[str, int], int | None] = {tp: state._position for tp, state in states.items() if state}
+        return Standing(consumer._coordinator.member_id, positions, frozenset(self._buffered_partitions))
 
     def _to_message(self, tp: Any, record: Any) -> Any:
         # counted here, before Faust's own buffer: what it holds is run-ahead as well (rule S3)

@@ -32,17 +32,22 @@ class Outside:
     def __init__(self) -> None:
         self.count = 0
         self.more: Callable[[], None] = _nothing
+        self.due: dict[Wait, float] = {}
         self._waits: deque[Wait] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def wait(self) -> "Wait":
-        """A context around the waiting of one delivery."""
+    def wait(self, limit: float) -> "Wait":
+        """A context around the waiting of one delivery, which whoever it waits for ends within `limit` seconds."""
         loop = asyncio.get_running_loop()
-        wait = Wait(self, loop.time())
+        wait = Wait(self, loop.time(), limit)
         self._waits.append(wait)
         if self._timer is None:
             self._timer = loop.call_later(PATIENCE, self._look, loop)
         return wait
+
+    def late(self, now: float) -> float:
+        """By how many seconds a wait is over its limit, by the event loop's clock; not above 0 when none is."""
+        return now - min(self.due.values()) if self.due else 0.0
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Count those that wait by now."""
@@ -55,12 +60,13 @@ class Outside:
 
 
 class Wait:
-    """One delivery that waits outside, from `since` on, of the event loop's clock."""
+    """One delivery that waits outside, from `since` on, of the event loop's clock, for `limit` seconds at most."""
 
-    __slots__ = ("_outside", "counts", "over", "since")
+    __slots__ = ("_limit", "_outside", "counts", "over", "since")
 
-    def __init__(self, outside: Outside, since: float) -> None:
+    def __init__(self, outside: Outside, since: float, limit: float) -> None:
         self._outside = outside
+        self._limit = limit
         self.since = since
         self.counts = False
         self.over = False
@@ -70,6 +76,7 @@ class Wait:
         if not self.over:
             self.counts = True
             self._outside.count += 1
+            self._outside.due[self] = self.since + self._limit
 
     def __enter__(self) -> None:
         """It waits since it was made."""
@@ -78,6 +85,7 @@ class Wait:
         self.over = True
         if self.counts:
             self._outside.count -= 1
+            del self._outside.due[self]
 
 
 def _nothing() -> None:
@@ -109,7 +117,7 @@ class Policy:
     """How a stage behaves. Seconds, unless said otherwise.
 
     fault_limit: faults of our own within `fault_window` after which the stage halts instead of burying more (S6).
-    task_limit:  a delivery in the hands of its handler for longer is stuck.
+    task_limit:  a delivery in the hands of its handler for longer is late, unless a dependency was away meanwhile.
     inside:      deliveries at once that do not wait for somebody else. More of them would only wait for each other,
                  at 40 KB each: a fast provider is served faster by fewer.
     """
@@ -124,3 +132,6 @@ class Policy:
 
     def with_drain(self, seconds: float) -> "Policy":
         return replace(self, drain=seconds)
+
+    def with_task_limit(self, seconds: float) -> "Policy":
+        return replace(self, task_limit=seconds)

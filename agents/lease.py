@@ -24,7 +24,8 @@ class LeaseKeeper:
     """Keeps the lease of `incarnation` alive; `fresh` says whether calls may start.
 
     `term` counts how often the lease may have ended before it was renewed: what was taken in an earlier term may be
-    in other hands by now, however fresh the lease is again.
+    in other hands by now, however fresh the lease is again. `failed_at` is when a renewal last failed, by `clock`: the
+    database is away.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class LeaseKeeper:
         self._metrics = metrics
         self._clock = clock
         self.term = 0
+        self.failed_at = float("-inf")
         self._sent_at = float("-inf")
         self._renewed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -58,7 +60,6 @@ class LeaseKeeper:
     async def start(self) -> None:
         """Register and keep renewing. Raises Unavailable when the database does not answer now."""
         await self._send(lambda: self._ledger.register(self.incarnation, self._stage))
-        log.info("lease_started", incarnation=self.incarnation)
         self._task = asyncio.ensure_future(self._keep())
 
     async def stop(self) -> None:
@@ -77,6 +78,7 @@ class LeaseKeeper:
                 await self._send(self._ledger.renew)
                 self._metrics.count("lease_renewals", outcome="renewed")
             except Unavailable as error:
+                self.failed_at = self._clock()
                 self._metrics.count("lease_renewals", outcome="failed")
                 log.warning("lease_not_renewed", reason=str(error))
 

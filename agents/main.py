@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,21 +31,23 @@ from agents.infer.settler import Settler, SettlerPorts
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
 from agents.intake.tenants import Defaults, Tenants
+from agents.lateness import lateness
 from agents.lease import LeaseKeeper
 from agents.progress import watch_consumer
 from agents.stage import BatchSource, EachSource, Source, Stage
 from agents.wake.loop import Wake, WakePorts
 from agents.wake.republish import Republisher
 from agents.wake.waiting import watch_waiting
-from agents.watchdog import Watchdog, leave
 from connectors import catalog
 from connectors.catalog import Outside, connect_all, utc_now
 from connectors.kafka import security
+from connectors.kafka.group import GroupObserver
 from connectors.telemetry import logs
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.tracing import tracing as start_tracing
+from connectors.telemetry.watchdog import Late, Watchdog, leave
 from domain.errors import Unavailable
 from domain.health import Check, Health
 from domain.routing.retry import RetryPolicy
@@ -91,11 +94,10 @@ class Process:
             checks=checks,
         )
 
-    def lateness(self) -> float:
-        """Seconds by which the oldest piece of work is late, or a consumer stands still."""
-        late = [stage.oldest - stage.policy.task_limit for stage in self.stages]
-        stalled = [app.progress.stalled for app in self.apps]
-        return max([*late, *stalled], default=-1.0)
+    def late(self) -> Late:
+        """The latest piece of work, for the watchdog."""
+        parts = [(stage, app.progress) for stage, app in zip(self.stages, self.apps, strict=True)]
+        return Late(*lateness(parts, self.lease, self.wake, time.monotonic()))
 
     async def close(self) -> None:
         if self.letters is not None:
@@ -154,7 +156,7 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
         waking = asyncio.ensure_future(process.wake.run())
         waking.add_done_callback(_never_silently)
         process.tasks.append(waking)
-    process.watchdog = Watchdog(process.lateness)
+    process.watchdog = Watchdog(process.late)
     process.watchdog.start()
     server = TelemetryServer(settings.metrics_host, settings.metrics_port, process.health, metrics.render)
     await server.start()
@@ -166,6 +168,9 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
 def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
     settings = process.settings
     policy = FLOW[name].policy.with_drain(settings.drain_s)
+    if name == "infer":
+        # a delivery is one call and its re-asks, or waits for another delivery of the same request
+        policy = policy.with_task_limit(2 * (settings.re_asks + 1) * settings.call_timeout_s + 60.0)
     stage = Stage(policy, sources, process.outside.metrics)
     stage.when_stuck = _stop_in_order
     user, password = security.credentials(settings)
@@ -182,7 +187,9 @@ def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
     first = not process.apps
 
     async def boot() -> None:
-        watch = watch_consumer(app, settings.topic_prefix, process.outside.kafka.open)
+        observer = GroupObserver(security.aiokafka(settings), group, [source.topic for source in sources])
+        process.outside.stack.push_async_callback(observer.close)
+        watch = watch_consumer(app, settings.topic_prefix, observer.look)
         process.tasks.append(asyncio.ensure_future(watch))
 
     async def shutdown() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from agents.contract import Batch, Each, NotForUs, Policy
+from agents.contract import Batch, Each, NotForUs, Outside, Policy
 from agents.line import Delivery, Lines
 from domain.errors import Transient
 from domain.metrics import Metrics
@@ -38,6 +38,7 @@ class Stage:
         self.halted: str | None = None
         self.when_stuck: Callable[[str], None] = _nobody
         self.running: dict[Delivery, float] = {}
+        self.waited_at = float("-inf")
         self._faults: deque[float] = deque(maxlen=policy.fault_limit)
         self._consumer: Callable[[], Any] = lambda: None
         self._idle = asyncio.Event()
@@ -130,10 +131,16 @@ class Stage:
                 break
         log.info("drained", stage=self.policy.name, left=len(self.running))
 
-    @property
-    def oldest(self) -> float:
-        """Seconds the oldest running delivery has been in its handler's hands."""
-        return time.monotonic() - min(self.running.values()) if self.running else 0.0
+    def late(self, now: float, excused_at: float) -> float:
+        """By how many seconds the oldest delivery or wait is over its time; not above 0 when none is.
+
+        A dependency that was away until `excused_at` is nobody's fault: the time of a delivery counts from then on.
+        """
+        oldest = min(self.running.values(), default=now)
+        return max(now - max(oldest, excused_at, self.waited_at) - self.policy.task_limit, self._calls_late(now))
+
+    def _calls_late(self, now: float) -> float:
+        return max((source.late(now) for source in self.sources), default=0.0)
 
 
 class Source(ABC):
@@ -142,6 +149,7 @@ class Source(ABC):
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.stage: Stage
+        self._outside = Outside()
         self._ready: deque[Delivery] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -157,6 +165,10 @@ class Source(ABC):
     @abstractmethod
     def begin(self) -> None:
         """Start what may start."""
+
+    def late(self, now: float) -> float:
+        """By how many seconds a wait for somebody else is over its own time; not above 0 when none is."""
+        return self._outside.late(now)
 
     def forget(self, gone: Callable[[Delivery], bool]) -> None:
         """Drop what has not begun and is not ours any more."""
@@ -187,10 +199,11 @@ class EachSource(Source):
         super().__init__(topic)
         self._handler = handler
         self._slots = slots
-        handler.outside.more = self._more
+        self._outside = handler.outside
+        self._outside.more = self._more
 
     def begin(self) -> None:
-        running, outside, inside = self.stage.running, self._handler.outside, self.stage.policy.inside
+        running, outside, inside = self.stage.running, self._outside, self.stage.policy.inside
         while self._ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
             delivery = self._ready.popleft()
             self.stage.began(delivery)
@@ -276,6 +289,7 @@ async def attempt(work: Callable[[], Awaitable[None]], stage: Stage) -> None:
         try:
             return await work()
         except Transient as error:
+            stage.waited_at = time.monotonic()
             if not stage.open:
                 raise Halted from error
             log.warning("dependency_away", stage=stage.policy.name, reason=str(error), wait_s=wait)

@@ -21,6 +21,7 @@ from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.telemetry.server import TelemetryServer
+from connectors.telemetry.watchdog import Watchdog
 from domain.errors import Conflict
 from domain.health import Check
 from domain.settings import Settings
@@ -114,10 +115,13 @@ async def _telemetry(ports: ApiPorts, settings: Settings, readiness: Readiness) 
     """/healthz, /readyz and /metrics on the port that every process of ours has."""
     server = TelemetryServer(settings.metrics_host, settings.metrics_port, lambda: readiness.known, ports.exposition)
     await server.start()
+    watchdog = Watchdog()
+    watchdog.start()
     tasks = [asyncio.create_task(watch_loop(ports.metrics)), asyncio.create_task(_keep_looking(readiness))]
     try:
         yield
     finally:
+        watchdog.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

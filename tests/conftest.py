@@ -42,6 +42,7 @@ class Engines:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engines", metavar="DIR", help="use the embedded engines that run in DIR")
+    parser.addoption("--outages", choices=["short", "full"], default="short", help="how much of tests/outages")
 
 
 # --- nobody real -----------------------------------------------------------------------------------------------------

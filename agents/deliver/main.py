@@ -11,11 +11,11 @@ from agents.deliver.condition import Condition
 from agents.deliver.lag import watch_lag
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
-from agents.watchdog import Watchdog
 from connectors.sinks import SinkParts, sink_parts
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.server import TelemetryServer
+from connectors.telemetry.watchdog import Watchdog
 from domain.settings import Settings
 
 log = structlog.get_logger("deliver")
@@ -36,7 +36,7 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, condition.stop)
     server = TelemetryServer(settings.metrics_host, settings.metrics_port, condition.health, parts.metrics.render)
-    watchdog = Watchdog(oldest=lambda: -1.0)
+    watchdog = Watchdog()
     port = await server.start()
     watchdog.start()
     watchers = [

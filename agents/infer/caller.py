@@ -67,7 +67,7 @@ class Caller:
             return Finish(_named(work, ending), _unsent(work, sent_at))
         started = time.perf_counter()
         try:
-            with self.outside.wait():
+            with self.outside.wait(self._policy.timeout):
                 reply = await self._call(work, sent_at)
         except _Abandoned:
             called = self._called(work, "unknown", Tokens(), sent_at, started, None)

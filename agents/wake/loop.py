@@ -132,6 +132,7 @@ class Wake:
 
     async def _ending(self, row: Woken, how: Callable[[int], Ending]) -> tuple[Settlement, tuple[bytes, ...]]:
         """The end of a run, and the usage records of those of its calls that nobody heard of again."""
+        self.turned_at = time.monotonic()
         call, now = PromptCall.decode(row.call), self._ports.clock()
         record = await self._ports.ledger.find(row.tenant, row.id)
         attempts = record.attempts if record else ()

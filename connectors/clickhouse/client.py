@@ -89,7 +89,8 @@ class ClickHouse:
         try:
             async with self._session.post(self._url, params=query, data=io.BytesIO(body)) as response:
                 answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
+            # RuntimeError is uvloop's word for a connection that was reset a moment ago
             raise Unavailable(f"ClickHouse at {self.place} does not answer: {type(error).__name__}") from error
         # With wait_end_of_query=0 an exception may follow a 200; the header says so even then.
         code = int(response.headers.get("X-ClickHouse-Exception-Code", "0"))

@@ -21,6 +21,21 @@ def librdkafka(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value is not None}
 
 
+def aiokafka(settings: Settings) -> dict[str, Any]:
+    """Configuration of aiokafka's client. Raises InvalidSettings as `librdkafka` and `tls` do."""
+    check(settings)
+    user, password = credentials(settings)
+    config = {
+        "bootstrap_servers": settings.kafka,
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_context": tls(settings),
+        "sasl_mechanism": settings.kafka_sasl_mechanism,
+        "sasl_plain_username": user,
+        "sasl_plain_password": password,
+    }
+    return {name: value for name, value in config.items() if value is not None}
+
+
 def _sasl(settings: Settings) -> dict[str, Any]:
     if not settings.kafka_security_protocol.startswith("SASL"):
         return {}

@@ -30,7 +30,15 @@ _BAD_DATA = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
-_NO_ANSWER = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# RuntimeError is uvloop's word for a connection that was reset a moment ago
+_NO_ANSWER = (
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 _SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 

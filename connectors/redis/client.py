@@ -56,7 +56,8 @@ class RedisClient:
                 answer = await command()
         except ResponseError as error:
             raise Unavailable(f"{what}: Redis refused: {error}; look at its log and memory") from error
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+            # RuntimeError is uvloop's word for a connection that was reset a moment ago
             self._dead = True
             self._closed_from = self._clock() + OPEN_S
             reason = str(error) or f"no answer within {self._timeout_s:g} s"

@@ -8,24 +8,29 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from agents.app import Broker, build, run
 from agents.contract import Outside, Policy
+from agents.lateness import lateness
 from agents.line import Delivery
 from agents.stage import BatchSource, EachSource, Stage
 from connectors.kafka.producer import KafkaProducer
 from connectors.memory.metrics import MemoryMetrics
 from connectors.telemetry import logs
+from connectors.telemetry.watchdog import Late, Watchdog
 from domain.ports import Record
 
 BROKER, GROUP = os.environ["BROKER"], os.environ["GROUP"]
 SOURCE, TARGET = os.environ["SOURCE"], os.environ["TARGET"]
 MODE, SLOTS = os.environ.get("MODE", "each"), int(os.environ.get("SLOTS", "200"))
 MEMBER = os.environ.get("MEMBER")
+HUNG = Path(os.environ.get("HUNG", "/dev/null"))
 
 
 class Echo:
@@ -36,7 +41,7 @@ class Echo:
         self.outside = Outside()
 
     async def handle(self, delivery: Delivery) -> None:
-        with self.outside.wait():
+        with self.outside.wait(json.loads(delivery.value or b"{}").get("limit", 600.0)):
             await self._work(delivery)
         await self._say(delivery, b"")
 
@@ -51,6 +56,9 @@ class Echo:
         task = json.loads(delivery.value or b"{}")
         print(f"began {task['n']}", flush=True)
         await asyncio.sleep(task.get("sleep", 0))
+        if task.get("hang") and not HUNG.exists():
+            HUNG.touch()
+            await asyncio.Event().wait()
         if task.get("raise"):
             raise RuntimeError("boom")
 
@@ -71,10 +79,13 @@ def staged() -> None:
     source = EachSource(SOURCE, echo, SLOTS) if MODE == "each" else BatchSource(SOURCE, echo)
     stage = Stage(Policy("test", fault_limit=100_000), [source], MemoryMetrics())
 
-    async def nothing() -> None:
+    dog = Watchdog(lambda: Late(*lateness([(stage, app.progress)], None, None, time.monotonic())))
+
+    async def begin() -> None:
+        dog.start()
         print("up", flush=True)
 
-    app = build(GROUP, Broker(BROKER, member=MEMBER), stage, nothing, producer.close)
+    app = build(GROUP, Broker(BROKER, member=MEMBER), stage, begin, producer.close)
     run([app], loop)
 
 

@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connectors.telemetry.watchdog import EXIT_CODE
 from tests.conftest import Engines
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -44,7 +45,7 @@ class Line:
     def start(self, mode: str = "each", slots: int = 200) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ, "BROKER": self.broker, "GROUP": self.group, "SOURCE": self.source,
-            "TARGET": self.target, "MODE": mode, "SLOTS": str(slots),
+            "TARGET": self.target, "MODE": mode, "SLOTS": str(slots), "HUNG": str(self._logs / "hung"),
         }  # fmt: skip
         output = (self._logs / f"worker-{len(self.workers)}.out").open("ab")
         worker = subprocess.Popen(
@@ -200,3 +201,13 @@ def test_S1_records_of_an_aborted_transaction_are_not_seen(line: Line) -> None:
     assert line.drain(20, 40) == 20
     line.drain(21, 2)
     assert b"999" not in line.seen
+
+
+def test_S6_a_call_that_outlives_its_own_time_ends_the_process_and_the_next_one_makes_it(line: Line) -> None:
+    worker = line.start()
+    line.send(1, lambda number: {"hang": True, "limit": 1.0})
+    line.send(50, lambda number: {})
+    assert line.drain(50, 30) == 50
+    assert worker.wait(60) == EXIT_CODE
+    line.start()
+    assert line.drain(51, 30) == 51

@@ -1,6 +1,7 @@
 """The stage without a broker: handlers that fail, halt and wait."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -215,7 +216,7 @@ async def test_more_than_the_stage_can_work_on_begins_only_while_others_wait_out
     stage, _ = staged(handler, slots=10, inside=2)
     await stage.sources[0].consume(Stream(range(10)))
     assert len(stage.running) == 2
-    with handler.outside.wait(), handler.outside.wait():
+    with handler.outside.wait(1.0), handler.outside.wait(1.0):
         await asyncio.sleep(0)
         assert len(stage.running) == 2, "an answer that comes at once frees nothing"
         await asyncio.sleep(2 * PATIENCE + 0.01)
@@ -223,3 +224,19 @@ async def test_more_than_the_stage_can_work_on_begins_only_while_others_wait_out
     handler.gate.set()
     await settle(stage)
     assert sorted(handler.handled) == list(range(10))
+
+
+async def test_S6_a_delivery_is_late_unless_a_dependency_was_away_meanwhile() -> None:
+    handler = Handler()
+    handler.gate = asyncio.Event()
+    stage, _ = staged(handler)
+    await stage.sources[0].consume(Stream([0]))
+    await asyncio.sleep(0)
+    limit, now = stage.policy.task_limit, time.monotonic()
+    assert 30 <= stage.late(now + limit + 31, float("-inf")) <= 32
+    assert stage.late(now + limit + 31, now + 5) <= 27
+    stage.waited_at = now + 31
+    assert stage.late(now + limit + 31, float("-inf")) <= 1
+    handler.gate.set()
+    await settle(stage)
+    assert stage.late(now + limit + 1000, float("-inf")) == 0
