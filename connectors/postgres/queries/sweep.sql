@@ -1,15 +1,19 @@
--- Statements that bring requests back (rules L7, L10, L15). Claims are locked before the rows of the side tables.
+-- Statements that bring requests back (rules L7, L10, L15). Claims are locked before the rows of the side tables, but
+-- for `wake`, which waits for neither.
 -- No statement that locks or changes rows reads a partitioned table: see docs/decisions/0006-claims-are-one-table.md.
 
 -- name: wake
 -- A wait that is due makes its request accepted; a look after another's lease does so only when the lease is dead,
 -- and is repeated while it lives. Rows of a claim that has moved on are removed.
+-- The waiting rows are locked first, against the order of the others: each of several workers gets the next batch in due
+-- order instead of all the same one. Nothing is waited for here (SKIP LOCKED, twice), so that no two can deadlock.
 WITH due AS MATERIALIZED (
     SELECT tenant, id, run, epoch, not_before, reason, lane
     FROM waiting
     WHERE not_before <= now()
     ORDER BY not_before
     LIMIT $1
+    FOR UPDATE SKIP LOCKED
 ), found AS (
     SELECT d.*, c.*, w.expires_at
     FROM (SELECT * FROM due ORDER BY tenant, id) d
