@@ -10,6 +10,7 @@ import urllib.request
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,6 +93,16 @@ class Product:
 
     def kill(self, name: str) -> None:
         os.kill(self.status()[name]["pid"], signal.SIGKILL)
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """A process that stands still (SIGSTOP) while the block runs."""
+        pid = self.status()[name]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def wait_healthy(self, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
