@@ -56,10 +56,12 @@ def test_L11_a_running_call_is_left_within_a_moment_and_billed_as_unknown(
     assert (again.status_code, again.json()["status"], again.json()["usage"]["attempts"]) == (200, "cancelled", 1)
     (result,) = product.results([id])[id]
     assert (result["status"], result["error"]["code"]) == ("failed", "cancelled")
-    (usage,) = product.read("prompt.usage", lambda rows: any(row["id"] == id for row in rows))[-1:]
-    events = product.read("prompt.events", lambda rows: any(row["id"] == id for row in rows))
-    assert [row["type"] for row in events if row["id"] == id] == ["request.cancelled"]
-    assert (usage["id"], usage["outcome"], usage["cost_usd"]) == (id, "unknown", "0")
+    usage, events = (
+        [row for row in product.read(topic, lambda rows: any(row["id"] == id for row in rows)) if row["id"] == id]
+        for topic in ("prompt.usage", "prompt.events")
+    )
+    assert [(row["outcome"], row["cost_usd"]) for row in usage] == [("unknown", "0")]
+    assert [row["type"] for row in events] == ["request.cancelled"]
     print(f"cancelled in {time.monotonic() - began:.2f} s")
 
 
@@ -99,7 +101,7 @@ def test_L11_who_waits_for_a_cancelled_request_hears_of_it_at_once(product: Prod
 def test_L11_what_is_not_read_yet_is_cancelled_and_never_called(product: Product, client: httpx.Client) -> None:
     before = product.control()["calls"]
     with product.stopped("worker-intake-1"):
-        ids = [submitted(client) for _ in range(20)]
+        ids = [submitted(client) for _ in range(6)]
         for id in ids:
             answer = client.delete(f"/v1/jobs/{id}")
             assert (answer.status_code, answer.json()["status"]) == (202, "accepted"), answer.text
@@ -123,8 +125,5 @@ def test_a_deadline_that_passes_during_the_call_ends_it(product: Product, client
     at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 4))
     id = submitted(client, deadline=at)
     (result,) = product.results([id], 20)[id]
-    assert (result["status"], result["error"]["code"], result["usage"]["attempts"]) == (
-        "failed",
-        "deadline_exceeded",
-        1,
-    )
+    end = (result["status"], result["error"]["code"], result["usage"]["attempts"])
+    assert end == ("failed", "deadline_exceeded", 1)
