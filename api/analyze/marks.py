@@ -7,6 +7,7 @@ process, or cannot be written, is produced again by the sweeper, and intake reco
 import asyncio
 import logging
 from collections.abc import Iterable
+from itertools import islice
 
 from domain.errors import Transient
 from domain.ports import Jobs
@@ -23,18 +24,23 @@ class Marks:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._keys: list[tuple[str, str]] = []
+        self._keys: dict[tuple[str, str], None] = {}
 
     def add(self, keys: Iterable[tuple[str, str]]) -> None:
         if len(self._keys) < MOST:
-            self._keys.extend(keys)
+            self._keys.update(dict.fromkeys(keys))
+
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        """Whether the broker has it and only the ledger does not know yet."""
+        return key in self._keys
 
     async def write(self) -> None:
         """Write what was added so far. Raises Unavailable; what was not written is kept."""
         while self._keys:
-            batch = self._keys[:BATCH]
+            batch = list(islice(self._keys, BATCH))
             await self._jobs.produced(batch)
-            del self._keys[: len(batch)]
+            for key in batch:
+                self._keys.pop(key, None)
 
     async def keep_writing(self) -> None:
         """Until cancelled."""

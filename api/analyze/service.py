@@ -2,7 +2,8 @@
 
 Nothing is answered 2xx before the broker has acknowledged the record. A repeat of an unfinished request whose record
 may not have got through is produced once more: intake recognises it, and a lost one would otherwise wait for the
-sweeper.
+sweeper. With an Idempotency-Key only once whoever was first, in any instance, must have answered: many at once are one
+record.
 """
 
 import asyncio
@@ -30,6 +31,9 @@ from topics.base import format_time
 from topics.table import REQUESTS
 
 RERUNNABLE = frozenset({"failed", "rejected"})
+IN_PROGRESS_S = 3.0
+"""Longer than an instance tries to produce and to note that it did: a job that is older is nobody's any more."""
+MOST_GIVEN_UP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Analyze:
         self._marks = marks
         self._submits: Batcher[Job, Standing] = Batcher(ports.jobs.submit)
         self._in_progress: set[tuple[str, str]] = set()
+        self._given_up: set[tuple[str, str]] = set()
 
     async def synchronous(self, ask: Ask, patience: Patience) -> Response:
         """200 with the result, a problem that carries it, or 202."""
@@ -68,7 +73,7 @@ class Analyze:
                     return await self._accepted(submission, view, patience)
                 after_run = view.run if view.state in FINAL else 0
             with self._waiters.waiter(job.tenant, job.id, joined=view is not None, after_run=after_run) as waiter:
-                await self._produce_unless_underway(job, view, patience)
+                await self._produce_unless_underway(submission, view, patience)
                 result = await self._waiters.wait(waiter, patience.wait_s)
         return _location(job.id, "accepted") if result is None else outcome.respond(result)
 
@@ -83,7 +88,9 @@ class Analyze:
     async def publish(self, jobs: Sequence[Job]) -> None:
         """Produce the records of submitted jobs and remember that it was done. Raises Unavailable."""
         await self._producer.send([record_of(job) for job in jobs])
-        self._marks.add((job.tenant, job.id) for job in jobs)
+        names = [(job.tenant, job.id) for job in jobs]
+        self._given_up.difference_update(names)
+        self._marks.add(names)
 
     @contextmanager
     def _alone(self, ask: Ask) -> Iterator[None]:
@@ -92,8 +99,7 @@ class Analyze:
             return
         name = (ask.caller.tenant.name, ask.idempotency_key)
         if name in self._in_progress:
-            detail = "the first request with this Idempotency-Key has not been answered yet; repeat it later"
-            raise Problem("in_progress", detail, headers=problems.retry_header(1))
+            raise _in_progress()
         self._in_progress.add(name)
         try:
             yield
@@ -115,19 +121,30 @@ class Analyze:
             raise _unavailable(job, "the ledger", error) from None
         return views[0] if views else _unseen(job)
 
-    async def _produce_unless_underway(self, job: Job, view: JobView | None, patience: Patience) -> None:
-        if view is not None and view.state not in FINAL and view.state != "accepted":
-            return
+    async def _produce_unless_underway(self, submission: Submission, view: JobView | None, patience: Patience) -> None:
+        job, name = submission.job, (submission.job.tenant, submission.job.id)
+        if view is not None and view.state not in FINAL:
+            if view.unproduced_s is None or name in self._marks:
+                return
+            if submission.keyed and view.unproduced_s < IN_PROGRESS_S and name not in self._given_up:
+                raise _in_progress()
         try:
             async with asyncio.timeout_at(patience.give_up_at):
                 await self.publish([job])
         except (TimeoutError, Transient) as error:
+            self._give_up(name)
             raise _unavailable(job, "the broker", error) from None
+
+    def _give_up(self, name: tuple[str, str]) -> None:
+        """Remember that nobody here tries any more: its repeat need not wait until it is certain."""
+        if len(self._given_up) >= MOST_GIVEN_UP:
+            self._given_up.clear()
+        self._given_up.add(name)
 
     async def _accepted(self, submission: Submission, view: JobView | None, patience: Patience) -> Response:
         answered = view is not None and _answered(view, submission)
         if not answered:
-            await self._produce_unless_underway(submission.job, view, patience)
+            await self._produce_unless_underway(submission, view, patience)
         # a replay is the same body as the first answer, which could only say accepted
         status = view.state if view is not None and answered and not submission.keyed else "accepted"
         return _location(submission.job.id, status)
@@ -163,7 +180,14 @@ def _location(id: str, status: str) -> Response:
 
 
 def _unseen(job: Job) -> JobView:
-    return JobView(job.tenant, job.id, "accepted", 1, job.submitted_at, job.submitted_at)
+    """Forgotten between two statements: nothing is known of its record."""
+    at = job.submitted_at
+    return JobView(job.tenant, job.id, "accepted", 1, at, at, unproduced_s=IN_PROGRESS_S)
+
+
+def _in_progress() -> Problem:
+    detail = "the first request with this Idempotency-Key has not been answered yet; repeat it later"
+    return Problem("in_progress", detail, headers=problems.retry_header(1))
 
 
 def _conflict(job: Job) -> Problem:

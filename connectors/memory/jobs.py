@@ -60,7 +60,8 @@ class MemoryJobs:
             return self._claimed_view(key, job.job.submitted_at if job else row.claimed_at, row, with_result)
         if job is not None:
             at = job.job.submitted_at
-            return JobView(*key, job_state(None, None), 1, at, at)
+            open_for = None if job.produced else (self._now() - job.created_at).total_seconds()
+            return JobView(*key, job_state(None, None), 1, at, at, unproduced_s=open_for)
         return None
 
     def _claimed_view(self, key: Key, created_at: datetime, row: Request, with_result: bool) -> JobView:

@@ -113,4 +113,5 @@ def _view(tenant: str, id: str, row: Any, kept: Any) -> JobView:
         not_before=row["not_before"],
         reason=row["reason"],
         repeated=row["repeated"],
+        unproduced_s=row["unproduced_s"],
     )

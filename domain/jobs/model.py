@@ -34,6 +34,7 @@ class JobView:
 
     `result` is None while unfinished, in listings, and for a finished job whose result is no longer kept.
     `repeated` counts calls of this run that may be paid twice (domain.ledger.model.repeated); 0 in listings.
+    `unproduced_s`: seconds since it was submitted, while nobody knows whether its record is with the broker.
     """
 
     tenant: str
@@ -47,3 +48,4 @@ class JobView:
     not_before: datetime | None = None
     reason: str | None = None
     repeated: int = 0
+    unproduced_s: float | None = None

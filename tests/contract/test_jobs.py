@@ -67,6 +67,16 @@ async def test_L16_a_bad_job_never_fails_its_neighbours(world: World) -> None:
     assert isinstance(answers[1], Permanent)
 
 
+async def test_D1_a_job_says_how_long_nobody_knows_whether_it_was_produced(world: World) -> None:
+    await world.jobs.submit([job("a"), job("b"), job("c")])
+    await world.later(5)
+    await world.jobs.produced([("acme", "b")])
+    await world.ledger().claim([claim("c"), claim("d", 2)])
+    views = await world.jobs.view("acme", ["a", "b", "c", "d"])
+    assert [view.unproduced_s is None for view in views] == [False, True, True, True]
+    assert 5 <= (views[0].unproduced_s or 0) < 60
+
+
 async def test_D1_a_job_that_was_not_produced_is_found_until_it_is(world: World) -> None:
     jobs = [job("a"), job("b")]
     await world.jobs.submit(jobs)
@@ -84,6 +94,7 @@ async def test_D1_a_job_that_was_not_produced_is_found_until_it_is(world: World)
 
 async def test_a_job_is_visible_from_its_submission_to_its_end(world: World) -> None:
     await world.jobs.submit([job()])
+    await world.jobs.produced([("acme", "a")])
     assert await view(world) == JobView("acme", "a", "accepted", 1, NOON, NOON)
     worker, held = await in_hand(world)
     running = await view(world)

@@ -49,10 +49,12 @@ SELECT g.id, j.submitted_at, c.claimed_at, c.run, c.state, c.updated_at, c.error
                WHERE a.tenant = c.tenant AND a.id = c.id AND a.run = c.run AND a.day = c.day
            ) a
            WHERE a.later <> a.epoch AND a.outcome NOT IN ('started', 'rate_limited', 'timeout', 'error')
-       ) ELSE 0 END AS repeated
+       ) ELSE 0 END AS repeated,
+       CASE WHEN c.id IS NULL THEN extract(epoch FROM now() - o.created_at)::double precision END AS unproduced_s
 FROM unnest($2::text[]) AS g (id)
 LEFT JOIN jobs j ON j.tenant = $1 AND j.id = g.id
 LEFT JOIN claims c ON c.tenant = $1 AND c.id = g.id
+LEFT JOIN outbox o ON o.tenant = $1 AND o.id = g.id
 LEFT JOIN waiting w ON c.state = 'waiting' AND w.tenant = $1 AND w.id = g.id AND w.epoch = c.epoch
 LEFT JOIN results r ON $3 AND c.settled_at IS NOT NULL
     AND r.tenant = $1 AND r.id = g.id AND r.run = c.run AND r.day = c.day
