@@ -20,7 +20,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from ops.local.environment import clean, read_env
 
-PARTITIONS = {"prompt.results": 12, "prompt.usage": 12, "prompt.events": 12, "prompt.dead-letters": 4}
+PARTITIONS = {
+    "prompt.requests": 12,
+    "prompt.results": 12,
+    "prompt.usage": 12,
+    "prompt.events": 12,
+    "prompt.dead-letters": 4,
+}
 
 
 class Product:

@@ -6,6 +6,7 @@ from agents.line import Delivery, Lines
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.store import Request
 from domain.ledger.model import Claim, Claimed, Settled, Settlement, Standing, Take, Taken
+from domain.ledger.rules import Dispatchable
 from tests.simulation.workers import Variant
 
 
@@ -52,6 +53,13 @@ class Undated(MemoryLedger):
         return super()._take(replace(take, epoch=None), me)
 
 
+class Deaf(MemoryLedger):
+    """Wishes to cancel unheard by who takes: wake alone ends what is cancelled."""
+
+    def _dispatchable(self, row: Request, me: str, repeated: bool) -> Dispatchable:
+        return replace(super()._dispatchable(row, me, repeated), cancel_requested=False)
+
+
 class Unordered(Lines):
     """Acknowledges what is finished, whatever comes before it."""
 
@@ -68,5 +76,6 @@ CONTROLS = {
     "fencing off": Variant(ledger=Unfenced),
     "leases off": Variant(ledger=Leaseless),
     "epochs of calls unread": Variant(ledger=Undated),
+    "cancels unheard at the take": Variant(ledger=Deaf),
     "acknowledged out of order": Variant(lines=Unordered),
 }

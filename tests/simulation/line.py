@@ -17,8 +17,11 @@ import agents.stage
 import agents.wake.loop
 from connectors.memory.broker import MemoryBroker
 from connectors.memory.cache import MemoryCache
+from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
-from connectors.memory.store import MemoryStore
+from connectors.memory.store import MemoryStore, StoredJob
+from domain.jobs.model import Job
+from domain.ledger.model import Cancel
 from domain.ports import Record
 from tests.simulation.clock import START, ProcessLoop, simulated
 from tests.simulation.groups import Group
@@ -27,7 +30,7 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.plan import Ask, Fault, Plan
 from tests.simulation.provider import Provider
 from tests.simulation.workers import TENANT, Shared, Variant, Worker
-from tests.simulation.world import World
+from tests.simulation.world import World, at_once
 from topics.base import format_time
 from topics.table import CALLS, REQUESTS
 
@@ -101,15 +104,26 @@ class Simulation:
         number = len(self._asked)
         self._asked.append(ask)
         body, fail = self._body(ask, number)
+        if ask.what == "cancel" and number:
+            self._cancel(body["id"])
+            return
         self.oracle.published(TENANT, body["id"])
         self.provider.expect(TENANT, body["id"], fail)
         self.world.note(None, f"publish {ask.what} {body['id']}")
         self._append(Record(REQUESTS, orjson.dumps(body), b"%d" % number))
 
+    def _cancel(self, id: str) -> None:
+        """Over HTTP, as if the request had come that way."""
+        now = self.world.clock.utc
+        self.world.note(None, f"cancel {id}")
+        job = Job(TENANT, id, b"", b"", now())
+        self.store.jobs.setdefault((TENANT, id), StoredJob(job, now(), produced=True))
+        at_once(MemoryLedger(self.store, now).cancel([Cancel(TENANT, id)]))
+
     def _body(self, ask: Ask, number: int) -> tuple[dict[str, Any], bool]:
         of = ask.of % number if number else 0
         earlier = self._asked[of]
-        if ask.what in {"again", "other", "rerun"} and number:
+        if ask.what in {"again", "other", "rerun", "cancel"} and number:
             same, fail = self._body(earlier, of)
             if ask.what == "rerun":
                 return {**same, "rerun": True}, fail

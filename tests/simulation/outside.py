@@ -103,8 +103,10 @@ class Statements:
         return answer
 
     async def abandoned(self) -> list[tuple[str, str, int]]:
-        answer: list[tuple[str, str, int]] = await self._ask("abandoned")
-        return answer
+        if self._world.notices("abandoned", self._loop):
+            answer: list[tuple[str, str, int]] = await self._ask("abandoned")
+            return answer
+        return await self._inner.abandoned()
 
     async def overdue(self, limit: int) -> list[Woken]:
         answer: list[Woken] = await self._look("overdue", limit)

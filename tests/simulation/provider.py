@@ -81,6 +81,10 @@ class Provider:
             raise self.world.violated(
                 f"{id} is called for by {incarnation} while it is {row.state}, held by {row.worker}"
             )
+        asked, attempt = self._store.cancels.get((tenant, id)), row.tried[-1]
+        first = len(row.tried) < 2 or row.tried[-2].epoch != attempt.epoch
+        if asked is not None and asked.run == run and first and asked.asked_at < attempt.started_at:
+            raise self.world.violated(f"{id} is called for though it was cancelled before it was taken (L11)")
         if request_id in self._fail:
             for earlier in self.calls.get(request_id, ()):
                 if not earlier.heard or earlier.answer in SENT_UNHEARD:

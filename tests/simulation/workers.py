@@ -12,6 +12,7 @@ from agents.contract import Outside
 from agents.emit import Emitter
 from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
+from agents.infer.cancelling import keep_listening
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.settler import Settler, SettlerPorts
 from agents.intake.handler import Intake, IntakePorts
@@ -184,6 +185,8 @@ class Worker:
         )
         model = ProviderClient(shared.provider, self.loop, self.incarnation)
         caller = Caller(model, CallPolicy(RetryPolicy(5), 2, 60.0), self._metrics, clock.utc, world.rng.random)
+        if any(ask.what == "cancel" for ask in world.plan.asks):
+            self.tasks.append(asyncio.ensure_future(keep_listening(self._ledger, caller)))
         handler = Infer(
             InferPorts(
                 self._ledger,
