@@ -177,7 +177,9 @@ class MemoryLedger:
         if row is None or row.run != item.run:
             return False
         if row.state in {State.ACCEPTED, State.DISPATCHED} and row.epoch == item.epoch:
-            row.state, row.worker, row.epoch, row.dispatches = State.WAITING, None, item.epoch + 1, 0
+            if row.state is State.DISPATCHED:
+                row.dispatches = 0  # otherwise it is intake that parks: it heard of no call (rule L9)
+            row.state, row.worker, row.epoch = State.WAITING, None, item.epoch + 1
             row.updated_at = self._now()
             wait = Wait(row.run, row.epoch, item.not_before, item.reason, item.lane)
             self._store.waiting[item.tenant, item.id] = wait

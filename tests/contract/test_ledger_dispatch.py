@@ -236,6 +236,18 @@ async def test_L9_a_park_is_heard_of_and_resets_the_count(world: World) -> None:
         assert len(await worker.wake(1)) == 1
 
 
+async def test_L9_a_park_of_intake_heard_of_no_call_and_resets_nothing(world: World) -> None:
+    """Intake that stood still parks, over the limit, what a worker has taken and died of since."""
+    await in_hand(world, fail_on_unknown=True)
+    await world.later(40)
+    heir = await world.worker()
+    [stray] = await heir.stray(10)
+    assert await heir.park([park("a", stray.epoch, world.now(), reason="rate_limit")]) == [True]
+    await world.after(1, heir)
+    assert len(await heir.wake(1)) == 1
+    assert (await taken(heir)).grip is Grip.EXHAUSTED
+
+
 async def test_L9_who_asks_for_it_is_never_called_twice_on_an_unknown_outcome(world: World) -> None:
     await in_hand(world, fail_on_unknown=True)
     await world.later(11)

@@ -86,3 +86,8 @@ def test_L15_a_take_that_is_done_after_its_worker_asked_again_and_was_told_of_an
     with silence():
         assert [run(plan)[1] for plan in plans] == [None] * 150
         assert any(run(plan, CONTROLS["epochs of calls unread"])[1] for plan in plans)
+
+
+def test_L9_intake_that_parks_late_does_not_make_an_unknown_outcome_known() -> None:
+    faults = (Fault("pause after", "claim", 0, 33.0), Fault("away", "call", 0, 24.0))
+    found(Plan(0, (Ask("fail"),), faults, ("error",), 2, 1, per_minute=6))

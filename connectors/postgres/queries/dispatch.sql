@@ -147,7 +147,8 @@ WITH given AS (
     FROM found f
 ), parked AS (
     UPDATE claims c
-    SET state = 'waiting', epoch = j.epoch + 1, worker = NULL, dispatches = 0, updated_at = now()
+    SET state = 'waiting', epoch = j.epoch + 1, worker = NULL, updated_at = now(),
+        dispatches = CASE WHEN j.state = 'dispatched' THEN 0 ELSE c.dispatches END  -- intake heard of no call (L9)
     FROM judged j
     WHERE c.tenant = j.tenant AND c.id = j.id AND j.mine
 ), waits AS (
