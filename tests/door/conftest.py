@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -57,22 +56,6 @@ class Door:
             return await connection.fetchval(statement, *arguments)
         finally:
             await connection.close()
-
-    async def post(self, client: httpx.AsyncClient, body: dict[str, Any], seconds: float = 60.0) -> httpx.Response:
-        """As a client that wants an answer: at a broken connection or a 503 it goes to the other instance."""
-        end, urls = asyncio.get_running_loop().time() + seconds, random.sample(self.urls, len(self.urls))
-        while True:
-            urls.append(urls.pop(0))
-            try:
-                answer = await client.post(urls[0] + "/v1/analyze/async", json=body)
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-            else:
-                if answer.status_code != 503:
-                    return answer
-                await asyncio.sleep(0.2)
-            if asyncio.get_running_loop().time() > end:
-                raise AssertionError(f"no instance has answered {body['id']} for {seconds} s")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The door under fire: repeats, crashes and kills of the API, on real processes (rule D1)."""
 
 import asyncio
-import json
 import time
 import uuid
 from collections import Counter
@@ -14,8 +13,6 @@ from tests.door.conftest import Door
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 AT_ONCE = 200
-KILLS = 20
-A_SECOND = 200
 
 
 def body(id: str | None = None) -> dict[str, Any]:
@@ -88,46 +85,3 @@ async def test_D1_what_a_crash_left_between_its_row_and_its_record_is_usable_aga
 
 async def _status(client: httpx.AsyncClient, url: str, id: str) -> str:
     return str((await client.get(f"{url}/v1/jobs/{id}")).json()["status"])
-
-
-async def test_D1_every_202_is_answered_however_often_an_api_is_killed(door: Door) -> None:
-    product = door.product
-    product.control("POST", latency_ms={"mean": 20, "jitter": 10})
-    run, killed, acked = uuid.uuid4().hex[:8], Counter[str](), []
-    stop = asyncio.Event()
-
-    async def kills() -> None:
-        for number in range(KILLS):
-            await asyncio.sleep(1.0)
-            name = f"api-{1 + number % 2}"
-            await door.kill(name)
-            killed[name] += 1
-        await asyncio.sleep(1.0)
-        stop.set()
-
-    async def ask(client: httpx.AsyncClient, number: int) -> None:
-        answer = await door.post(client, body(f"{run}-{number}"))
-        assert answer.status_code == 202, answer.text
-        acked.append(answer.json()["id"])
-
-    began, tasks, killing = time.monotonic(), [], asyncio.create_task(kills())
-    async with door.client() as client:
-        while not stop.is_set():
-            due = (time.monotonic() - began) * A_SECOND
-            tasks += [asyncio.create_task(ask(client, number)) for number in range(len(tasks), int(due))]
-            await asyncio.sleep(0.02)
-        await asyncio.gather(*tasks, killing)
-    seconds = time.monotonic() - began
-    assert len(acked) == len(set(acked)) == len(tasks)
-    results = product.results(acked, 120)
-    missing = set(acked) - results.keys()
-    assert missing == set()
-    assert {row["status"] for rows in results.values() for row in rows} == {"completed"}
-    assert all(len({row["_raw"] for row in rows}) == 1 for rows in results.values())
-    figures = {
-        "posts": len(tasks),
-        "a second": round(len(tasks) / seconds),
-        "kills": dict(killed),
-        "lost": len(missing),
-    }
-    print(json.dumps(figures))
