@@ -60,6 +60,7 @@ class LeaseKeeper:
     async def start(self) -> None:
         """Register and keep renewing. Raises Unavailable when the database does not answer now."""
         await self._send(lambda: self._ledger.register(self.incarnation, self._stage))
+        log.info("lease_started", incarnation=self.incarnation)
         self._task = asyncio.ensure_future(self._keep())
 
     async def stop(self) -> None:

@@ -120,6 +120,7 @@ _LIST = (
     _counter("jobs_republished", "Submitted jobs that had to be produced again (rule D1)."),
     # the process
     _gauge("loop_lag_seconds", "How late the event loop ran a timer."),
+    _gauge("loop_tasks", "Tasks of the event loop; ever more of them under a steady load are a leak."),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _LIST}

@@ -79,3 +79,4 @@ async def test_the_loop_watch_measures_lateness() -> None:
         await asyncio.sleep(0)
     watch.cancel()
     assert metrics.value("loop_lag_seconds") >= 0
+    assert metrics.value("loop_tasks") >= 2  # this test and the watch

@@ -48,7 +48,10 @@ class Settings:
 
 @dataclass(slots=True)
 class Counters:
-    """What reached the provider. `calls` are all of them; those still under way are in none of the three outcomes."""
+    """What reached the provider. `calls` are all of them; those still under way are in none of the three outcomes.
+
+    `bill_by_request` gives for each request the calls that were charged, and their input and output tokens.
+    """
 
     calls: int = 0
     ok: int = 0
@@ -57,6 +60,7 @@ class Counters:
     input_tokens: int = 0
     output_tokens: int = 0
     calls_by_request: dict[str, int] = field(default_factory=dict)
+    bill_by_request: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def arrive(self, request_id: str | None) -> int:
         """Counts a call; returns how many calls of this request there are now (1 when it names none)."""
@@ -65,6 +69,14 @@ class Counters:
             return 1
         self.calls_by_request[request_id] = seen = self.calls_by_request.get(request_id, 0) + 1
         return seen
+
+    def charge(self, request_id: str | None, input_tokens: int, output_tokens: int) -> None:
+        """Counts an answer that is about to be sent."""
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        if request_id is not None:
+            calls, read, written = self.bill_by_request.get(request_id, (0, 0, 0))
+            self.bill_by_request[request_id] = (calls + 1, read + input_tokens, written + output_tokens)
 
 
 class Control:

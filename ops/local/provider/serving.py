@@ -76,8 +76,7 @@ class CallServer:
             return _error(call.dialect, 429, message, {**headers, **retry_after(wait)}), "rate_limited"
         if (seconds := delay(attempt, call, settings)) > 0:
             await asyncio.sleep(seconds)
-        self._control.counters.input_tokens += call.input_tokens
-        self._control.counters.output_tokens += used
+        self._control.counters.charge(attempt.request_id, call.input_tokens, used)
         headers["x-request-id"] = headers["request-id"] = f"req_{_identifier(attempt, call)}"
         return await _send(request, call, given, headers), "failed" if given.wire else "ok"
 
