@@ -7,12 +7,15 @@ STAMP := $(VENV)/installed
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$python && break; done)
 COVERAGE := 85
+SEED ?= 1
+SEEDS ?= 1,2,3,4,5
+MINUTES ?= 25
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs bench lock hooks clean
+.PHONY: help install demo test up down check format docs bench chaos chaos-full soak lock hooks clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## prepare .venv with everything, and Kafka's jars (quick the second time)
 
@@ -48,6 +51,16 @@ docs: $(STAMP) ## write what is generated: schemas, docs/settings.md
 
 bench: $(STAMP) ## measure the line beside a prototype, about ten minutes; docs/benchmarks.md says how to keep the figures
 	@$(BIN)/python -m benchmarks
+
+chaos: $(STAMP) ## break everything while 1,500 requests run, by SEED=1; exits 1 when anything was lost, doubled or paid twice
+	@$(BIN)/python -m tests.chaos --form short --seeds $(SEED)
+
+chaos-full: $(STAMP) ## the same with 10,000 requests, SEEDS=1,2,3,4,5, orderly stops and a rolling restart; about 25 minutes
+	@$(BIN)/python -m tests.chaos --form full --seeds $(SEEDS)
+	@$(BIN)/python -m tests.chaos --form stops
+
+soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 when memory, descriptors, threads or tasks grow
+	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev pyproject.toml -o requirements/dev.lock
