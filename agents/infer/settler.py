@@ -167,6 +167,7 @@ class Settler:
         self, emission: Emission, delivery: Delivery, ending: Ending, spent: Spent, now: datetime
     ) -> None:
         call, code = emission.call, ending.code or "internal"
+        self._ports.metrics.count("dead_letters", stage="infer", code=code)
         reason = Reason(
             "infer", code, ending.message, ending.problems, call.tenant, call.id, emission.run, spent.attempts
         )

@@ -265,10 +265,22 @@ async def test_a_statement_that_takes_too_long_is_given_up(world: World) -> None
 
 # --- plans -----------------------------------------------------------------------------------------------------------
 
-SUBJECTS = ("claim", "dispatch", "settle", "cancel", "sweep", "find", "jobs", "workers", "accounts")
+SUBJECTS = (
+    "claim",
+    "dispatch",
+    "settle",
+    "cancel",
+    "sweep",
+    "find",
+    "jobs",
+    "letters",
+    "queues",
+    "workers",
+    "accounts",
+)
 STATEMENTS = [(subject, name) for subject in SUBJECTS for name in statements(subject)]
-# there are few tenants, and all of them are wanted; the patrol has one row
-WALKS = {("accounts", "tenants"), ("sweep", "patrol_mark"), ("sweep", "patrol_moved")}
+# there are few tenants, and all of them are wanted, as are all that wait where they are counted; the patrol has one row
+WALKS = {("accounts", "tenants"), ("queues", "waiting"), ("sweep", "patrol_mark"), ("sweep", "patrol_moved")}
 
 
 @pytest.mark.parametrize(("subject", "name"), STATEMENTS, ids=str)
@@ -277,7 +289,7 @@ async def test_L4_every_statement_goes_through_keys_whatever_the_tables_hold(
 ) -> None:
     """The plan that is kept is made on empty tables: that is when the planner would choose to read all of them."""
     assert world.database_url is not None
-    plan = await _plan(world.database_url, statements(subject)[name])
+    plan = [line for line in await _plan(world.database_url, statements(subject)[name]) if "on patrol" not in line]
     if (subject, name) not in WALKS:
         assert [line for line in plan if "Seq Scan" in line or "Hash Join" in line or "Merge Join" in line] == []
     if any("LockRows" in line or "Update on" in line or "Delete on" in line for line in plan):
