@@ -26,7 +26,7 @@ class Child:
         row.port, row.metrics_port, row.stop_signal = program.port, program.metrics_port, int(program.stop_signal)
         self._log = instance.log_path(program.name)
         self._guard = guard
-        self._changed = instance.save
+        self._changed = instance.note
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -60,9 +60,9 @@ class Child:
                 back_off = BACK_OFF_FIRST
             self.row.restarts += 1
             self._set("restarting")
-            await asyncio.sleep(back_off)
+            process = await self._spawn_again(back_off)
             back_off = min(back_off * 2, BACK_OFF_LAST)
-            await self._until_serving(await self._spawn())
+            await self._until_serving(process)
 
     async def stop(self) -> None:
         """Signal, wait as long as the program may take, then SIGKILL. Does nothing when it is not running."""
@@ -86,6 +86,15 @@ class Child:
                 self._set("running")
                 return
             await asyncio.sleep(0.2)
+
+    async def _spawn_again(self, back_off: float) -> asyncio.subprocess.Process:
+        """After a wait; what cannot be started now, for want of room for its log or of memory, perhaps can be later."""
+        while True:
+            await asyncio.sleep(back_off)
+            try:
+                return await self._spawn()
+            except OSError:
+                back_off = min(back_off * 2, BACK_OFF_LAST)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         program = self.program

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -68,7 +69,12 @@ class Instance:
 
     def enter(self, phase: str) -> None:
         self.state.phase = phase
-        self.save()
+        self.note()
+
+    def note(self) -> None:
+        """As `save`, but a full disk loses the note and not the processes: the next one says it all again."""
+        with suppress(OSError):
+            self.save()
 
     def save(self) -> None:
         scratch = self.data / "state.json.new"

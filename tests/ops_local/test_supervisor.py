@@ -79,6 +79,30 @@ async def test_a_program_that_dies_is_started_again_on_its_port(instance, free_p
     assert is_free(free_port)
 
 
+async def test_a_program_is_started_again_when_there_is_no_room_for_notes_or_logs(instance):
+    supervisor = Supervisor(instance, lambda line: None)
+    program = python("sleeper", "import time; time.sleep(600)")
+    try:
+        await supervisor.start([Group(programs=(program,))])
+        (row,) = instance.state.processes
+        before = row.pid
+        log = instance.log_path("sleeper")
+        (instance.data / "state.json.new").mkdir()
+        log.unlink()
+        log.mkdir()
+        os.kill(before, signal.SIGKILL)
+        await asyncio.sleep(1.0)
+        assert row.pid is None
+        log.rmdir()
+        async with asyncio.timeout(10):
+            while row.pid in (None, before):
+                await asyncio.sleep(0.05)
+        assert is_alive(row)
+    finally:
+        await supervisor.stop()
+        (instance.data / "state.json.new").rmdir()
+
+
 async def test_a_program_that_does_not_come_up_is_reported_with_the_end_of_its_log(instance):
     supervisor = Supervisor(instance, lambda line: None)
     program = python("broken", "raise SystemExit('no such broker')", ready=lambda: serves(1))

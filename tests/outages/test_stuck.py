@@ -80,3 +80,26 @@ def test_S6_a_process_that_hangs_is_red_is_replaced_and_its_work_goes_on(
     assert red is not None
     assert red <= RED_WITHIN
     assert trickle.answered(DRAINED_WITHIN - (time.monotonic() - began))
+
+
+def test_S6_a_member_that_its_group_lost_is_replaced_though_nothing_waits(product: Proxied) -> None:
+    """Its heartbeats stop with the consumer: the group gives its partitions to nobody, and no lag tells of it."""
+    trickle = Trickle(product)
+    trickle.send()
+    assert trickle.answered(30)
+    name = "worker-infer-1"
+    pid = product.pid(name)
+    began = time.monotonic()
+    red: tuple[float, str] | None = None
+    with consumer_stopped(pid):
+        while product.pid(name) in (pid, 0) or product.health(name)[0] != 200:
+            assert time.monotonic() - began < DRAINED_WITHIN, f"{name} was not replaced"
+            status, said = product.health(name)
+            if red is None and status == 503:
+                red = time.monotonic() - began, said["checks"]["progress"]["detail"]
+            time.sleep(0.5)
+    assert red is not None
+    assert red[0] <= RED_WITHIN
+    assert "the group does not know it" in red[1]
+    trickle.send()
+    assert trickle.answered(DRAINED_WITHIN - (time.monotonic() - began))
