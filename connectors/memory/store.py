@@ -110,7 +110,8 @@ class Request:
         return tuple(attempt.record for attempt in self.tried if attempt.record is not None)
 
     def held(self) -> Held:
-        return Held(self.run, self.state, self.body_hash, self.source, self.settled_by, self.emitted_at is not None)
+        emitted, dispatched = self.emitted_at is not None, self.dispatches > 0 or bool(self.tried)
+        return Held(self.run, self.state, self.body_hash, self.source, self.settled_by, emitted, dispatched)
 
 
 @dataclass(slots=True)

@@ -105,6 +105,7 @@ def _held(row: Row) -> Held:
         source=Source(row["source_topic"], row["source_partition"], row["source_offset"]),
         settled_by=row["settled_by"],
         emitted=row["emitted_at"] is not None,
+        dispatched=row["dispatched"],
     )
 
 

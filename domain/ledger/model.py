@@ -59,7 +59,7 @@ class Standing(StrEnum):
     """What a claim met."""
 
     NEW = "new"  # ours: go on
-    RESUMED = "resumed"  # a redelivery of an accepted row: go on as if it were new
+    RESUMED = "resumed"  # a redelivery of an accepted row that no worker has had: go on as if it were new
     EMIT = "emit"  # a redelivery of a row that intake settled: produce the stored result again
     SETTLED_ELSEWHERE = "settled_elsewhere"  # a redelivery that others already carry on or finished: nothing to do
     JOINED = "joined"  # a repeat of an unfinished request

@@ -29,7 +29,7 @@ MAX_UNHEARD = 3
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a claim that met an existing row compares itself with."""
+    """What a claim that met an existing row compares itself with. dispatched: a worker had this run in hand before."""
 
     run: int
     state: State
@@ -37,6 +37,7 @@ class Held:
     source: Source
     settled_by: str | None
     emitted: bool
+    dispatched: bool
 
 
 def standing(claim: Claim, row: Held) -> Standing:
@@ -59,7 +60,7 @@ def restarts(claim: Claim, row: Held) -> bool:
 
 
 def _redelivery(row: Held) -> Standing:
-    if row.state is State.ACCEPTED:
+    if row.state is State.ACCEPTED and not row.dispatched:
         return Standing.RESUMED
     if row.state.final and row.settled_by == "intake" and not row.emitted:
         return Standing.EMIT

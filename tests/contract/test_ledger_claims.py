@@ -10,9 +10,11 @@ from tests.contract.ledgers import (
     OTHER_HASH,
     World,
     claim,
+    done,
     in_hand,
     in_memory,
     in_postgres,
+    park,
     settlement,
     taken,
 )
@@ -62,6 +64,18 @@ async def test_L2_the_same_source_of_a_row_that_others_carry_on_is_nothing_to_do
     worker, held = await in_hand(world)
     assert await standing(world, claim()) == [Standing.SETTLED_ELSEWHERE]
     await worker.settle([settlement(epoch=held.epoch)])
+    assert await standing(world, claim()) == [Standing.SETTLED_ELSEWHERE]
+
+
+async def test_L2_the_same_source_of_a_row_that_a_worker_has_had_is_left_to_wake(world: World) -> None:
+    worker, held = await in_hand(world)
+    await worker.park([park("a", held.epoch, world.now(), done=done(1, "rate_limited"))])
+    await world.after(1, worker)
+    assert len(await worker.wake(1)) == 1
+    assert await standing(world, claim()) == [Standing.SETTLED_ELSEWHERE]
+    await taken(worker)
+    await world.later(60)  # it dies
+    assert len(await worker.stray(1)) == 1
     assert await standing(world, claim()) == [Standing.SETTLED_ELSEWHERE]
 
 

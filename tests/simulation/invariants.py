@@ -19,6 +19,7 @@ class Seen:
     worker: str | None
     result: bytes | None
     outcomes: tuple[str, ...]
+    cancel_requested: bool
 
 
 class Invariants:
@@ -32,7 +33,7 @@ class Invariants:
         """Raises Violation where a statement broke a rule."""
         for key, row in self._store.requests.items():
             outcomes = tuple([attempt.outcome for attempt in row.tried])
-            now = (row.run, row.epoch, row.state, row.worker, row.results.get(row.run), outcomes)
+            now = (row.run, row.epoch, row.state, row.worker, row.results.get(row.run), outcomes, row.cancel_requested)
             before = self._seen.get(key)
             if now != before:
                 self._seen[key] = now
@@ -46,6 +47,8 @@ class Invariants:
             return "a request has a worker while it is dispatched, and only then"
         if now.state.final != (now.result is not None):
             return "a request has a result when it is final, and only then (L11)"
+        if now.state is State.REJECTED and now.outcomes:
+            return "what is rejected was not called for"
         wait = self._store.waiting.get((row.tenant, row.id))
         if now.state is State.WAITING and (wait is None or (wait.run, wait.epoch) != (now.run, now.epoch)):
             return "what waits has a row that brings it back (L10)"
@@ -59,11 +62,21 @@ def _moved_wrongly(now: Seen, before: Seen) -> str | None:
         return None if before.state.final else "a run ends before the next one begins (L3)"
     if before.state.final and (now.state, now.result) != (before.state, before.result):
         return "what is final stays as it is (L11)"
-    if now.state is not before.state and not now.state.final and now.epoch == before.epoch:
-        return "a request changes hands under a new epoch (L11)"
-    if now.worker != before.worker and now.worker is not None and now.epoch == before.epoch:
-        return "a worker takes under a new epoch (L6)"
-    if len(now.outcomes) < len(before.outcomes):
+    if now.epoch == before.epoch and _changed_hands(now, before):
+        return "a request changes hands under a new epoch (L6, L11)"
+    return _wrong_attempts(now, before)
+
+
+def _changed_hands(now: Seen, before: Seen) -> bool:
+    moved = now.state is not before.state and not now.state.final
+    return moved or (now.worker is not None and now.worker != before.worker)
+
+
+def _wrong_attempts(now: Seen, before: Seen) -> str | None:
+    more = len(now.outcomes) - len(before.outcomes)
+    if before.cancel_requested and now.epoch > before.epoch and more > 0:
+        return "what is to be cancelled is not taken for a call (L11)"
+    if more < 0:
         return "an attempt is never forgotten (L8)"
     if any(a not in UNSURE and a != b for a, b in zip(before.outcomes, now.outcomes, strict=False)):
         return "the first known outcome of an attempt stays (L8)"

@@ -75,6 +75,19 @@ def test_L6_a_worker_that_was_stopped_after_a_take_makes_no_call_for_what_anothe
     found(Plan(585, (Ask("plain"),), (Fault("pause", "take", 1, 38.6),), ("timeout",), 2, 2))
 
 
+def test_L2_intake_does_not_reject_what_was_called_for_when_its_record_comes_again() -> None:
+    found(Plan(349, (Ask("deadline"),), (Fault("kill", "any", 3, 0.0),), ("limited",), 1, 1))
+
+
+def test_L9_intake_parks_nothing_that_a_worker_has_called_for_without_being_heard_of() -> None:
+    faults = (
+        Fault("outage", "call", 0, 33.9),
+        Fault("pause", "produce", 0, 14.9),
+        Fault("rebalance", "stray", 0, 22.2),
+    )
+    found(Plan(19, (Ask("fail", 0, 0, 2.0),), faults, ("timeout",), 1, 1, 6))
+
+
 def test_L15_a_take_that_was_given_up_and_is_done_after_all_leaves_no_request_behind() -> None:
     found(Plan(176, (Ask("plain"),), (Fault("late", "take", 0, 7.5),), ("refused_connection",), 1, 2))
 

@@ -38,7 +38,7 @@ WHERE ((tenant, id) IN (SELECT tenant, id FROM fresh WHERE NOT cancel_requested)
 
 -- name: existing
 SELECT (g.n - 1)::integer AS n, c.run, c.epoch, c.state, c.body_hash, c.settled_by, c.emitted_at, c.cancel_requested,
-       c.source_topic, c.source_partition, c.source_offset, r.result
+       c.dispatches > 0 OR c.attempts > 0 AS dispatched, c.source_topic, c.source_partition, c.source_offset, r.result
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g (tenant, id, n)
 JOIN claims c ON c.tenant = g.tenant AND c.id = g.id
 LEFT JOIN results r ON c.settled_at IS NOT NULL
