@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.ledger.model import Grip, Source, Standing, State
+from domain.errors import Permanent
+from domain.ledger.model import Cancel, Cancelling, Grip, Source, Standing, State
 from domain.letters.model import Letter, Redriven, Republish, Rerun, Wanted, letter_id
 from tests.contract.ledgers import HASH, World, claim, in_hand, in_memory, in_postgres, settlement, taken
 
@@ -219,6 +220,23 @@ async def test_L15_a_redriven_run_that_was_woken_and_not_produced_is_found(world
     await ledger.wake(9)
     await world.later(31)
     assert [(found.id, found.run) for found in await ledger.stray(9)] == [("a", 2)]
+
+
+async def test_L11_a_redrive_that_waits_is_taken_back_by_cancelling_it(world: World) -> None:
+    one = await failed(world)
+    await world.letters.rerun([rerun(one, world.now() + timedelta(hours=1))])
+    ledger = world.ledger()
+    assert await ledger.cancel([Cancel("acme", "a")]) == [Cancelling.ASKED]
+    [row] = await ledger.cancelled(9)
+    assert (row.id, row.run) == ("a", 2)
+    ended = settlement(
+        "a", row.epoch, run=2, state=State.REJECTED, error_code="cancelled", settled_by="wake", done=None
+    )
+    [answer] = await ledger.settle([ended])
+    assert not isinstance(answer, Permanent)
+    assert answer.won
+    await world.later(3601)
+    assert await ledger.wake(9) == []
 
 
 # --- the record again ------------------------------------------------------------------------------------------------
