@@ -50,6 +50,7 @@ from connectors.telemetry.tracing import tracing as start_tracing
 from connectors.telemetry.watchdog import Late, Watchdog, leave
 from domain.errors import Unavailable
 from domain.health import Check, Health
+from domain.output.recovery import Budget
 from domain.routing.retry import RetryPolicy
 from domain.settings import Settings
 from domain.tracing import Tracing
@@ -224,7 +225,8 @@ async def _infer(process: Process) -> list[Source]:
     settings, outside, metrics = process.settings, process.outside, process.outside.metrics
     models = catalog.catalogue(settings, process.environ)
     retry = RetryPolicy(attempts=settings.max_attempts)
-    policy = CallPolicy(retry, settings.re_asks, settings.call_timeout_s)
+    repair = Budget(settings.repair_syntax, settings.re_asks, settings.escalate)
+    policy = CallPolicy(retry, repair, settings.call_timeout_s)
     process.lease = LeaseKeeper(outside.ledger, str(uuid_utils.uuid7()), "infer", metrics)
     await _patiently(process.lease.start)
     settler = SettlerPorts(

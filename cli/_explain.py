@@ -77,7 +77,7 @@ def _cells(attempt: Attempt) -> tuple[object, ...]:
         attempt.attempt,
         attempt.provider,
         attempt.model,
-        attempt.outcome,
+        f"{attempt.outcome}, repaired" if _repaired(attempt) else attempt.outcome,
         attempt.input_tokens,
         attempt.output_tokens,
         None if attempt.cost_usd is None else format_money(attempt.cost_usd),
@@ -86,4 +86,10 @@ def _cells(attempt: Attempt) -> tuple[object, ...]:
 
 
 def _as_json(attempt: Attempt) -> dict[str, Any]:
-    return {name: value for name, value in asdict(attempt).items() if name != "record"}
+    fields = {name: value for name, value in asdict(attempt).items() if name != "record"}
+    return {**fields, "repaired": _repaired(attempt)}
+
+
+def _repaired(attempt: Attempt) -> bool:
+    """Whether the punctuation of its answer was put right."""
+    return attempt.record is not None and orjson.loads(attempt.record).get("repaired", False)

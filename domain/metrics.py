@@ -101,6 +101,8 @@ _LIST = (
     _counter("calls_repeated", "Calls made though nobody heard of the outcome of the one before: perhaps paid twice."),
     _seconds("provider_seconds", "Time of a provider attempt.", "provider", "model"),
     _counter("re_asks", "Answers asked again because they broke their schema.", "model"),
+    # move is syntax (no call), re_ask, escalate or more_tokens
+    _counter("repairs", "What was done about answers that were not valid.", "move", "model"),
     # kind is input, output, cached_input, cache_write or reasoning; the last three are parts of the first two
     _counter("tokens", "Tokens billed.", "provider", "model", "kind"),
     _counter("cost_usd", "US dollars of provider attempts.", "provider", "model"),

@@ -87,6 +87,8 @@ class Settings(BaseModel):
     infer_slots: int = _own("INFER_SLOTS", 2_000, "Calls in flight of one infer worker.", ge=1, le=100_000)
     database_pool: int = _own("DATABASE_POOL", 4, "Connections of one process to PostgreSQL.", ge=1, le=100)
     re_asks: int = _own("RE_ASKS", 2, "How often an answer that breaks its schema is asked again.", ge=0, le=5)
+    repair_syntax: bool = _own("REPAIR_SYNTAX", True, "Put the punctuation of an answer right where it is not JSON.")
+    escalate: bool = _own("ESCALATE", True, "Ask the next stronger model of an alias where asking again did not help.")
     max_attempts: int = _own("MAX_ATTEMPTS", 5, "Provider attempts of a run, all kinds together.", ge=1, le=20)
     call_timeout_s: float = _own("CALL_TIMEOUT_S", 60.0, "Seconds until a provider call is given up.", gt=0, le=3600)
     cache_ttl_s: int = _own("CACHE_TTL_S", 86_400, "Seconds an exact answer is kept.", ge=0)

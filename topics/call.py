@@ -39,6 +39,7 @@ class PromptCall:
     deadline: str | None = None
     max_cost_usd: str | None = None
     on_unknown_outcome: str = "retry"
+    repair: dict[str, Any] | None = None
     subject: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)

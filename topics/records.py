@@ -17,7 +17,10 @@ DeadLetterCode = Literal[
 
 
 class UsageRecord(Message):
-    """One attempt at a provider, numbered from 1 within its run. `at` is when it was sent."""
+    """One attempt at a provider, numbered from 1 within its run. `at` is when it was sent.
+
+    `repaired` says that the answer was JSON only after its punctuation was put right; left out where false.
+    """
 
     id: str
     tenant: str
@@ -37,6 +40,7 @@ class UsageRecord(Message):
     price_version: str
     latency_ms: int
     provider_request_id: str | None = None
+    repaired: bool = False
     at: UtcTime
 
 

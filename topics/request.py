@@ -43,6 +43,18 @@ class Parameters(Message):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
 
 
+class Repair(Message):
+    """What may be done about an answer that breaks its schema; what is not named is the operator's.
+
+    `syntax`: put punctuation right without a call. `re_asks`: ask again so often, with the places that are wrong.
+    `escalate`: then ask the next stronger model of the alias, once.
+    """
+
+    syntax: StrictBool | None = None
+    re_asks: Annotated[int, Field(strict=True, ge=0, le=5)] | None = None
+    escalate: StrictBool | None = None
+
+
 class PromptRequest(Message):
     """One prompt to answer. Required: `id`, `tenant` and exactly one of `prompt`, `messages`, `template`."""
 
@@ -61,6 +73,7 @@ class PromptRequest(Message):
     cache: Literal["use", "refresh", "bypass", "semantic"] = "use"
     on_limit: Literal["wait", "reject"] = "wait"
     on_unknown_outcome: Literal["retry", "fail"] = "retry"
+    repair: Repair | None = None
     rerun: StrictBool = False
     subject: Annotated[str, StringConstraints(max_length=255)] | None = None
     tags: dict[TagName, TagValue] = Field(default={}, max_length=10)

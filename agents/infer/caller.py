@@ -9,11 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from agents.contract import Outside
-from agents.infer.work import Finish, Later, ReAsk, Step, Work
-from domain.errors import ModelError, Problem
+from agents.infer.again import again, given_up, limited
+from agents.infer.work import Again, Finish, Later, Step, Work
+from domain.errors import ModelError
 from domain.ledger.model import State
 from domain.ledger.results import Called, Ending, call_id, cancelled, failed, overdue
 from domain.metrics import Metrics
+from domain.output.recovery import Budget
 from domain.output.verdict import Verdict, judge
 from domain.ports import Model
 from domain.pricing.cost import cost
@@ -26,10 +28,10 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """Bounds of a run; `timeout` in seconds."""
+    """Bounds of a run; `timeout` in seconds, `repair` for requests that say nothing of it."""
 
     retry: RetryPolicy
-    re_asks: int
+    repair: Budget
     timeout: float
 
 
@@ -75,9 +77,11 @@ class Caller:
         except ModelError as error:
             called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
             return self._after_error(work, error, called)
-        verdict = judge(reply, work.schema)
+        budget = self._policy.repair.narrowed(work.call.repair)
+        verdict = judge(reply, work.schema, budget.syntax)
         called = self._called(work, verdict.outcome, reply.tokens, sent_at, started, reply.provider_request_id)
-        return self._after_reply(work, reply, verdict, called)
+        called.repaired = verdict.repaired
+        return self._after_reply(work, reply, verdict, called, budget)
 
     def not_sent(self, work: Work) -> Later:
         """The step of an attempt that was recorded but may not be made: the lease was not fresh."""
@@ -115,7 +119,7 @@ class Caller:
             work.deployment,
             work.messages,
             work.call.output_schema,
-            work.call.parameters,
+            limited(work),
             work.call.provider_options,
             call_id(work.call.tenant, work.call.id, work.run),
             timeout,
@@ -140,21 +144,22 @@ class Caller:
             if count := getattr(tokens, kind):
                 self._metrics.count("tokens", count, provider=provider, model=model, kind=kind)
 
-    def _after_reply(self, work: Work, reply: ModelReply, verdict: Verdict, called: Called) -> Step:
+    def _after_reply(self, work: Work, reply: ModelReply, verdict: Verdict, called: Called, budget: Budget) -> Step:
         deployment = work.deployment
         if verdict.outcome == "ok":
+            if verdict.repaired:
+                self._metrics.count("repairs", move="syntax", model=deployment.model)
             done = Ending(State.COMPLETED, verdict.value, provider=deployment.provider, model=deployment.model)
             return Finish(done, called)
-        if verdict.outcome == "refused":
-            return Finish(_named(work, failed("refused", verdict.problems[0].message)), called)
-        if verdict.outcome == "length":
-            cut = "the answer was cut at max_tokens; allow more tokens or ask for less"
-            return Finish(_named(work, failed("invalid_output", cut, verdict.problems)), called)
-        if work.re_asks < self._policy.re_asks and work.attempt < self._policy.retry.attempts:
-            if (ending := self._over(work, self._clock(), "before it was asked again")) is not None:
-                return Finish(_named(work, ending), called)
-            return ReAsk(called, reply.text, verdict.problems)
-        return Finish(_named(work, _invalid(work, verdict.problems)), called)
+        following = None
+        if work.attempt < self._policy.retry.attempts:
+            following = again(work, reply.text, verdict, budget)
+        if following is None:
+            return Finish(_named(work, given_up(work, verdict)), called)
+        if (ending := self._over(work, self._clock(), "before it was asked again")) is not None:
+            return Finish(_named(work, ending), called)
+        self._metrics.count("repairs", move=following.move, model=following.work.deployment.model)
+        return Again(called, following.work)
 
     def _after_error(self, work: Work, error: ModelError, called: Called) -> Step:
         if work.deadline is not None and self._clock() >= work.deadline:
@@ -181,11 +186,6 @@ def _key(work: Work) -> Key:
 def _unsent(work: Work, now: datetime) -> Called:
     """An attempt that was recorded and not made."""
     return Called(work.attempt, work.deployment, "error", Tokens(), Decimal(0), 0, now)
-
-
-def _invalid(work: Work, problems: tuple[Problem, ...]) -> Ending:
-    asked = f"asked {work.attempt} times" if work.attempt > 1 else "asked once"
-    return failed("invalid_output", f"{asked}, the answer still breaks its schema", problems)
 
 
 def _named(work: Work, ending: Ending) -> Ending:

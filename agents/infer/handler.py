@@ -20,6 +20,7 @@ from domain.batching import Batcher
 from domain.errors import InvalidRequest
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
 from domain.ledger.results import NOTHING, Ending, cancelled, failed, rejected, spent_before, unheard
+from domain.output.recovery import UNUSED, used_before
 from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
@@ -91,9 +92,9 @@ class Infer:
         await self._ports.lease.ready()
         term = self._ports.lease.term
         deadline = parse_time(call.deadline) if call.deadline else None
-        found = self._deployment(call, deadline)
+        found = self._deployments(call, deadline)
         refusal = found if isinstance(found, Ending) else None
-        provider, model = (found.provider, found.model) if isinstance(found, Deployment) else ("", "")
+        provider, model = ("", "") if isinstance(found, Ending) else (found[0].provider, found[0].model)
         take = Take(call.tenant, call.id, run, provider, model, refusal is None, epoch)
         taken = await self._takes.submit(take)
         if taken.grip is Grip.UNEMITTED:
@@ -104,21 +105,21 @@ class Infer:
             await self._uncalled(delivery, call, run, taken, cancelled(0))
         elif taken.grip is Grip.TAKEN and refusal is not None:
             await self._uncalled(delivery, call, run, taken, refusal)
-        elif taken.grip is Grip.TAKEN and isinstance(found, Deployment):
+        elif taken.grip is Grip.TAKEN and not isinstance(found, Ending):
             work = await self._begin(call, run, taken, found, deadline)
             await self._answer(delivery, replace(work, term=term))
 
-    def _deployment(self, call: PromptCall, deadline: datetime | None) -> Deployment | Ending:
-        """Where to call, or why no call may be made any more."""
+    def _deployments(self, call: PromptCall, deadline: datetime | None) -> Sequence[Deployment] | Ending:
+        """Where to call, the first of them first, or why no call may be made any more."""
         if deadline is not None and self._ports.clock() >= deadline:
             return rejected("deadline_exceeded", "the deadline passed before the call")
         try:
-            return self._ports.catalogue.resolve(call.model)[0]
+            return self._ports.catalogue.resolve(call.model)
         except InvalidRequest as error:
             return rejected(error.code, str(error), error.problems)
 
     async def _begin(
-        self, call: PromptCall, run: int, taken: Taken, deployment: Deployment, deadline: datetime | None
+        self, call: PromptCall, run: int, taken: Taken, choices: Sequence[Deployment], deadline: datetime | None
     ) -> Work:
         earlier = await self._earlier(call, taken.attempt)
         return Work(
@@ -126,12 +127,14 @@ class Infer:
             run=run,
             epoch=taken.epoch,
             attempt=taken.attempt,
-            deployment=deployment,
+            deployment=choices[0],
             schema=None if call.output_schema is None else compile_schema(call.output_schema),
             messages=call.messages,
             deadline=deadline,
             spent=spent_before(earlier, taken.attempt) if earlier else NOTHING,
             unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
+            choices=choices,
+            used=used_before(earlier, choices[0]) if earlier else UNUSED,
         )
 
     async def _uncalled(self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, ending: Ending) -> None:

@@ -21,14 +21,13 @@ from agents.emit import (
     letters_again,
     usage_record,
 )
-from agents.infer.work import Finish, Later, ReAsk, Work
+from agents.infer.work import Again, Finish, Later, Work
 from agents.line import Delivery
 from domain.batching import Batcher
 from domain.errors import Permanent, Unavailable
 from domain.ledger.model import Next, Park, Settled, Settlement, State, Taken
 from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
-from domain.output import reask
 from domain.ports import Cache, Ledger, Producer, Record
 from topics.base import format_time, parse_time
 from topics.call import PromptCall
@@ -122,23 +121,16 @@ class Settler:
             if end.settlement.done is not None
         ]
 
-    async def ask_again(self, work: Work, step: ReAsk) -> Work | None:
+    async def ask_again(self, work: Work, step: Again) -> Work | None:
         """The next attempt, recorded as started; None when the run is not ours any more."""
-        call = work.call
-        done = attempt_done(call, work.run, step.called)
-        provider, model = work.deployment.provider, work.deployment.model
-        following = Next(call.tenant, call.id, work.run, work.epoch, done, provider, model)
+        call, called, to = work.call, step.called, step.next.deployment
+        done = attempt_done(call, work.run, called)
+        following = Next(call.tenant, call.id, work.run, work.epoch, done, to.provider, to.model)
         number = await persist(lambda: self._nexts.submit(following))
         if not number:
             return None
-        called = step.called
-        return replace(
-            work,
-            attempt=number,
-            re_asks=work.re_asks + 1,
-            messages=reask.messages(call.messages, step.answer, step.problems),
-            spent=work.spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at),
-        )
+        spent = work.spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at)
+        return replace(step.next, attempt=number, spent=spent)
 
     async def park(self, work: Work, step: Later) -> None:
         """The run waits; wake brings it back (rule L10)."""

@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from domain.errors import Problem
 from domain.ledger.results import Called, Ending, Spent
+from domain.output.recovery import UNUSED, Used
 from domain.output.schema import OutputSchema
 from domain.routing.model import Deployment, Price
 from topics.call import PromptCall
@@ -21,6 +21,7 @@ class Work:
     """A taken request: its attempt number `attempt` is recorded as started under `epoch`.
 
     `unheard` are the usage records of earlier attempts whose outcome nobody heard of; `term` is the lease's (rule L6).
+    `choices` are the deployments of its alias, `used` is what was spent of its repair budget.
     """
 
     call: PromptCall
@@ -33,8 +34,9 @@ class Work:
     deadline: datetime | None
     spent: Spent
     unheard: tuple[bytes, ...] = ()
-    re_asks: int = 0
     term: int = 0
+    choices: Sequence[Deployment] = ()
+    used: Used = UNUSED
 
 
 @dataclass(slots=True)
@@ -55,12 +57,11 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class ReAsk:
-    """The answer broke its schema at `problems`; it is asked again in the same epoch."""
+class Again:
+    """The answer was not valid; it is asked for again in the same epoch, as `next` says (its attempt is not begun)."""
 
     called: Called
-    answer: str
-    problems: Sequence[Problem]
+    next: Work
 
 
-Step = Finish | Later | ReAsk
+Step = Finish | Later | Again

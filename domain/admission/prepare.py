@@ -63,6 +63,7 @@ class Preparer:
             deadline=format_time(request.deadline) if request.deadline else None,
             max_cost_usd=None if request.max_cost_usd is None else format_money(request.max_cost_usd),
             on_unknown_outcome=request.on_unknown_outcome,
+            repair=request.repair.model_dump(exclude_none=True) if request.repair else None,
             subject=request.subject,
             tags=request.tags,
             metadata=request.metadata,

@@ -155,7 +155,10 @@ def _ms(start: datetime, end: datetime) -> int:
 
 @dataclass(slots=True)
 class Called:
-    """One attempt as it went. outcome: ok | invalid_output | refused | length | rate_limited | timeout | error."""
+    """One attempt as it went. outcome: ok | invalid_output | refused | length | rate_limited | timeout | error.
+
+    repaired: the punctuation of the answer was put right.
+    """
 
     attempt: int
     deployment: Deployment
@@ -165,6 +168,7 @@ class Called:
     latency_ms: int
     sent_at: datetime
     provider_request_id: str | None = None
+    repaired: bool = False
 
 
 def attempt_done(call: PromptCall, run: int, called: Called) -> AttemptDone:
@@ -189,7 +193,7 @@ def _lost(attempt: Attempt) -> Called:
 
 
 def _usage(call: PromptCall, run: int, called: Called) -> dict[str, Any]:
-    return {
+    record = {
         "id": call.id,
         "tenant": call.tenant,
         "run": run,
@@ -210,6 +214,9 @@ def _usage(call: PromptCall, run: int, called: Called) -> dict[str, Any]:
         "provider_request_id": called.provider_request_id,
         "at": format_time(called.sent_at),
     }
+    if called.repaired:
+        record["repaired"] = True
+    return record
 
 
 def spent_before(attempts: Sequence[Attempt], current: int) -> Spent:

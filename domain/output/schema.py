@@ -33,6 +33,7 @@ class Checked:
 
     value: Any = None
     problems: tuple[Problem, ...] = ()
+    is_json: bool = True
 
     @property
     def ok(self) -> bool:
@@ -73,7 +74,7 @@ class OutputSchema:
         try:
             value = orjson.loads(text)
         except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
-            return Checked(problems=(Problem("", f"is not JSON: {error}"[:_MESSAGE]),))
+            return Checked(problems=(Problem("", f"is not JSON: {error}"[:_MESSAGE]),), is_json=False)
         level = depth(value, MAX_ANSWER_DEPTH) if text.count("{") + text.count("[") > MAX_ANSWER_DEPTH else 0
         if level > MAX_ANSWER_DEPTH:
             return Checked(problems=(Problem("", f"is nested deeper than {MAX_ANSWER_DEPTH} levels"),))

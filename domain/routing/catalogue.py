@@ -15,9 +15,9 @@ price_version: simulated-1
 providers:
   simulated: {base_url: "${URL}"}
 models:
-  - {provider: simulated, model: small, price: {input: 0.15, output: 0.60, cached_input: 0.075}}
-  - {provider: simulated, model: large, price: {input: 2.50, output: 10, cached_input: 1.25}}
-aliases: {fast: [simulated/small], smart: [simulated/large]}
+  - {provider: simulated, model: small, output_limit: 16384, price: {input: 0.15, output: 0.60, cached_input: 0.075}}
+  - {provider: simulated, model: large, output_limit: 32768, price: {input: 2.50, output: 10, cached_input: 1.25}}
+aliases: {fast: [simulated/small], smart: [simulated/large], careful: [simulated/small, simulated/large]}
 """
 
 
@@ -128,6 +128,7 @@ def _deployment(entry: ModelEntry, provider: ProviderEntry, version: str, enviro
         structured=entry.structured or provider.structured,
         context_tokens=entry.context_tokens,
         max_output_tokens=entry.max_output_tokens,
+        output_limit=entry.output_limit,
         timeout_s=entry.timeout_s or provider.timeout_s,
         headers=dict(provider.headers),
         max_tokens_field=entry.max_tokens_field,

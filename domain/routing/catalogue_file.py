@@ -61,6 +61,7 @@ class ModelEntry(_Closed):
     price: PriceEntry
     context_tokens: int = Field(default=128_000, ge=1)
     max_output_tokens: int = Field(default=4_096, ge=1)
+    output_limit: int = Field(default=0, ge=0)
     structured: Structured | None = None
     timeout_s: float | None = Field(default=None, gt=0, le=3600)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

@@ -25,6 +25,7 @@ class Deployment:
 
     structured:       how the provider takes a schema: json_schema | json_object | tool | none
     base_url:         up to and without `/chat/completions` or `/messages`
+    max_output_tokens: the limit where a request names none; `output_limit` is the most the model allows, 0: the same
     max_tokens_field: what the provider calls the limit; reasoning models of OpenAI have a name of their own
     omits:            parameters of a request that this model refuses; they are left out
     """
@@ -39,6 +40,7 @@ class Deployment:
     structured: str = "json_schema"
     context_tokens: int = 128_000
     max_output_tokens: int = 4_096
+    output_limit: int = 0
     timeout_s: float = 60.0
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     max_tokens_field: str = "max_tokens"

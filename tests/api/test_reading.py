@@ -105,7 +105,11 @@ def test_a_span_or_a_time_is_understood(text: str) -> None:
 async def test_models_show_names_and_prices_and_no_addresses(door: Door) -> None:
     response = await door.client.get("/v1/models")
     body = response.json()
-    assert body["aliases"] == {"fast": ["simulated/small"], "smart": ["simulated/large"]}
+    assert body["aliases"] == {
+        "fast": ["simulated/small"],
+        "smart": ["simulated/large"],
+        "careful": ["simulated/small", "simulated/large"],
+    }
     assert [model["id"] for model in body["items"]] == ["simulated/small", "simulated/large"]
     assert body["items"][0]["price_usd_per_million_tokens"]["input"] == "0.15"
     assert "127.0.0.1" not in response.text

@@ -40,7 +40,7 @@ async def settled(ledger: PostgresLedger) -> None:
     [claimed] = await ledger.claim([claim("known")])
     [taken] = await ledger.take([Take("demo", "known", claimed.run, "simulated", "small")])
     row = benchmark_result() | {"id": "known", "tenant": "demo", "request_hash": request_hash(body_hash(BODY))}
-    done = AttemptDone(taken.attempt, "ok", Decimal("0.0000094"), 31, 8, b"{}")
+    done = AttemptDone(taken.attempt, "ok", Decimal("0.0000094"), 31, 8, b'{"repaired":true}')
     ended = Settlement("demo", "known", claimed.run, taken.epoch, State.COMPLETED, encode(row), "infer", None, done)
     await ledger.settle([ended])
 
@@ -56,7 +56,9 @@ def test_a_finished_request_is_explained_and_its_repeat_answered(cli, database_u
     facts = json.loads(cli("explain", "known", "--json").stdout)
     assert (facts["state"], facts["cost_usd"], facts["output"]) == ("completed", "0.0000094", '{"label":"negative"}')
     assert (facts["attempts"][0]["outcome"], "record" in facts["attempts"][0]) == ("ok", False)
+    assert facts["attempts"][0]["repaired"] is True
     shown = cli("explain", "known").stdout
+    assert "ok, repaired" in shown
     assert "prompt.requests/3/" in shown
     assert "simulated" in shown
     again = cli("submit", "-", "--wait", "--timeout", "20", stdin=json.dumps(BODY))

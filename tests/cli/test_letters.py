@@ -28,7 +28,7 @@ def control(engines: Any, **body: Any) -> None:
 def line(engines: Any, cli: Any, tmp_path: Any) -> Iterator[None]:
     """One process with every stage; the small model answers nonsense and is not asked again."""
     assert cli("tenants", "create", "demo", "--if-missing").exit_code == 0
-    control(engines, malformed={"share": 1.0, "kinds": ["prose"], "until_reasked": False}, model="small")
+    control(engines, malformed={"share": 1.0, "kinds": ["wrong_type"], "until_reasked": False}, model="small")
     settings = {
         "STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL": engines.provider_url,
         "STRUCTURED_PROMPT_RE_ASKS": "0",

@@ -21,8 +21,8 @@ COLUMNS = {
     "results": "tenant id run status error_code provider model cached template template_version "
     "api_key_id batch_id tags input_tokens output_tokens cached_input_tokens reasoning_tokens cost_usd attempts "
     "queued_ms provider_ms total_ms submitted_at completed_at output",
-    "calls": "id tenant run attempt api_key_id provider model template tags outcome input_tokens output_tokens "
-    "cached_input_tokens reasoning_tokens cost_usd price_version latency_ms provider_request_id at",
+    "calls": "id tenant run attempt api_key_id provider model template tags outcome repaired input_tokens "
+    "output_tokens cached_input_tokens reasoning_tokens cost_usd price_version latency_ms provider_request_id at",
     "events": "event_id type tenant id run at data",
     "usage_hourly": "hour tenant api_key_id provider model template tags requests completed failed rejected cached "
     "input_tokens output_tokens cost_usd p50_ms p95_ms p99_ms",
@@ -125,6 +125,12 @@ async def test_a_field_of_a_later_version_is_ignored(clickhouse: ClickHouse) -> 
     later = item(RESULTS, result().value.replace(b'"usage":{', b'"novel":{"a":[1]},"usage":{"novel":true,'))
     assert await ClickHouseSink(clickhouse).write([later]) == []
     assert await rows(clickhouse, "SELECT input_tokens FROM results FINAL") == [{"input_tokens": 31}]
+
+
+async def test_an_attempt_tells_whether_its_answer_was_repaired(clickhouse: ClickHouse) -> None:
+    await ClickHouseSink(clickhouse).write([call("r1"), call("r2", repaired=True)])
+    found = await rows(clickhouse, "SELECT id, repaired FROM calls FINAL ORDER BY id")
+    assert found == [{"id": "r1", "repaired": False}, {"id": "r2", "repaired": True}]
 
 
 async def test_an_event_keeps_its_data_as_text(clickhouse: ClickHouse) -> None:

@@ -29,6 +29,7 @@ from connectors.memory.replies import MemoryReplies
 from connectors.memory.store import MemoryStore
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
+from domain.output.recovery import Budget
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
@@ -93,7 +94,7 @@ class MemoryLine:
         lease._sent_at = 0.0
         emitter = Emitter(producer, self.replies, ledger, self.metrics)
         settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
-        policy = CallPolicy(RetryPolicy(attempts), re_asks, 60.0)
+        policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0)
         caller = Caller(self.model, policy, self.metrics, self.clock, lambda: 0.0)
         return Infer(
             InferPorts(

@@ -78,7 +78,7 @@ async def test_an_answer_that_stays_wrong_fails_with_every_attempt_billed_and_a_
 )
 async def test_a_cut_or_refused_answer_is_not_asked_again(reply: object, code: str) -> None:
     line = MemoryLine([reply])
-    result = await line.answer(request())
+    result = await line.answer(request(parameters={"max_tokens": 9}))
     assert result is not None
     assert (result["status"], result["error"]["code"], len(line.model.calls)) == ("failed", code, 1)
 

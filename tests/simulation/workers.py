@@ -32,6 +32,7 @@ from connectors.memory.store import MemoryStore
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
 from domain.errors import Transient, Unavailable
+from domain.output.recovery import Budget
 from domain.ports import Record
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
@@ -184,7 +185,7 @@ class Worker:
             self._ledger, self._producer, cache, self._emitter, self._metrics, clock.utc, timedelta(hours=1)
         )
         model = ProviderClient(shared.provider, self.loop, self.incarnation)
-        caller = Caller(model, CallPolicy(RetryPolicy(5), 2, 60.0), self._metrics, clock.utc, world.rng.random)
+        caller = Caller(model, CallPolicy(RetryPolicy(5), Budget(), 60.0), self._metrics, clock.utc, world.rng.random)
         if any(ask.what == "cancel" for ask in world.plan.asks):
             self.tasks.append(asyncio.ensure_future(keep_listening(self._ledger, caller)))
         handler = Infer(

@@ -61,6 +61,13 @@ class Counters:
     output_tokens: int = 0
     calls_by_request: dict[str, int] = field(default_factory=dict)
     bill_by_request: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    _limits: dict[str, int] = field(default_factory=dict)
+
+    def limit(self, request_id: str | None, max_tokens: int | None) -> int | None:
+        """The `max_tokens` of the request's first call that named one."""
+        if request_id is None or max_tokens is None:
+            return max_tokens
+        return self._limits.setdefault(request_id, max_tokens)
 
     def arrive(self, request_id: str | None) -> int:
         """Counts a call; returns how many calls of this request there are now (1 when it names none)."""

@@ -14,10 +14,14 @@ from ops.local.provider.schemas.filler import InvalidSchema
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of a request: the id it came under (None when it named none) and how many calls of it there are."""
+    """One call of a request: the id it came under (None when it named none) and how many calls of it there are.
+
+    first_limit: the `max_tokens` of the first of them.
+    """
 
     request_id: str | None
     number: int
+    first_limit: int | None = None
 
 
 def answer(call: Call, attempt: Attempt, settings: Settings) -> Answer:
@@ -41,6 +45,9 @@ def malformed_kind(call: Call, attempt: Attempt, malformed: Malformed) -> str | 
     if kind not in KINDS:
         raise BadCall(f"[[simulate: {kind}]] names no kind; there are {', '.join(KINDS)}.")
     reasked = call.reasked or (kind in WIRE_KINDS and attempt.number > 1)
+    if kind == "length" and call.max_tokens is not None and attempt.first_limit is not None:
+        # what was cut comes whole under a higher limit, and under no other
+        reasked = reasked or call.max_tokens > attempt.first_limit
     return None if until_reasked and reasked else kind
 
 

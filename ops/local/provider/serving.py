@@ -44,10 +44,11 @@ class CallServer:
     async def _serve(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         counters = self._control.counters
         request_id = request.headers.get("X-Client-Request-Id")
-        attempt = Attempt(request_id, counters.arrive(request_id))
+        number = counters.arrive(request_id)
         outcome = "failed"
         try:
             call = parse(await request.read(), dialect)
+            attempt = Attempt(request_id, number, counters.limit(request_id, call.max_tokens))
             response, outcome = await self._respond(request, call, attempt)
         except BadCall as error:
             response = _error(dialect, 400, str(error), {})

@@ -1,0 +1,56 @@
+"""The attempt that follows an answer which was not valid: to whom, in which words, under which limit. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agents.infer.work import Work
+from domain.ledger.results import Ending, failed
+from domain.output import reask
+from domain.output.recovery import Budget, Move, move, raised, stronger
+from domain.output.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What is tried next, and the work of it."""
+
+    move: Move
+    work: Work
+
+
+def again(work: Work, answer: str, verdict: Verdict, budget: Budget) -> Following | None:
+    """None where nothing is left to try."""
+    further = stronger(work.choices, work.deployment)
+    chosen = move(verdict.outcome, budget, work.used, further is not None)
+    if chosen == "more_tokens":
+        limit = raised(work.deployment, work.call.parameters.get("max_tokens"))
+        return Following(chosen, replace(work, used=replace(work.used, max_tokens=limit))) if limit else None
+    if chosen == "re_ask":
+        messages = reask.messages(work.call.messages, answer, verdict.problems)
+        used = replace(work.used, re_asks=work.used.re_asks + 1)
+        return Following(chosen, replace(work, messages=messages, used=used))
+    if chosen == "escalate" and further is not None:
+        # the question as it was: the wrong answers of a weaker model would only lead the stronger one
+        used = replace(work.used, escalated=True)
+        return Following(chosen, replace(work, deployment=further, messages=work.call.messages, used=used))
+    return None
+
+
+def given_up(work: Work, verdict: Verdict) -> Ending:
+    """How a run ends whose last answer was not valid."""
+    if verdict.outcome == "refused":
+        return failed("refused", verdict.problems[0].message)
+    if verdict.outcome == "length":
+        cut = "the answer was cut at max_tokens; allow more tokens or ask for less"
+        return failed("invalid_output", cut, verdict.problems)
+    asked = f"asked {work.attempt} times" if work.attempt > 1 else "asked once"
+    return failed("invalid_output", f"{asked}, the answer still breaks its schema", verdict.problems)
+
+
+def limited(work: Work) -> dict[str, Any]:
+    """The parameters of the call, with the limit that was raised because an answer was cut."""
+    limit, parameters = work.used.max_tokens, work.call.parameters
+    if limit is None:
+        return parameters
+    most = work.deployment.output_limit or work.deployment.max_output_tokens
+    return {**parameters, "max_tokens": min(limit, most)}
