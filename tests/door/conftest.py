@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 import httpx
 import pytest
@@ -18,6 +21,7 @@ from ops.local.environment import clean
 from ops.local.instance import read_state
 from tests.chaos.proxy import Faults
 from tests.conftest import _await, _is_ready, _process
+from tests.door.instances import Instance
 from tests.e2e.conftest import Product
 
 
@@ -36,6 +40,11 @@ class Door:
     def client(self, at_once: int = 200) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
         return httpx.AsyncClient(headers=self.headers, timeout=10, limits=limits)
+
+    def session(self) -> aiohttp.ClientSession:
+        """For a load: a third of the other client's CPU a request."""
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=10)
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=400), headers=self.headers, timeout=patience)
 
     def pid(self, name: str) -> int | None:
         """Of a process that runs."""
@@ -56,6 +65,40 @@ class Door:
             return await connection.fetchval(statement, *arguments)
         finally:
             await connection.close()
+
+    @contextmanager
+    def instances(self, count: int = 2) -> Iterator[list[Instance]]:
+        """APIs that a test may kill as often as it likes."""
+        like = self.pid("api-1")
+        assert like is not None
+        found = [Instance(f"own-api-{n}", self.product.data, like) for n in range(count)]
+        try:
+            for one in found:
+                one.start()
+            yield found
+        finally:
+            for one in found:
+                one.stop()
+
+
+async def persistent(client: aiohttp.ClientSession, urls: list[str], body: dict[str, Any]) -> int:
+    """A client that wants its 202: at a broken connection or a 503 it goes to the other instance.
+
+    How often it had to ask.
+    """
+    asked, urls = 0, random.sample(urls, len(urls))
+    while True:
+        asked += 1
+        try:
+            async with client.post(urls[asked % len(urls)] + "/v1/analyze/async", json=body) as answer:
+                if answer.status == 202:
+                    return asked
+                assert answer.status == 503, await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            await asyncio.sleep(0.1)
+        else:
+            await asyncio.sleep(0.3)
+        assert asked < 600, f"no instance answers {body['id']}"
 
 
 @pytest.fixture(scope="module")

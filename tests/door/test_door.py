@@ -6,13 +6,17 @@ import uuid
 from collections import Counter
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
-from tests.door.conftest import Door
+from tests.door.conftest import Door, persistent
+from tests.door.instances import Instance
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 AT_ONCE = 200
+KILLS = 20
+A_SECOND = 200
 
 
 def body(id: str | None = None) -> dict[str, Any]:
@@ -85,3 +89,47 @@ async def test_D1_what_a_crash_left_between_its_row_and_its_record_is_usable_aga
 
 async def _status(client: httpx.AsyncClient, url: str, id: str) -> str:
     return str((await client.get(f"{url}/v1/jobs/{id}")).json()["status"])
+
+
+async def test_D1_every_202_is_answered_however_often_an_api_is_killed(door: Door) -> None:
+    run = uuid.uuid4().hex[:8]
+    asked: dict[str, int] = {}  # how often each had to be asked before its 202
+    stop = asyncio.Event()
+
+    async def kills(instances: list[Instance], client: httpx.AsyncClient) -> None:
+        """Of the instances that serve one after the other, as soon as there are two: one stays for the clients."""
+        try:
+            for number in range(KILLS):
+                async with asyncio.timeout(90):
+                    while len(serving := [one for one in instances if await one.serves(client)]) < 2:
+                        await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
+                await asyncio.to_thread(serving[number % len(serving)].kill)
+        finally:
+            stop.set()
+
+    async def ask(client: aiohttp.ClientSession, urls: list[str], number: int) -> None:
+        id = f"{run}-{number}"
+        asked[id] = await persistent(client, urls, body(id))
+
+    tasks: list[asyncio.Task[None]] = []
+    with door.instances(3) as instances:
+        async with door.session() as client, door.client() as watcher:
+            while not all([await one.serves(watcher) for one in instances]):
+                await asyncio.sleep(0.2)
+            urls, began = [one.url for one in instances], time.monotonic()
+            killing = asyncio.create_task(kills(instances, watcher))
+            while not stop.is_set():
+                due = int((time.monotonic() - began) * A_SECOND)
+                tasks += [asyncio.create_task(ask(client, urls, number)) for number in range(len(tasks), due)]
+                await asyncio.sleep(0.02)
+            await asyncio.gather(*tasks, killing)
+            seconds = time.monotonic() - began
+    results = door.product.results(list(asked), 120)
+    ends = Counter(row["status"] for rows in results.values() for row in rows[:1])
+    repeated = sum(count > 1 for count in asked.values())
+    rate, lost = round(len(asked) / seconds), len(asked) - len(results)
+    print(f"{KILLS} kills, {len(asked)} posts at {rate}/s, {repeated} repeated, {lost} lost, {dict(ends)}")
+    assert set(asked) - results.keys() == set()
+    assert ends == {"completed": len(tasks)}
+    assert all(len({row["_raw"] for row in rows}) == 1 for rows in results.values())
