@@ -24,12 +24,11 @@ class PostgresQueues:
         waiting = sum(queue.waiting for queue in found.queues.values())
         found.complete = waiting < MOST_WAITING
         for lane, state, count, looked in await self._pool.fetch(_SQL["unfinished"], tenant, MOST_LOOKED_AT):
-            queue = found.queues.setdefault(lane, Queue(lane))
-            if state == State.ACCEPTED:
-                queue.accepted = count
-            else:
-                queue.running = count
             found.complete = found.complete and looked < MOST_LOOKED_AT
+            if state == State.ACCEPTED:
+                found.queues.setdefault(lane, Queue(lane)).accepted = count
+            elif state == State.DISPATCHED:
+                found.queues.setdefault(lane, Queue(lane)).running = count
         return found
 
     async def waiting(self) -> dict[str, int]:

@@ -92,3 +92,17 @@ async def test_a_look_at_a_long_queue_counts_to_its_bound_and_says_so(
         await pool.close()
         assert not look.complete
         assert look.queues["standard"].waiting == 2
+
+
+@pytest.mark.integration
+async def test_a_bound_that_was_reached_is_said_also_where_nothing_was_counted(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.postgres.queues.MOST_LOOKED_AT", 3)
+    async with in_postgres(database_url) as world:
+        ledger = world.ledger()
+        await ledger.claim([claim(f"r{n}", n, tenant="globex") for n in range(8)])
+        pool = await connect(database_url, 1)
+        look = await PostgresQueues(pool).look("acme")
+        await pool.close()
+        assert not look.complete, "the young of others hid those of this tenant, if there are any"

@@ -9,7 +9,8 @@ GROUP BY lane, reason;
 
 -- name: unfinished
 -- Whatever the patrol has looked at and is not over has a lookout; what it has not seen yet is young. Together they are
--- all that is unfinished, without an index over states. $2 bounds each part; `looked` tells whether it was reached.
+-- all that is unfinished, without an index over states. $2 bounds each part; `looked` tells whether it was reached, also
+-- where nothing was counted.
 WITH recent AS MATERIALIZED (
     SELECT tenant, id
     FROM bodies
@@ -22,13 +23,16 @@ WITH recent AS MATERIALIZED (
     SELECT id FROM recent WHERE tenant = $1
     UNION
     SELECT id FROM older
+), counted AS (
+    SELECT c.lane, c.state, count(*)::integer AS count
+    FROM mine
+    JOIN claims c ON c.tenant = $1 AND c.id = mine.id
+    WHERE c.state IN ('accepted', 'dispatched')
+    GROUP BY c.lane, c.state
 )
-SELECT c.lane, c.state, count(*)::integer AS count,
-       greatest((SELECT count(*) FROM recent), (SELECT count(*) FROM older))::integer AS looked
-FROM mine
-JOIN claims c ON c.tenant = $1 AND c.id = mine.id
-WHERE c.state IN ('accepted', 'dispatched')
-GROUP BY c.lane, c.state;
+SELECT counted.lane, counted.state, counted.count, bound.looked
+FROM (SELECT greatest((SELECT count(*) FROM recent), (SELECT count(*) FROM older))::integer AS looked) bound
+LEFT JOIN counted ON true;
 
 -- name: waiting
 SELECT reason, count(*)::integer AS count FROM waiting GROUP BY reason;
