@@ -97,7 +97,8 @@ def run(stack: Running, plan: Plan, told: Say = print) -> Report:
         breaker.run(plan.faults)
         breaker.wait()
         report = drill.report(breaker.in_flight)
-    report.figures["kills"] = breaker.killed
+    sending = drill.plan.seconds
+    report.figures |= {"kills": breaker.killed, "longest silence s": round(drill.run.witness.silence(0, sending), 1)}
     report.violations += breaker.errors
     told(str(report))
     return report

@@ -92,17 +92,18 @@ def _request(dice: random.Random, n: int, at: float, prefix: str) -> Sent:
 
 
 def short(seed: int) -> Plan:
-    """1,500 events in 25 s: every kind of fault once, in an order and at moments that the seed chooses."""
+    """1,500 events in 25 s: a worker dies with its hands full, then every kind of fault at moments of the seed's."""
     dice = random.Random(f"{seed}/short")
-    moments = sorted(dice.uniform(2, 24) for _ in range(9))
+    moments = sorted(dice.uniform(5, 24) for _ in range(8))
     what = [
-        ("kill", dice.choice(WORKERS[:3]), 0), *(("kill", dice.choice(WORKERS[3:]), 0) for _ in range(2)),
+        ("kill", dice.choice(WORKERS[:3]), 0), ("kill", dice.choice(WORKERS[3:]), 0),
         ("kill", dice.choice(["api-1", "worker-wake-1", "sink-clickhouse"]), 0), ("kill", "kafka", 0),
         ("kill", "postgres", 0), ("blackhole", "redis", 6), ("blackhole", "clickhouse", 6),
         (dice.choice(["slow", "cut"]), dice.choice(["provider", "postgres", "kafka"]), 4),
     ]  # fmt: skip
     dice.shuffle(what)
-    faults = tuple(Fault(round(at, 1), *one) for at, one in zip(moments, what, strict=True))
+    first = Fault(round(dice.uniform(2.5, 4), 1), "kill", dice.choice(WORKERS[3:]))
+    faults = (first, *(Fault(round(at, 1), *one) for at, one in zip(moments, what, strict=True)))
     return Plan(seed, "short", 1_500, 25.0, (700, 500), faults)
 
 

@@ -3,7 +3,6 @@
 import signal
 import time
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 import psutil
@@ -67,7 +66,7 @@ def rolling(stack: Running, told: Say = print) -> Report:
             _await_running(stack, name)
         time.sleep(3)
         ended = drill.clock()
-        times.pause = silence(drill.run.witness.arrivals, begun, ended)
+        times.pause = drill.run.witness.silence(begun, ended)
         drill.load.stop()
         report = drill.report()
     report.violations += times.late()
@@ -110,9 +109,3 @@ def _await_running(stack: Running, name: str) -> None:
     if wait_for(lambda: stack.running(name), 60) is None:
         raise RuntimeError(f"{name} does not come back after a stop")
     time.sleep(2)
-
-
-def silence(arrivals: list[float], begun: float, ended: float) -> float:
-    """The longest time between `begun` and `ended` without an arrival."""
-    within = [begun, *(at for at in arrivals if begun < at < ended), ended]
-    return max(later - earlier for earlier, later in pairwise(within))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import page, soak, stops
+from tests.chaos import page, soak, stops, witness
 from tests.chaos.harness import Report
 from tests.chaos.plan import full, short
 
@@ -22,8 +22,8 @@ def test_only_what_never_comes_back_down_grows() -> None:
 
 
 def test_the_longest_silence_counts_its_ends() -> None:
-    assert stops.silence([1.0, 2.0, 3.0], 0.0, 9.0) == 6.0
-    assert stops.silence([0.5, 4.0, 5.0], 0.0, 5.5) == 3.5
+    assert witness.longest_gap([1.0, 2.0, 3.0], 0.0, 9.0) == 6.0
+    assert witness.longest_gap([0.5, 4.0, 5.0], 0.0, 5.5) == 3.5
 
 
 def test_late_stops_are_named() -> None:

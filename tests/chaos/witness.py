@@ -4,7 +4,9 @@ import json
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
@@ -67,6 +69,10 @@ class Witness:
         """By the clock of the arrivals."""
         return self._clock()
 
+    def silence(self, begun: float, ended: float) -> float:
+        """The longest time between these moments without a first result of anything."""
+        return longest_gap(list(self.arrivals), begun, ended)
+
     def close(self) -> None:
         self._ended.set()
         self._thread.join(10)
@@ -91,6 +97,11 @@ class Witness:
             found.at = self._clock()
             self.arrivals.append(found.at)
         found.values.append(value)
+
+
+def longest_gap(moments: Sequence[float], begun: float, ended: float) -> float:
+    within = [begun, *(at for at in moments if begun < at < ended), ended]
+    return max(later - earlier for earlier, later in pairwise(within))
 
 
 class Clock:
