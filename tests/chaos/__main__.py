@@ -40,7 +40,8 @@ def main() -> int:
 
 def _run(stack: Running, form: str, seeds: Sequence[int], count: int) -> list[Report]:
     if form == STOPS:
-        return [stops.orderly(stack, count), stops.rolling(stack), stops.killed(stack)]
+        first = [stops.orderly(stack, count)] if count else []
+        return [*first, stops.rolling(stack), stops.killed(stack)]
     return [harness.run(stack, FORMS[form](seed)) for seed in seeds]
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 from domain.ledger.results import call_id
@@ -30,7 +31,7 @@ UNFINISHED: Final = (
 TAGGED: Final = "tags['chaos'] = '{prefix}'"
 
 
-@dataclass(slots=True)
+@dataclass
 class Run:
     """One run as it goes: what is asked, and what was counted at the kills."""
 
@@ -41,9 +42,14 @@ class Run:
     witness: Witness
     in_flight: int = 0
 
-    @property
+    @cached_property
     def ids(self) -> dict[str, Sent]:
         return {str(one.body["id"]): one for one in self.requests}
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Our ids by those that the provider was told."""
+        return {call_id(TENANT, id, 1): id for id in self.ids}
 
 
 def now(run: Run) -> Seen:
@@ -56,7 +62,7 @@ def now(run: Run) -> Seen:
         never_twice=[id for id, one in ids.items() if one.fails_on_unknown],
         results=produced,
         statuses={id: found.statuses for id, found in list(run.witness.produced.items())},
-        bills=_bills(run.stack, ids),
+        bills=_bills(run),
         in_flight=run.in_flight,
     )
     attempts: dict[str, list[Attempt]] = defaultdict(list)
@@ -145,9 +151,8 @@ def _attempt(row: Any) -> Attempt:
     )  # fmt: skip
 
 
-def _bills(stack: Running, ids: dict[str, Sent]) -> dict[str, Bill]:
-    said = stack.control()
-    names = {call_id(TENANT, id, 1): id for id in ids}
+def _bills(run: Run) -> dict[str, Bill]:
+    said, names = run.stack.control(), run.names
     bills = {}
     for name, calls in said["calls_by_request"].items():
         if name in names:

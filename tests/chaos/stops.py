@@ -2,6 +2,7 @@
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,19 +39,25 @@ def _load(seed: int, seconds: float, form: str) -> Plan:
 
 
 def orderly(stack: Running, count: int, told: Say = print) -> Report:
-    """SIGTERM to one worker after the other under load, `count` times: nothing lost, no finished call repeated."""
+    """`count` times SIGTERM under load, to a worker of each stage at once: nothing lost, no finished call repeated."""
     times = Times()
-    with Drill(stack, _load(count, 60.0 * count, f"{count} orderly stops")) as drill:
+    with Drill(stack, _load(count, 10.0 * count + 30, f"{count} orderly stops")) as drill, ThreadPoolExecutor() as both:
         time.sleep(3)
-        for number in range(count):
-            name = WORKERS[(number * 5 + 3) % len(WORKERS)]
-            times.exits.append(_stop(stack, name))
-            told(f"  {drill.clock():6.1f} s  {name} stopped in {times.exits[-1]:.1f} s")
-            _await_running(stack, name)
+        for number in range((count + 1) // 2):
+            names = [WORKERS[number % 3], WORKERS[3 + (number + 1) % 3]][: count - 2 * number]
+            exits = list(both.map(lambda name: _stop(stack, name), names))
+            told(
+                f"  {drill.clock():6.1f} s  "
+                + ", ".join(f"{n} in {s:.1f} s" for n, s in zip(names, exits, strict=True))
+            )
+            times.exits += exits
+            for name in names:
+                _await_running(stack, name)
+            time.sleep(1)
         drill.load.stop()
         report = drill.report()
     report.violations += times.late()
-    report.figures |= {"stops": count, "slowest exit s": round(max(times.exits), 1)}
+    report.figures |= {"stops": len(times.exits), "slowest exit s": round(max(times.exits), 1)}
     told(str(report))
     return report
 
@@ -64,6 +71,7 @@ def rolling(stack: Running, told: Say = print) -> Report:
         for name in WORKERS[3:]:
             times.exits.append(_stop(stack, name))
             _await_running(stack, name)
+            time.sleep(1)
         time.sleep(3)
         ended = drill.clock()
         times.pause = drill.run.witness.silence(begun, ended)
@@ -108,4 +116,3 @@ def _stop(stack: Running, name: str) -> float:
 def _await_running(stack: Running, name: str) -> None:
     if wait_for(lambda: stack.running(name), 60) is None:
         raise RuntimeError(f"{name} does not come back after a stop")
-    time.sleep(2)
