@@ -58,6 +58,7 @@ chaos: $(STAMP) ## break everything while 1,500 requests run, by SEED=1; exits 1
 chaos-full: $(STAMP) ## the same with 10,000 requests, SEEDS=1,2,3,4,5, orderly stops and a rolling restart; about 25 minutes
 	@$(BIN)/python -m tests.chaos --form full --seeds $(SEEDS)
 	@$(BIN)/python -m tests.chaos --form stops
+	@$(BIN)/python -m tests.chaos --form restarts
 
 soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 when memory, descriptors, threads or tasks grow
 	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)

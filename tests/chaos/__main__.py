@@ -1,7 +1,8 @@
 """`python -m tests.chaos --seeds 7 --form short`: carry out a plan; exit 1 when something did not hold.
 
 short, full   a seeded plan of faults under load; several seeds run one after the other on one stack
-stops         fifty orderly stops, a rolling restart, a kill, and the times they take
+stops         fifty orderly stops, and the times they take
+restarts      a rolling restart and a kill, and the times until work went on
 `--plan` only prints; `--write` puts the figures into docs/guarantees.md.
 """
 
@@ -17,7 +18,9 @@ from tests.chaos.harness import Report
 from tests.chaos.plan import FORMS
 from tests.chaos.running import Running
 
-STOPS = "stops"
+STOPS, RESTARTS = "stops", "restarts"
+PARTS = {"full": "chaos-full", STOPS: "chaos-stops", RESTARTS: "chaos-stops"}
+"""Of docs/guarantees.md."""
 
 
 def main() -> int:
@@ -34,14 +37,15 @@ def main() -> int:
     if arguments.keep:
         columns = page.kept(columns, arguments.keep)
     if arguments.write:
-        page.write(f"chaos-{arguments.form}", columns)
+        page.write(PARTS[arguments.form], columns)
     return 0 if all(report.held for report in reports) else 1
 
 
 def _run(stack: Running, form: str, seeds: Sequence[int], count: int) -> list[Report]:
     if form == STOPS:
-        first = [stops.orderly(stack, count)] if count else []
-        return [*first, stops.rolling(stack), stops.killed(stack)]
+        return [stops.orderly(stack, count)]
+    if form == RESTARTS:
+        return [stops.rolling(stack), stops.killed(stack)]
     return [harness.run(stack, FORMS[form](seed)) for seed in seeds]
 
 
@@ -50,7 +54,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", default="1", help="separated by commas")
-    parser.add_argument("--form", choices=[*sorted(FORMS), STOPS], default="short")
+    parser.add_argument("--form", choices=[*FORMS, STOPS, RESTARTS], default="short")
     parser.add_argument("--stops", type=int, default=50, help="how many orderly stops")
     parser.add_argument("--plan", action="store_true", help="print the plans and break nothing")
     parser.add_argument("--write", action="store_true", help="write the figures into docs/guarantees.md")

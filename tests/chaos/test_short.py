@@ -39,6 +39,11 @@ def test_S4_orderly_stops_under_load_lose_nothing_and_repeat_no_call(stack: Runn
     assert report.figures["calls repeated"] == 0
 
 
+def test_the_product_passes_the_plan_that_broken_wirings_do_not(stack: Running) -> None:
+    report = harness.run(stack, control(1))
+    assert report.held, str(report)
+
+
 @pytest.mark.parametrize("variant", CONTROLS)
 def test_the_oracle_does_not_pass_a_broken_wiring(variant: str, tmp_path: Path) -> None:
     workers, said = CONTROLS[variant]
