@@ -51,11 +51,13 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def grows(points: Sequence[tuple[float, float]]) -> bool:
-    """Whether the least of the last third is above the most of the first third: not noise, and not a peak."""
+    """Whether each third of the time lies above the one before, peaks and noise apart: a leak does not stop."""
     third = len(points) // 3
     if third == 0:
         return False
-    return min(value for _, value in points[-third:]) > max(value for _, value in points[:third])
+    values = [value for _, value in points]
+    first, second, last = values[:third], values[third:-third], values[-third:]
+    return min(second) > max(first) and min(last) > max(second)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,9 @@ def test_a_slope_is_per_minute() -> None:
 def test_only_what_never_comes_back_down_grows() -> None:
     rising = [(float(n), 10.0 + n) for n in range(9)]
     peak = [(0.0, 10.0), (1.0, 90.0), (2.0, 10.0), (3.0, 80.0), (4.0, 11.0), (5.0, 85.0)]
+    once_more = [(float(n), 10.0 + (n > 3)) for n in range(9)]
     assert soak.grows(rising)
+    assert not soak.grows(once_more)
     assert not soak.grows(peak)
 
 
