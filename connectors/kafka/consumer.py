@@ -140,9 +140,11 @@ class BatchConsumer:
         try:
             paused = self._client.assignment()
             self._client.pause(paused)
-            self._consume(self._client, 1, 0)
-            still = {(p.topic, p.partition) for p in self._client.assignment()}
-            self._client.resume([p for p in paused if (p.topic, p.partition) in still])
+            try:
+                self._consume(self._client, 1, 0)
+            finally:
+                # those too that were lost meanwhile: they would come back paused, and never be read again
+                self._client.resume(paused)
         except KafkaException as error:
             reading.tell(error.args[0])
 

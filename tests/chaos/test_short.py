@@ -3,7 +3,6 @@
 `make chaos SEED=…` reproduces a seed; the full form is `make chaos-full`.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ CONTROLS = {
     "forgetful": ("2,2,1", " answered with different bytes: "),
     "leaseless": ("2,2,1", " calls repeated, 0 were in flight at the kills"),
 }
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(tmp_path_factory.mktemp("chaos")) as running:
-        yield running
 
 
 @pytest.mark.parametrize("seed", SEEDS)
