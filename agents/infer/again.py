@@ -23,7 +23,7 @@ def again(work: Work, answer: str, verdict: Verdict, budget: Budget) -> Followin
     further = stronger(work.choices, work.deployment)
     chosen = move(verdict.outcome, budget, work.used, further is not None)
     if chosen == "more_tokens":
-        limit = raised(work.deployment, work.call.parameters.get("max_tokens"))
+        limit = _higher(work)
         return Following(chosen, replace(work, used=replace(work.used, max_tokens=limit))) if limit else None
     if chosen == "re_ask":
         messages = reask.messages(work.call.messages, answer, verdict.problems)
@@ -34,6 +34,12 @@ def again(work: Work, answer: str, verdict: Verdict, budget: Budget) -> Followin
         used = replace(work.used, escalated=True)
         return Following(chosen, replace(work, deployment=further, messages=work.call.messages, used=used))
     return None
+
+
+def _higher(work: Work) -> int | None:
+    """A limit above the one that cut the answer, unless that is the request's own."""
+    limit = work.call.parameters.get("max_tokens")
+    return raised(work.deployment, limit) if limit is None or work.call.limit_is_default else None
 
 
 def given_up(work: Work, verdict: Verdict) -> Ending:

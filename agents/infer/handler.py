@@ -134,7 +134,7 @@ class Infer:
             spent=spent_before(earlier, taken.attempt) if earlier else NOTHING,
             unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
             choices=choices,
-            used=used_before(earlier, choices[0]) if earlier else UNUSED,
+            used=used_before(earlier, choices[0], call.parameters.get("max_tokens")) if earlier else UNUSED,
         )
 
     async def _uncalled(self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, ending: Ending) -> None:

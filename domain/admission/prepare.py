@@ -64,6 +64,7 @@ class Preparer:
             max_cost_usd=None if request.max_cost_usd is None else format_money(request.max_cost_usd),
             on_unknown_outcome=request.on_unknown_outcome,
             repair=request.repair.model_dump(exclude_none=True) if request.repair else None,
+            limit_is_default="max_tokens" in parameters and request.parameters.max_tokens is None,
             subject=request.subject,
             tags=request.tags,
             metadata=request.metadata,

@@ -50,11 +50,11 @@ def stronger(choices: Sequence[Deployment], than: Deployment) -> Deployment | No
     return next((one for one in later if one.price.output > than.price.output), None)
 
 
-def raised(deployment: Deployment, asked: int | None) -> int | None:
-    """The limit to try after the deployment's default cut an answer; None where the request set its own, or no more is
-    possible."""
-    most = min(deployment.output_limit or 0, RAISE * deployment.max_output_tokens)
-    return most if asked is None and most > deployment.max_output_tokens else None
+def raised(deployment: Deployment, limit: int | None) -> int | None:
+    """What to try after `limit` (None: the deployment's default) cut an answer; None where no more is possible."""
+    cut = limit or deployment.max_output_tokens
+    most = min(deployment.output_limit, RAISE * cut)
+    return most if most > cut else None
 
 
 def move(outcome: str, budget: Budget, used: Used, escalates: bool) -> Move | None:
@@ -68,9 +68,12 @@ def move(outcome: str, budget: Budget, used: Used, escalates: bool) -> Move | No
     return "escalate" if budget.escalate and escalates else None
 
 
-def used_before(attempts: Sequence[Attempt], first: Deployment) -> Used:
-    """The same of a run that comes back after a wait, from its attempts; `first` is where its alias begins."""
+def used_before(attempts: Sequence[Attempt], first: Deployment, limit: int | None) -> Used:
+    """The same of a run that comes back after a wait, from its attempts.
+
+    first: where its alias begins. limit: the default that its first call had, None: the deployment's.
+    """
     invalid = [one for one in attempts if one.outcome == "invalid_output"]
     at_first = sum((one.provider, one.model) == (first.provider, first.model) for one in invalid)
     cut = any(one.outcome == "length" for one in attempts)
-    return Used(at_first, len(invalid) > at_first, raised(first, None) if cut else None)
+    return Used(at_first, len(invalid) > at_first, raised(first, limit) if cut else None)

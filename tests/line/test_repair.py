@@ -152,6 +152,18 @@ async def test_an_answer_cut_by_the_default_limit_is_asked_for_once_more_with_a_
     assert (result["error"]["code"], models(again)) == ("invalid_output", [SMALL, SMALL])
 
 
+async def test_the_limit_of_a_template_is_a_default_and_that_of_the_request_beside_it_is_not() -> None:
+    cut = says('{"label": "posi', finish="length")
+    template = {"name": "sentiment", "variables": {"text": "Fine."}}
+    limits = []
+    for own in ({}, {"parameters": {"max_tokens": 7}}):
+        line = MemoryLine([cut, cut])
+        await line.answer({"id": "r1", "tenant": "acme", "template": template, **own})
+        limits.append([call.parameters["max_tokens"] for call in line.model.calls])
+    first = limits[0][0]
+    assert limits == [[first, 4 * first], [7]]
+
+
 async def test_a_limit_that_the_request_set_is_never_raised_nor_tried_again() -> None:
     line = MemoryLine([says('{"label": "go', finish="length")])
     result = await ended(line, model="careful", parameters={"max_tokens": 7})
