@@ -156,9 +156,11 @@ def _estimate(target: Target, requests: Iterator[tuple[Read, bytes]], summary: S
     amounts = dataclasses.asdict(estimator.total)
     total = {name: format_money(value) if isinstance(value, Decimal) else value for name, value in amounts.items()}
     if as_json:
-        print_json({**total, "refused": len(summary.refused)})
-    else:
-        print_table(tuple(total), [tuple(total.values())], title="estimate; nothing was sent")
+        print_json({**total, "refused": len(summary.refused), "warnings": estimator.warnings})
+        return
+    print_table(tuple(total), [tuple(total.values())], title="estimate; nothing was sent")
+    for warning in estimator.warnings[:SHOWN]:
+        print(f"not enforced by {warning}", file=sys.stderr)
 
 
 def _run(target: Target, requests: Iterator[tuple[Read, bytes]], run: RunOptions, summary: Summary) -> None:

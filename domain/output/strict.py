@@ -8,19 +8,20 @@ schema in any case.
 
 from typing import Any
 
-_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
-_SHAPE = frozenset(
+# words that say the shape, bounds that some enforce, what goes into the description, what goes nowhere
+FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
+SHAPE = frozenset(
     {"type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "const", "description"}
     | {"title", "$defs", "$ref", "format"}
 )
-_BOUNDS = frozenset(
+BOUNDS = frozenset(
     {"pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"}
 )
-_ONLY_SAID = frozenset({"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "format"}) | _BOUNDS
-_SILENT = frozenset({"default", "examples", "$comment", "$schema", "$id", "deprecated", "readOnly", "writeOnly"})
-_DEPTH = 10
-_PROPERTIES = 5_000
-_ENUM_VALUES = 1_000
+ONLY_SAID = frozenset({"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "format"}) | BOUNDS
+SILENT = frozenset({"default", "examples", "$comment", "$schema", "$id", "deprecated", "readOnly", "writeOnly"})
+DEPTH = 10
+PROPERTIES = 5_000
+ENUM_VALUES = 1_000
 
 
 class _Outside(Exception):
@@ -29,12 +30,12 @@ class _Outside(Exception):
 
 def openai(schema: dict[str, Any]) -> dict[str, Any] | None:
     """The schema as OpenAI's `strict: true` takes it, or None."""
-    return _Reduction(_SHAPE | _BOUNDS).run(schema)
+    return _Reduction(SHAPE | BOUNDS).run(schema)
 
 
 def anthropic(schema: dict[str, Any]) -> dict[str, Any] | None:
     """The schema as Anthropic's `output_config.format` takes it, or None. Not to be asked of a recursive schema."""
-    return _Reduction(_SHAPE).run(schema)
+    return _Reduction(SHAPE).run(schema)
 
 
 class _Reduction:
@@ -52,10 +53,10 @@ class _Reduction:
             reduced = self._node(schema, 1)
         except _Outside:
             return None
-        return reduced if self._properties <= _PROPERTIES and self._values <= _ENUM_VALUES else None
+        return reduced if self._properties <= PROPERTIES and self._values <= ENUM_VALUES else None
 
     def _node(self, node: Any, level: int) -> dict[str, Any]:
-        if not isinstance(node, dict) or level > _DEPTH or node.keys() - self._words - _ONLY_SAID - _SILENT:
+        if not isinstance(node, dict) or level > DEPTH or node.keys() - self._words - ONLY_SAID - SILENT:
             raise _Outside
         if "$ref" in node:
             if node.keys() - {"$ref", "description", "title"}:
@@ -64,13 +65,13 @@ class _Reduction:
         _closed(node)
         self._values += len(node.get("enum", ()))
         kept = {word: self._value(word, value, level) for word, value in node.items() if self._keeps(word, value)}
-        said = ", ".join(f"{word}: {node[word]}" for word in sorted(node.keys() - kept.keys() - _SILENT))
+        said = ", ".join(f"{word}: {node[word]}" for word in sorted(node.keys() - kept.keys() - SILENT))
         if said:
             kept["description"] = f"{node.get('description', '')} ({said})".strip()
         return kept
 
     def _keeps(self, word: str, value: Any) -> bool:
-        return word in self._words and (word != "format" or value in _FORMATS)
+        return word in self._words and (word != "format" or value in FORMATS)
 
     def _value(self, word: str, value: Any, level: int) -> Any:
         if word in ("properties", "$defs"):
@@ -83,10 +84,18 @@ class _Reduction:
 
 def _closed(node: dict[str, Any]) -> None:
     """Raises _Outside unless the node says what it is and, being an object, is closed and complete."""
+    if open_reason(node) is not None:
+        raise _Outside
+
+
+def open_reason(node: dict[str, Any]) -> str | None:
+    """Why a provider cannot enforce this node by itself; None where it can."""
     kinds = node.get("type", ())
     if kinds == "object" or (isinstance(kinds, list) and "object" in kinds) or "properties" in node:
-        complete = set(node.get("properties", ())) == set(node.get("required", ()))
-        if node.get("additionalProperties") is not False or not complete:
-            raise _Outside
+        if node.get("additionalProperties") is not False:
+            return "the object is open; say additionalProperties: false"
+        if missing := set(node.get("properties", ())) ^ set(node.get("required", ())):
+            return f"not all properties are required: {', '.join(sorted(missing)[:5])}; make them nullable instead"
     elif not node.keys() & {"type", "enum", "const", "anyOf"}:
-        raise _Outside
+        return "says nothing of its type"
+    return None

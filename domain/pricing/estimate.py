@@ -8,8 +8,11 @@ import orjson
 
 from domain.admission.prepare import Origin, Preparer
 from domain.errors import InvalidRequest
+from domain.output.lint import lint
+from domain.output.schema import OutputSchema
+from domain.output.schema import compile as compile_schema
 from domain.pricing.cost import cost
-from domain.routing.model import Tokens
+from domain.routing.model import Deployment, Tokens
 from topics.call import PromptCall
 from topics.codec import Read
 
@@ -28,11 +31,16 @@ class Estimate:
 
 
 class Estimator:
-    """Adds requests up, each on the deployment that its model stands for first."""
+    """Adds requests up, each on the deployment that its model stands for first.
+
+    warnings: what that deployment will not enforce of the schemas, each once, in the order met.
+    """
 
     def __init__(self, preparer: Preparer) -> None:
         self._preparer = preparer
+        self._linted: set[tuple[str, str]] = set()
         self.total = Estimate()
+        self.warnings: list[str] = []
 
     def add(self, read: Read) -> str | None:
         """Why the request would be refused, or None."""
@@ -54,3 +62,15 @@ class Estimator:
         total.output_tokens_at_most += outward
         total.usd_at_least += cost(deployment.price, Tokens(inward, 0))
         total.usd_at_most += cost(deployment.price, Tokens(inward, outward))
+        if call.output_schema is not None:
+            self._lint(compile_schema(call.output_schema), deployment)
+
+    def _lint(self, schema: OutputSchema, deployment: Deployment) -> None:
+        key = (schema.digest, deployment.name)
+        if key in self._linted:
+            return
+        self._linted.add(key)
+        for one in lint(schema, deployment):
+            text = f"{deployment.name}: output_schema{one.path}: {one.message}"
+            if text not in self.warnings:
+                self.warnings.append(text)

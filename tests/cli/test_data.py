@@ -126,6 +126,13 @@ def test_an_estimate_sends_nothing(cli, stack):
     assert "estimate" in cli("submit", "-", "--estimate", stdin='{"prompt":"x"}').stdout
 
 
+def test_an_estimate_says_what_of_a_schema_the_provider_will_not_enforce(cli, stack):
+    row = json.dumps({"prompt": "x", "output_schema": {"type": "object", "properties": {"a": {"type": "null"}}}})
+    said = json.loads(cli("submit", "-", "--estimate", "--json", stdin=f"{row}\n{row}").stdout)
+    assert [text.partition(": ")[0] for text in said["warnings"]] == ["simulated/small"] * 2
+    assert "the object is open" in said["warnings"][1]
+
+
 def test_results_are_printed_as_they_are_and_by_tenant(cli, stack, engines, topic_prefix):
     producer = Producer({"bootstrap.servers": engines.kafka})
     values = [encode(benchmark_result() | {"id": f"r{i}", "tenant": "acme" if i else "other"}) for i in range(3)]
