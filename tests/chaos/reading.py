@@ -55,13 +55,13 @@ class Run:
 def now(run: Run) -> Seen:
     """What can be judged in the middle of it. The bill is read before the rows: a row comes before its call."""
     ids = run.ids
-    produced = {id: list(found.values) for id, found in list(run.witness.produced.items())}
+    produced = run.witness.produced.copy()  # in one step, while the reader goes on
     seen = Seen(
         sent=set(ids),
-        accepted=set(run.load.accepted),
+        accepted=run.load.accepted.copy(),
         never_twice=[id for id, one in ids.items() if one.fails_on_unknown],
-        results=produced,
-        statuses={id: found.statuses for id, found in list(run.witness.produced.items())},
+        results={id: found.values.copy() for id, found in produced.items()},
+        statuses={id: found.statuses for id, found in produced.items()},
         bills=_bills(run),
         in_flight=run.in_flight,
     )
