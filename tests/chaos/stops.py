@@ -94,7 +94,7 @@ def killed(stack: Running, told: Say = print) -> Report:
         at = drill.clock()
         time.sleep(20)
         drill.load.stop()
-        sent, produced = drill.load.sent_at, drill.run.witness.produced
+        sent, produced = drill.load.sent_at.copy(), drill.run.witness.produced.copy()
         waits = [produced[id].at - when for id, when in sent.items() if at < when < at + 10 and id in produced]
         times.resume = max(waits)
         report = drill.report(breaker.in_flight)
