@@ -66,6 +66,22 @@ def test_the_ledger_the_provider_and_clickhouse_agree_on_the_bill(product: Produ
     eventually(product, query, [{"n": attempts}])
 
 
+def test_what_was_repaired_or_asked_of_a_stronger_model_is_seen_attempt_by_attempt(product: Product) -> None:
+    product.control("POST", model="small", malformed={"share": 1.0, "kinds": ["wrong_type"], "until_reasked": False})
+    (escalated,) = requests(1, model="careful", repair={"re_asks": 1})
+    (mended,) = requests(1, model="smart", prompt="[[simulate: fenced]] The parcel is late.")
+    product.publish(escalated, mended)
+    found = product.results([escalated["id"], mended["id"]])
+    rows = {body["id"]: found[body["id"]][0] for body in (escalated, mended)}
+    assert [rows[body["id"]]["usage"]["attempts"] for body in (escalated, mended)] == [3, 1]
+    assert {(row["status"], row["model"]) for row in rows.values()} == {("completed", "large")}
+    query = "SELECT model, outcome, repaired FROM calls FINAL WHERE id = '{}' ORDER BY attempt"
+    wrong = {"model": "small", "outcome": "invalid_output", "repaired": False}
+    right = {"model": "large", "outcome": "ok"}
+    eventually(product, query.format(escalated["id"]), [wrong, wrong, right | {"repaired": False}])
+    eventually(product, query.format(mended["id"]), [right | {"repaired": True}])
+
+
 @pytest.mark.parametrize(
     "name",
     [
