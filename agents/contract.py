@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from agents.line import Delivery
 from domain.errors import StructuredPromptError
@@ -90,6 +90,24 @@ class Wait:
 
 def _nothing() -> None:
     """Nobody wants to begin."""
+
+
+class Feed(Protocol):
+    """What a stage asks of its sources."""
+
+    stage: Any
+
+    def begin(self) -> None:
+        """Start what may start."""
+        ...
+
+    def late(self, now: float) -> float:
+        """By how many seconds a wait for somebody else is over its own time; not above 0 when none is."""
+        ...
+
+    def forget(self, gone: Callable[[Delivery], bool]) -> None:
+        """Drop what has not begun and is not ours any more."""
+        ...
 
 
 class Each(Protocol):

@@ -13,8 +13,8 @@ from typing import Any, Final
 from faust.transport.drivers import aiokafka as driver
 
 from agents import app as faust_app
+from agents import building, source, stage
 from agents import main as worker
-from agents import stage
 from connectors.catalog import Outside
 from connectors.metered import MeteredLedger
 from connectors.postgres.ledger import PostgresLedger
@@ -24,20 +24,20 @@ from domain.ledger.model import Claim, Claimed, Woken
 from domain.ports import Ledger
 
 
-class PlainBatch(stage.BatchSource):
+class PlainBatch(source.BatchSource):
     """Hands each event to its handler, and goes on to the next."""
 
     async def consume(self, stream: Any) -> None:
         async for event in stream.events():
-            self._start(self._handler.handle_batch([stage._delivery(event.message)]))
+            self._start(self._handler.handle_batch([source.delivery_of(event.message)]))
 
 
-class PlainEach(stage.EachSource):
+class PlainEach(source.EachSource):
     """The same for handlers of single events."""
 
     async def consume(self, stream: Any) -> None:
         async for event in stream.events():
-            self._start(self._handler.handle(stage._delivery(event.message)))
+            self._start(self._handler.handle(source.delivery_of(event.message)))
 
 
 class Forgetful(PostgresLedger):
@@ -75,8 +75,8 @@ class Leaseless(PostgresLedger):
 
 
 def plain() -> None:
-    worker.BatchSource = PlainBatch  # type: ignore[misc]
-    worker.EachSource = PlainEach  # type: ignore[misc]
+    building.BatchSource = PlainBatch  # type: ignore[misc]
+    building.EachSource = PlainEach  # type: ignore[misc]
     faust_app.StageApp._new_transport = lambda app: driver.Transport(app.conf.broker_consumer, app)  # type: ignore[method-assign,assignment,return-value]
     stage.Stage.halt = lambda *_: None  # type: ignore[method-assign,assignment]
 

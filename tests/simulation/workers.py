@@ -1,4 +1,4 @@
-"""Worker processes, built of the product's parts as agents/main.py builds them."""
+"""Worker processes, built of the product's parts as agents/building.py builds them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,7 +20,8 @@ from agents.intake.reading import Reader
 from agents.intake.tenants import Defaults, Tenants
 from agents.lease import LeaseKeeper
 from agents.line import Delivery, Lines
-from agents.stage import BatchSource, EachSource, Source, Stage
+from agents.source import BatchSource, EachSource, Source
+from agents.stage import Stage
 from agents.wake.loop import Wake, WakePorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker

@@ -19,7 +19,8 @@ from agents.app import Broker, build, run
 from agents.contract import Outside, Policy
 from agents.lateness import lateness
 from agents.line import Delivery
-from agents.stage import BatchSource, EachSource, Stage
+from agents.source import BatchSource, EachSource
+from agents.stage import Stage
 from connectors.kafka.producer import KafkaProducer
 from connectors.memory.metrics import MemoryMetrics
 from connectors.telemetry import logs

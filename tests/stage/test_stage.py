@@ -10,7 +10,8 @@ import pytest
 
 from agents.contract import PATIENCE, NotForUs, Outside, Policy
 from agents.line import Delivery
-from agents.stage import BatchSource, EachSource, Stage
+from agents.source import BatchSource, EachSource
+from agents.stage import Stage
 from connectors.memory.metrics import MemoryMetrics
 from domain.errors import Unavailable
 

@@ -1,0 +1,189 @@
+"""How each stage is put together: its handler with what it works with, its sources, its Faust app."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+import stamina
+import structlog
+import uuid_utils
+
+from agents import app as faust_app
+from agents.deliver.condition import Condition
+from agents.deliver.letters import LetterSink
+from agents.deliver.policy import Policy as DeliveryPolicy
+from agents.deliver.runner import deliver
+from agents.flow import FLOW
+from agents.infer.caller import Caller, CallPolicy
+from agents.infer.cancelling import keep_listening
+from agents.infer.handler import Infer, InferPorts
+from agents.infer.settler import Settler, SettlerPorts
+from agents.intake.handler import Intake, IntakePorts
+from agents.intake.reading import Reader
+from agents.intake.tenants import Defaults, Tenants
+from agents.lease import LeaseKeeper
+from agents.process import Process
+from agents.progress import watch_consumer
+from agents.source import BatchSource, EachSource, Source
+from agents.stage import Stage
+from agents.wake.loop import Wake, WakePorts
+from agents.wake.republish import Republisher
+from agents.wake.waiting import watch_waiting
+from connectors import catalog
+from connectors.catalog import Outside, utc_now
+from connectors.kafka import security
+from connectors.kafka.group import GroupObserver
+from domain.errors import Unavailable
+from domain.output.recovery import Budget
+from domain.routing.retry import RetryPolicy
+
+log = structlog.get_logger("worker")
+UPKEEP_EVERY = 3600.0
+
+
+async def add(process: Process, name: str) -> None:
+    """Give the process a stage of the flow. Raises Unavailable when what it needs is away for a minute."""
+    if name == "wake":
+        _add_wake(process)
+    else:
+        _add_stage(process, name, await _BUILDERS[name](process))
+
+
+def _add_wake(process: Process) -> None:
+    outside = process.outside
+    ports = WakePorts(outside.ledger, outside.producer, process.emitter, outside.metrics, utc_now)
+    process.wake = Wake(ports)
+    process.tasks.append(asyncio.ensure_future(_keep_up(outside)))
+    _keep_letters(process)
+
+
+def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
+    settings = process.settings
+    policy = FLOW[name].policy.with_drain(settings.drain_s)
+    if name == "infer":
+        # a delivery is one call and its re-asks, or waits for another delivery of the same request
+        policy = policy.with_task_limit(2 * (settings.re_asks + 1) * settings.call_timeout_s + 60.0)
+    stage = Stage(policy, sources, process.outside.metrics)
+    stage.when_stuck = _stop_in_order
+    user, password = security.credentials(settings)
+    broker = faust_app.Broker(
+        settings.kafka,
+        f"{settings.worker_name}.{name}" if settings.worker_name else None,
+        settings.kafka_security_protocol,
+        security.tls(settings),
+        settings.kafka_sasl_mechanism,
+        user,
+        password,
+    )
+    group = f"{settings.topic_prefix}structured-prompt.{name}"
+    first = not process.apps
+
+    async def boot() -> None:
+        observer = GroupObserver(security.aiokafka(settings), group, [source.topic for source in sources])
+        process.outside.stack.push_async_callback(observer.close)
+        watch = watch_consumer(app, settings.topic_prefix, observer.look)
+        process.tasks.append(asyncio.ensure_future(watch))
+
+    async def shutdown() -> None:
+        if first:
+            await process.close()
+
+    app = faust_app.build(group, broker, stage, boot, shutdown)
+    process.stages.append(stage)
+    process.apps.append(app)
+
+
+async def _intake(process: Process) -> list[Source]:
+    settings, outside = process.settings, process.outside
+    models = catalog.catalogue(settings, process.environ)
+    tenants = Tenants(outside.accounts, Defaults(settings.requests_per_minute, settings.burst))
+    handler = Intake(
+        IntakePorts(
+            ledger=outside.ledger,
+            limiter=outside.limiter,
+            cache=outside.near_and_far_cache(),
+            tenants=tenants,
+            reader=Reader(catalog.preparer(settings, models), tenants, utc_now, process.tracing),
+            emitter=process.emitter,
+            metrics=outside.metrics,
+            clock=utc_now,
+        )
+    )
+    return [BatchSource(settings.topic_prefix + topic, handler) for topic in FLOW["intake"].reads]
+
+
+async def _infer(process: Process) -> list[Source]:
+    settings, outside, metrics = process.settings, process.outside, process.outside.metrics
+    models = catalog.catalogue(settings, process.environ)
+    retry = RetryPolicy(attempts=settings.max_attempts)
+    repair = Budget(settings.repair_syntax, settings.re_asks, settings.escalate)
+    policy = CallPolicy(retry, repair, settings.call_timeout_s)
+    process.lease = LeaseKeeper(outside.ledger, str(uuid_utils.uuid7()), "infer", metrics)
+    await _patiently(process.lease.start)
+    settler = SettlerPorts(
+        ledger=outside.ledger,
+        producer=outside.producer,
+        cache=outside.far_cache,
+        emitter=process.emitter,
+        metrics=metrics,
+        clock=utc_now,
+        cache_ttl=timedelta(seconds=settings.cache_ttl_s),
+    )
+    caller = Caller(outside.model(models), policy, metrics, utc_now)
+    process.tasks.append(asyncio.ensure_future(keep_listening(outside.ledger, caller)))
+    handler = Infer(
+        InferPorts(
+            ledger=outside.ledger,
+            producer=outside.producer,
+            catalogue=models,
+            lease=process.lease,
+            caller=caller,
+            settler=Settler(settler),
+            tracing=process.tracing,
+            clock=utc_now,
+        )
+    )
+    return [
+        EachSource(settings.topic_prefix + topic, handler, max(1, int(settings.infer_slots * share)))
+        for topic, share in FLOW["infer"].reads.items()
+    ]
+
+
+async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """A dependency that starts beside us gets a minute."""
+    async for trial in stamina.retry_context(on=Unavailable, attempts=None, timeout=60.0, wait_max=2.0):
+        with trial:
+            await work()
+
+
+def _keep_letters(process: Process) -> None:
+    """Dead letters come into their table, and those redriven as records go out again; who waits is counted."""
+    outside = process.outside
+    process.letters = Condition("dead-letters")
+    sink = LetterSink(outside.letters, process.settings.topic_prefix)
+    policy = DeliveryPolicy("dead-letters", longest_wait_s=5.0)
+    storing = deliver(outside.letter_source(), sink, outside.producer, policy, outside.metrics, process.letters)
+    publishing = Republisher(outside.letters, outside.producer, outside.metrics).run()
+    for work in (storing, publishing, watch_waiting(outside.queues, outside.metrics)):
+        process.keep(work)
+
+
+async def _keep_up(outside: Outside) -> None:
+    """Once an hour, in every wake process: it may be repeated and several may do it at once."""
+    while True:
+        try:
+            await outside.upkeep(utc_now().date())
+        except Unavailable as error:
+            log.warning("upkeep_failed", reason=str(error))
+        await asyncio.sleep(UPKEEP_EVERY)
+
+
+def _stop_in_order(reason: str) -> None:
+    """Of a delivery that can neither be finished nor buried: finish the others, and let the next process try (S5)."""
+    log.critical("stuck", reason=reason)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+_BUILDERS: Mapping[str, Callable[[Process], Awaitable[list[Source]]]] = {"intake": _intake, "infer": _infer}

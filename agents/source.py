@@ -1,0 +1,185 @@
+"""The one place that iterates a Faust stream: takes events off it and hands them to a handler, in one of two forms."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import structlog
+
+from agents.contract import Batch, Each, NotForUs, Outside
+from agents.line import Delivery
+from agents.stage import Stage
+from domain.errors import Transient
+
+log = structlog.get_logger("stage")
+
+
+class Source(ABC):
+    """One topic of a stage: takes events off its stream into the lines and hands them to the handler."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.stage: Stage
+        self._outside = Outside()
+        self._ready: deque[Delivery] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def consume(self, stream: Any) -> None:
+        """The body of the Faust agent. Ends quietly when Faust ends it (at a rebalance, at shutdown)."""
+        with suppress(asyncio.CancelledError):
+            async for event in stream.noack().events():
+                delivery = delivery_of(event.message)
+                self.stage.lines.add(delivery)
+                self._ready.append(delivery)
+                self.begin()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start what may start."""
+
+    def late(self, now: float) -> float:
+        """By how many seconds a wait for somebody else is over its own time; not above 0 when none is."""
+        return self._outside.late(now)
+
+    def forget(self, gone: Callable[[Delivery], bool]) -> None:
+        """Drop what has not begun and is not ours any more."""
+        self._ready = deque(delivery for delivery in self._ready if not gone(delivery))
+
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # neither done nor buried: nothing of it may be acknowledged, so the stage must not go on (rule S5)
+            reason = f"could not finish nor bury a delivery: {error!r}"
+            self.stage.halt(reason)
+            self.stage.when_stuck(reason)
+        self.stage.begin()
+
+
+class EachSource(Source):
+    """Hands out single deliveries while fewer than `slots` of the whole stage run.
+
+    Sources of one stage share its slots: one that may fill more of them keeps room that the others cannot take.
+    """
+
+    def __init__(self, topic: str, handler: Each, slots: int) -> None:
+        super().__init__(topic)
+        self._handler = handler
+        self._slots = slots
+        self._outside = handler.outside
+        self._outside.more = self._more
+
+    def begin(self) -> None:
+        running, outside, inside = self.stage.running, self._outside, self.stage.policy.inside
+        while self._ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
+            delivery = self._ready.popleft()
+            self.stage.began(delivery)
+            self._start(self._one(delivery))
+
+    def _more(self) -> None:
+        self.stage.begin()
+
+    async def _one(self, delivery: Delivery) -> None:
+        try:
+            await attempt(partial(self._handler.handle, delivery), self.stage)
+        except NotForUs as error:
+            self.stage.hold(delivery.tp)
+            log.warning("record_of_a_newer_writer", topic=delivery.topic, offset=delivery.offset, reason=str(error))
+            return
+        except Halted:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not leave the stage (rule S5)
+            if not self.stage.fault(delivery, error):
+                return
+            await attempt(partial(self._handler.bury, delivery, error), self.stage)
+        finally:
+            self.stage.ended(delivery)
+        self.stage.finish(delivery)
+
+
+class BatchSource(Source):
+    """Hands out natural batches, one at a time."""
+
+    def __init__(self, topic: str, handler: Batch) -> None:
+        super().__init__(topic)
+        self._handler = handler
+
+    def begin(self) -> None:
+        if not self._ready or self._tasks or not self.stage.open:
+            return
+        size = min(len(self._ready), self.stage.policy.batch)
+        batch = [self._ready.popleft() for _ in range(size)]
+        for delivery in batch:
+            self.stage.began(delivery)
+        self._start(self._batch(batch))
+
+    async def _batch(self, batch: Sequence[Delivery]) -> None:
+        try:
+            await self._settle(batch)
+        except Halted:
+            return
+        finally:
+            for delivery in batch:
+                self.stage.ended(delivery)
+
+    async def _settle(self, batch: Sequence[Delivery]) -> None:
+        """Handle a batch; one that fails is handled in halves, so that one bad record harms no other (rule L16)."""
+        try:
+            await attempt(partial(self._handler.handle_batch, batch), self.stage)
+        except Halted:
+            raise
+        except Exception as error:  # noqa: BLE001 - rule S5
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._settle(batch[:middle])
+                await self._settle(batch[middle:])
+                return
+            if not self.stage.fault(batch[0], error):
+                return
+            await attempt(partial(self._handler.bury, batch[0], error), self.stage)
+        for delivery in batch:
+            self.stage.finish(delivery)
+
+
+class Halted(Exception):
+    """The stage stops while a dependency is away: the delivery stays unacknowledged."""
+
+
+async def attempt(work: Callable[[], Awaitable[None]], stage: Stage) -> None:
+    """Until it returns or fails for good. A dependency that is away is waited for: that is not being stuck."""
+    wait = 0.05
+    while True:
+        try:
+            return await work()
+        except Transient as error:
+            stage.waited_at = time.monotonic()
+            if not stage.open:
+                raise Halted from error
+            log.warning("dependency_away", stage=stage.policy.name, reason=str(error), wait_s=wait)
+            stage.metrics.count("dependency_waits", stage=stage.policy.name)
+            await asyncio.sleep(error.retry_after or wait)
+            wait = min(wait * 2, 5.0)
+
+
+def delivery_of(message: Any) -> Delivery:
+    """A Faust message as the stage keeps it."""
+    return Delivery(
+        tp=message.tp,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        generation=message.generation_id,
+        key=message.key,
+        value=message.value,
+        headers=message.headers or (),
+        timestamp=message.timestamp,
+    )
