@@ -99,7 +99,8 @@ class Client:
         wanted, deadline = len(missing), time.perf_counter() + seconds
         while missing and time.perf_counter() < deadline:
             self._producer.poll(0)
-            missing.difference_update(_keys(self._consumer.consume(1000, 0.2)))
+            # not more than are missing: it would wait for them until the time is over
+            missing.difference_update(_keys(self._consumer.consume(min(1000, len(missing)), 0.2)))
         if missing:
             raise Lost(f"{len(missing)} of {wanted} requests have no result after {seconds} s")
 

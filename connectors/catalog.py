@@ -11,6 +11,7 @@ from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.originals import KafkaOriginals
 from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
+from connectors.llm.router import RoutedModel
 from connectors.memory.cache import MemoryCache
 from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
@@ -144,8 +145,6 @@ class Outside:
 
     def model(self, models: Catalogue) -> Model:
         """The adapters; LiteLLM is imported now where the catalogue needs it, never at the first call."""
-        from connectors.llm.router import RoutedModel  # 9 MB, which only infer needs
-
         model = RoutedModel(models.needs_litellm)
         self.stack.push_async_callback(model.close)
         return model

@@ -5,9 +5,11 @@ Sources: RFC 9110 (Retry-After), OpenAI "Rate limits" (x-ratelimit-*), Anthropic
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+import aiohttp
 
 from domain.errors import ModelError
 from domain.routing.model import Deployment
@@ -15,9 +17,6 @@ from domain.routing.model import Deployment
 TIMEOUTS = frozenset({408, 504})
 PASSING = frozenset({409, 425, 500, 502, 503, 520, 521, 522, 523, 524, 529})
 HOPELESS_CODES = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
-# The classes of the client's exceptions say only whether the response had begun. This is what hyper calls an error
-# before the request was handed to a connection; in whatever other words it comes, the call counts as sent.
-_BEFORE_SENDING = "client error (Connect)"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 86_400.0
@@ -45,27 +44,16 @@ def of_status(
 def of_exception(deployment: Deployment, error: Exception, timeout_s: float) -> ModelError:
     """Whether a byte can have reached the provider decides whether the attempt can have been billed."""
     where = f"{deployment.provider} for {deployment.model}"
-    causes = _causes(error)
-    if _BEFORE_SENDING in causes:
-        if isinstance(error, TimeoutError):
-            return failure(f"no connection to {where} in time; is {deployment.base_url} right?", "timeout", sent=False)
-        reason = f"no connection to {where} at {deployment.base_url}: {causes[-1]}"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return failure(f"no connection to {where} in time; is {deployment.base_url} right?", "timeout", sent=False)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = f"no connection to {where} at {deployment.base_url}: {error.os_error}"
         return failure(reason, "refused_connection", sent=False)
     if isinstance(error, TimeoutError):
         return failure(f"{where} did not answer within {timeout_s:g} s", "timeout")
+    if isinstance(error, aiohttp.InvalidURL):
+        return failure(f"the address of {where} is not valid: {deployment.base_url}", "error", sent=False, retry=False)
     return failure(f"the connection to {where} broke during the call: {type(error).__name__}", "error")
-
-
-def invalid_address(deployment: Deployment) -> ModelError:
-    """A base_url that is none."""
-    where = f"{deployment.provider} for {deployment.model}"
-    return failure(f"the address of {where} is not valid: {deployment.base_url}", "error", sent=False, retry=False)
-
-
-def _causes(error: Exception) -> Sequence[str]:
-    """What each layer said, the system last."""
-    details = getattr(error, "details", None) or {}
-    return [cause["message"] for cause in details.get("causes") or ()]
 
 
 def failure(message: str, outcome: str, *, sent: bool = True, retry: bool = True) -> ModelError:

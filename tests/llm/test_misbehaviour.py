@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import socket
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -131,7 +131,7 @@ async def test_a_refused_connection_sent_nothing() -> None:
 
 
 async def test_a_connection_that_is_never_accepted_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "CONNECT_TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr(direct, "CONNECT_S", 0.2)
     with ExitStack() as sockets:
         full = sockets.enter_context(socket.socket())
         full.bind(("127.0.0.1", 0))
