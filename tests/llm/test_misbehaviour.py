@@ -144,7 +144,7 @@ async def test_a_connection_that_is_never_accepted_sent_nothing(monkeypatch: pyt
     assert facts(error) == {"outcome": "timeout", "sent": False, "retryable": True, "status": None}
 
 
-async def test_a_call_that_is_abandoned_disturbs_no_other() -> None:
+async def test_a_call_that_is_abandoned_is_broken_off_and_disturbs_no_other() -> None:
     async with wire(HANG, GOOD) as provider:
         model = DirectModel()
         abandoned = asyncio.create_task(model.call(call(provider.url)))
@@ -153,6 +153,7 @@ async def test_a_call_that_is_abandoned_disturbs_no_other() -> None:
         abandoned.cancel()
         with pytest.raises(asyncio.CancelledError):
             await abandoned
+        await asyncio.wait_for(asyncio.gather(*provider.serving), 5)
         assert (await model.call(call(provider.url))).text == "hi"
         await model.close()
 
