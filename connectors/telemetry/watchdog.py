@@ -28,7 +28,7 @@ STANDARD_ERROR = 2
 class Patience:
     """Seconds of no progress after which health is red, the process leaves, and it is ended by force."""
 
-    red: float = 15.0
+    red: float = 10.0
     leave: float = 30.0
     force: float = 35.0
 

@@ -57,7 +57,7 @@ async def test_S6_work_past_its_deadline_is_red_first_and_then_ends_the_process(
 
 
 async def test_S6_work_within_its_deadline_is_no_trouble() -> None:
-    with watching(dog := Watchdog(lambda: Late(14.0))):
+    with watching(dog := Watchdog(lambda: Late(9.0))):
         assert dog.trouble is None
 
 
