@@ -102,7 +102,8 @@ class Running:
         found = []
         for line in path.read_text(errors="replace").splitlines():
             with suppress(json.JSONDecodeError):
-                found.append(json.loads(line))
+                # a process that was killed may have left something on its last line
+                found.append(json.loads(line[max(0, line.find("{")) :]))
         return found
 
     # what it says
