@@ -38,6 +38,7 @@ async def test_what_waited_for_its_sink_through_an_outage_of_kafka_is_read_after
             while len(seen) < 40:
                 seen |= {item.value for item in await anext(batches)}
     await consumer.close()
+    assert seen == {b"%d" % n for n in range(40)}
 
 
 async def _without_kafka(stack: Running, consumer: BatchConsumer, held: Sequence[Item]) -> None:

@@ -1,29 +1,15 @@
 """What every Jobs store does (rule D1)."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from domain.errors import Permanent
 from domain.jobs.model import Job, JobView, Submission
 from domain.ledger.model import State
-from tests.contract.ledgers import OTHER_HASH, World, claim, in_hand, in_memory, in_postgres, park, settlement, taken
+from tests.contract.ledgers import OTHER_HASH, World, claim, in_hand, park, settlement, taken
 
 NOON = datetime(2025, 12, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
 
 
 def job(id: str = "a", **more: Any) -> Job:

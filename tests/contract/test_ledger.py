@@ -1,6 +1,5 @@
 """What every ledger does at the end of a request and with any batch: rules L11 and L16."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -12,25 +11,11 @@ from tests.contract.ledgers import (
     claim,
     done,
     in_hand,
-    in_memory,
-    in_postgres,
     park,
     settlement,
     take,
     taken,
 )
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
-
 
 # --- settle ----------------------------------------------------------------------------------------------------------
 

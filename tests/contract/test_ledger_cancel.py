@@ -1,7 +1,6 @@
 """Cancelling a request wherever it stands (rule L11), over every ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -15,24 +14,11 @@ from tests.contract.ledgers import (
     claim,
     done,
     in_hand,
-    in_memory,
-    in_postgres,
     park,
     settlement,
     take,
     taken,
 )
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
 
 
 async def cancel(ledger: Ledger, id: str = "a") -> Cancelling:

@@ -1,9 +1,5 @@
 """What every ledger does with a claim: rules L1 to L3, each test named by the one it proves."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from domain.ledger.model import Claimed, Grip, Settled, Source, Standing, State
 from tests.contract.ledgers import (
     NEWER_HASH,
@@ -12,23 +8,10 @@ from tests.contract.ledgers import (
     claim,
     done,
     in_hand,
-    in_memory,
-    in_postgres,
     park,
     settlement,
     taken,
 )
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
 
 
 async def standing(world: World, *claims: object) -> list[Standing]:

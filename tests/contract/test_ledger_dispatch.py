@@ -1,6 +1,5 @@
 """What every ledger does with requests at work or waiting: rules L6 to L10."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -12,24 +11,11 @@ from tests.contract.ledgers import (
     claim,
     done,
     in_hand,
-    in_memory,
-    in_postgres,
     park,
     settlement,
     take,
     taken,
 )
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
 
 
 async def standing(world: World, *claims: object) -> list[Standing]:

@@ -1,33 +1,16 @@
 """What every ledger finds again: rule L15."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-
-import pytest
 
 from domain.ledger.model import Grip, Settled, State
 from tests.contract.ledgers import (
     World,
     claim,
     in_hand,
-    in_memory,
-    in_postgres,
     park,
     settlement,
     taken,
 )
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
-
 
 # --- the sweeper -----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """Dead letters: found by their tenant, redriven once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,20 +9,9 @@ import pytest
 from domain.errors import Permanent
 from domain.ledger.model import Cancel, Cancelling, Grip, Source, Standing, State
 from domain.letters.model import Letter, Redriven, Republish, Rerun, Wanted, letter_id
-from tests.contract.ledgers import HASH, World, claim, in_hand, in_memory, in_postgres, settlement, taken
+from tests.contract.ledgers import HASH, World, claim, in_hand, in_postgres, settlement, taken
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
 
 
 def letter(id: str | None = "a", tenant: str | None = "acme", minutes: int = 0, **more: object) -> Letter:

@@ -9,18 +9,7 @@ from connectors.memory.queues import MemoryQueues
 from connectors.postgres.pool import connect
 from connectors.postgres.queues import PostgresQueues
 from domain.ports import Queues
-from tests.contract.ledgers import World, claim, in_hand, in_memory, in_postgres, park, settlement, taken
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "memory" else request.getfixturevalue("database_url")
-
-
-@pytest.fixture
-async def world(database: str | None) -> AsyncIterator[World]:
-    async with in_memory() if database is None else in_postgres(database) as found:
-        yield found
+from tests.contract.ledgers import World, claim, in_hand, in_postgres, park, settlement, taken
 
 
 @pytest.fixture
