@@ -1,0 +1,35 @@
+"""What the rules and the stages need from the outside. Every port has an in-memory twin in connectors/memory.
+
+All methods may raise `Unavailable` (the dependency does not answer: nothing may be assumed) and are safe to repeat.
+"""
+
+from domain.ports.accounts import Accounts
+from domain.ports.analytics import UsageReader
+from domain.ports.caching import Cache
+from domain.ports.jobs import Jobs, Letters, Originals, Queues
+from domain.ports.ledger import Ledger
+from domain.ports.limits import Limiter
+from domain.ports.model import Model
+from domain.ports.sinks import BatchSource, Item, Refused, Sink
+from domain.ports.stream import Producer, Record, Replies, Reply
+
+__all__ = [
+    "Accounts",
+    "BatchSource",
+    "Cache",
+    "Item",
+    "Jobs",
+    "Ledger",
+    "Letters",
+    "Limiter",
+    "Model",
+    "Originals",
+    "Producer",
+    "Queues",
+    "Record",
+    "Refused",
+    "Replies",
+    "Reply",
+    "Sink",
+    "UsageReader",
+]

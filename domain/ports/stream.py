@@ -1,0 +1,41 @@
+"""The broker, and who waits for an answer."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(slots=True)
+class Record:
+    """A record to produce; headers are (name, bytes)."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = field(default=())
+
+
+class Producer(Protocol):
+    """The broker's inlet, acks=all and idempotent."""
+
+    async def send(self, records: Sequence[Record]) -> None:
+        """Returns when every record is acknowledged; raises Unavailable when one may not be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished request for the API instance that waits for it."""
+
+    instance: str
+    tenant: str
+    id: str
+    result: bytes
+
+
+class Replies(Protocol):
+    """Wakes waiting API instances. A lost reply costs a look into the ledger, never an answer."""
+
+    async def notify(self, replies: Sequence[Reply]) -> None: ...
+
+    def listen(self, instance: str) -> AsyncIterator[Reply]: ...
