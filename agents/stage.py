@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -121,10 +122,9 @@ class Stage:
         deadline = time.monotonic() + self.policy.drain
         while self.running and time.monotonic() < deadline:
             self._idle.clear()
-            try:
-                await asyncio.wait_for(self._idle.wait(), deadline - time.monotonic())
-            except TimeoutError:
-                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self._idle.wait()
         log.info("drained", stage=self.policy.name, left=len(self.running))
 
     def late(self, now: float, excused_at: float) -> float:

@@ -104,7 +104,8 @@ async def serve(ports: ApiPorts, settings: Settings, stop: asyncio.Event) -> Non
         parts.drain()
         server.stop()  # type: ignore[no-untyped-call]  # granian has no types there
         with suppress(TimeoutError):
-            await asyncio.wait_for(serving, STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await serving
     if not stop.is_set():
         raise Conflict("the HTTP server ended by itself; the log lines above say why")
     log.info("stopped")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from domain.health import Check, Health
@@ -41,10 +42,9 @@ class Condition:
 
     async def pause(self, seconds: float) -> None:
         """Wait so long, or until the stop."""
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     def well(self) -> None:
         """The last call succeeded."""

@@ -79,7 +79,8 @@ class Pool:
     async def close(self) -> None:
         """Close the connections, after the statements that run, at most as long as one may run."""
         try:
-            await asyncio.wait_for(self._pool.close(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 

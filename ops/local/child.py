@@ -73,7 +73,8 @@ class Child:
             self._set("stopping")
             _signal(process.pid, self.program.stop_signal)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), self.program.stop_seconds)
+                async with asyncio.timeout(self.program.stop_seconds):
+                    await process.wait()
             _signal(process.pid, signal.SIGKILL)
             await process.wait()
         self._bury()

@@ -97,6 +97,7 @@ async def wait_until(probe: Probe, *, seconds: float, every: float = 0.05) -> bo
 async def answers(probe: Probe, *, seconds: float = 2) -> bool:
     """One answer of `probe` within `seconds`; an OSError or silence is a no."""
     try:
-        return await asyncio.wait_for(probe(), timeout=seconds)
+        async with asyncio.timeout(seconds):
+            return await probe()
     except (OSError, TimeoutError, EOFError, ValueError):
         return False

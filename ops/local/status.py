@@ -78,7 +78,8 @@ def probe_of(process: ProcessState, data: Path) -> Probe:
 async def _lag(port: int) -> int | None:
     """The sum of the lag gauges at /metrics; None where there is no such gauge, or nobody answers in time."""
     try:
-        status, body = await asyncio.wait_for(probes.http_get(port, "/metrics"), timeout=2)
+        async with asyncio.timeout(2):
+            status, body = await probes.http_get(port, "/metrics")
     except (OSError, TimeoutError, ValueError):
         return None
     found = LAG.findall(body)

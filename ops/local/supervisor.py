@@ -80,7 +80,8 @@ class Supervisor:
             )
             self._guard.add(process.pid, 9)
             try:
-                code = await asyncio.wait_for(process.wait(), command.seconds)
+                async with asyncio.timeout(command.seconds):
+                    code: int | None = await process.wait()
             except TimeoutError:
                 code = None
             finally:

@@ -12,7 +12,7 @@ import pytest
 
 from ops.local.instance import Instance, ProcessState, is_alive, is_running, read_state
 from ops.local.ports import is_free
-from ops.local.program import Command, Group, Program, StackError, wait_until
+from ops.local.program import Command, Group, Program, StackError, answers, wait_until
 from ops.local.supervisor import Supervisor, serve
 
 SERVER = """
@@ -101,6 +101,25 @@ async def test_a_program_is_started_again_when_there_is_no_room_for_notes_or_log
     finally:
         await supervisor.stop()
         (instance.data / "state.json.new").rmdir()
+
+
+async def test_a_cancellation_that_meets_the_answer_of_a_probe_is_heard():
+    served = asyncio.Event()
+
+    async def probe():
+        await served.wait()
+        return True
+
+    for turns in range(6):
+        served.clear()
+        asking = asyncio.create_task(answers(probe))
+        await asyncio.sleep(0.01)
+        served.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if asking.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await asking
 
 
 async def test_a_program_that_does_not_come_up_is_reported_with_the_end_of_its_log(instance):
