@@ -144,7 +144,9 @@ def _both(bench: Bench, lines: ExitStack, slots: int = 2000) -> tuple[Line, Line
 
 
 def _in_turns(bench: Bench, lines: Sequence[Line], events: int, name: str) -> list[list[Run]]:
-    """The runs of each line."""
+    """The runs of each line. One round before them does not count: the broker compiles its own code in it."""
+    for line in lines:
+        line.burst(requests(bench.count(events), f"{name} warm up"))
     runs: list[list[Run]] = [[] for _ in lines]
     for number in range(bench.runs):
         for line, mine in zip(lines, runs, strict=True):

@@ -79,8 +79,6 @@ _LIST = (
     _seconds("batch_seconds", "Time of one batch.", "stage", "verb"),
     # requests
     _counter("requests_settled", "Final transitions won; code is empty when completed.", "stage", "status", "code"),
-    _counter("fenced", "Transitions refused because another worker holds the request by now (rule L11).", "stage"),
-    _counter("replies_lost", "Finished requests whose waiting API instance could not be told; it asks the ledger."),
     _seconds("request_seconds", "From submission to the final transition.", "lane"),
     _counter("requests_parked", "Requests put into waiting, by reason.", "stage", "reason"),
     _counter("requests_woken", "Waiting requests that were due and went back to their lane.", "lane"),

@@ -23,7 +23,8 @@ class Message(BaseModel):
 
 def format_time(at: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. `2026-01-01T00:00:00.000Z`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -106,8 +106,8 @@ class Infer:
         elif taken.grip is Grip.TAKEN and refusal is not None:
             await self._uncalled(delivery, call, run, taken, refusal)
         elif taken.grip is Grip.TAKEN and not isinstance(found, Ending):
-            work = await self._begin(call, run, taken, found, deadline)
-            await self._answer(delivery, replace(work, term=term))
+            work = await self._begin(call, run, taken, found, deadline, term)
+            await self._answer(delivery, work)
 
     def _deployments(self, call: PromptCall, deadline: datetime | None) -> Sequence[Deployment] | Ending:
         """Where to call, the first of them first, or why no call may be made any more."""
@@ -119,7 +119,13 @@ class Infer:
             return rejected(error.code, str(error), error.problems)
 
     async def _begin(
-        self, call: PromptCall, run: int, taken: Taken, choices: Sequence[Deployment], deadline: datetime | None
+        self,
+        call: PromptCall,
+        run: int,
+        taken: Taken,
+        choices: Sequence[Deployment],
+        deadline: datetime | None,
+        term: int,
     ) -> Work:
         earlier = await self._earlier(call, taken.attempt)
         return Work(
@@ -133,6 +139,7 @@ class Infer:
             deadline=deadline,
             spent=spent_before(earlier, taken.attempt) if earlier else NOTHING,
             unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
+            term=term,
             choices=choices,
             used=used_before(earlier, choices[0], call.parameters.get("max_tokens")) if earlier else UNUSED,
         )
