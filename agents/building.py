@@ -20,6 +20,7 @@ from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.settler import Settler, SettlerPorts
+from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
 from agents.intake.tenants import Defaults, Tenants
@@ -131,7 +132,8 @@ async def _infer(process: Process) -> list[Source]:
         clock=utc_now,
         cache_ttl=timedelta(seconds=settings.cache_ttl_s),
     )
-    caller = Caller(outside.model(models), policy, metrics, utc_now)
+    speaker = Speaker(outside.chunks, metrics)
+    caller = Caller(outside.model(models), policy, metrics, utc_now, speaker=speaker)
     process.tasks.append(asyncio.ensure_future(keep_listening(outside.ledger, caller)))
     handler = Infer(
         InferPorts(

@@ -22,7 +22,7 @@ from api.analyze.marks import Marks
 from api.analyze.service import Analyze
 from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
-from api.analyze.waiters import Waiters
+from api.analyze.waiters import Heard, Waiters
 from api.authentication import Defaults, Keyring
 from api.dead_letters import routes as letters_routes
 from api.dead_letters.service import DeadLetters
@@ -34,10 +34,13 @@ from api.jobs.service import JobReader
 from api.middleware import REQUEST_ID, Authenticate, BodyLimit, Frame
 from api.models import routes as models_routes
 from api.models.service import listing
+from api.openai import routes as openai_routes
+from api.openai.routes import Completions
 from api.ports import ApiPorts
 from api.problems import Problem
 from api.queues import routes as queues_routes
 from api.queues.service import QueueReader
+from api.rendering import render_for
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from domain.accounts.keys import pepper
@@ -70,7 +73,7 @@ class Parts:
 def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> FastAPI:
     """The API; its lifespan opens and closes the ports. Raises InvalidSettings for a key pepper that is too short."""
     instance = uuid.uuid4().hex
-    waiters = Waiters(instance, ports.replies, ports.jobs, ports.metrics)
+    waiters = Waiters(instance, Heard(ports.replies, ports.chunks), ports.jobs, ports.metrics)
     reader = Reader(ports.preparer, instance, now)
     marks = Marks(ports.jobs)
     analyze = Analyze(ports, reader, waiters, marks)
@@ -93,6 +96,8 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(letters_routes.router(_dead_letters(ports, now)))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
+    completions = Completions(parts.analyze, ports.catalogue, now)
+    app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(listing(ports.catalogue)))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
@@ -137,7 +142,7 @@ def _lifespan(parts: Parts, _app: FastAPI) -> AbstractAsyncContextManager[None]:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return problems.render(problems.of(error), request.scope[REQUEST_ID])
+    return render_for(request.scope, problems.of(error), request.scope[REQUEST_ID])
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
@@ -146,4 +151,4 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if status in (404, 405):
         allowed = f" (it takes {problem.headers['allow']})" if "allow" in problem.headers else ""
         problem.detail = f"there is no {request.method} {request.url.path[:200]}{allowed}; /docs lists what there is"
-    return problems.render(problem, request.scope[REQUEST_ID], status)
+    return render_for(request.scope, problem, request.scope[REQUEST_ID], status)

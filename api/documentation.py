@@ -172,7 +172,7 @@ def complete(app: FastAPI) -> dict[str, Any]:
         components["securitySchemes"] = SCHEMES
         for path, operations in document["paths"].items():
             for operation in operations.values():
-                operation["security"] = SECURITY if path.startswith("/v1/") else []
+                operation["security"] = SECURITY if path.startswith(("/v1/", "/openai/")) else []
         app.openapi_schema = document
     return app.openapi_schema
 

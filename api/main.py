@@ -69,6 +69,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             producer=outside.producer,
             limiter=outside.limiter,
             replies=outside.replies,
+            chunks=outside.chunks,
             usage=ClickHouseUsage(clickhouse),
             letters=outside.letters,
             originals=outside.originals,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.authentication import SCOPE, Keyring, refusal, secret_of
 from api.problems import Problem
+from api.rendering import render_for
 from domain.errors import Transient
 from domain.metrics import Metrics
 
@@ -60,7 +61,7 @@ class Frame:
             log.exception("%s %s failed", scope["method"], scope["path"], extra={"request_id": request_id})
             if status:
                 raise  # the answer has begun: all that is left is to break the connection
-            await problems.render(problems.INTERNAL, request_id)(scope, receive, framed)
+            await render_for(scope, problems.INTERNAL, request_id)(scope, receive, framed)
         finally:
             self._count(scope, status, time.perf_counter() - started_at)
 
@@ -86,7 +87,7 @@ class BodyLimit:
         problem = self._refusal(scope["headers"])
         if problem is not None:
             await discard(scope, receive)
-            await problems.render(problem, scope[REQUEST_ID])(scope, receive, send)
+            await render_for(scope, problem, scope[REQUEST_ID])(scope, receive, send)
             return
         read = 0
 
@@ -125,7 +126,7 @@ class Authenticate:
             problem = await self._let_in(scope)
             if problem is not None:
                 await discard(scope, receive)
-                await problems.render(problem, scope[REQUEST_ID])(scope, receive, send)
+                await render_for(scope, problem, scope[REQUEST_ID])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from domain.admission.prepare import Preparer
 from domain.health import Check
 from domain.metrics import Metrics
-from domain.ports import Accounts, Jobs, Ledger, Letters, Limiter, Originals, Producer, Queues, Replies, UsageReader
+from domain.ports import (
+    Accounts,
+    Chunks,
+    Jobs,
+    Ledger,
+    Letters,
+    Limiter,
+    Originals,
+    Producer,
+    Queues,
+    Replies,
+    UsageReader,
+)
 from domain.routing.catalogue import Catalogue
 from domain.tracing import NoTracing, Tracing
 
@@ -36,6 +48,7 @@ class ApiPorts:
     producer: Producer
     limiter: Limiter
     replies: Replies
+    chunks: Chunks
     usage: UsageReader
     letters: Letters
     originals: Originals

@@ -68,8 +68,14 @@ class Problem(Exception):
 
 def render(problem: Problem, request_id: str, status: int | None = None) -> Response:
     """The response; `status` overrides the code's own where a framework's error has no code of ours."""
+    number = status or problem.status
+    return Response(body(problem, request_id, number), number, dict(problem.headers), CONTENT_TYPE)
+
+
+def body(problem: Problem, request_id: str, status: int | None = None) -> bytes:
+    """The members of the problem, as JSON."""
     number, title = TITLES[problem.code]
-    body = {
+    members = {
         "type": type_uri(problem.code),
         "title": title,
         "status": status or number,
@@ -79,7 +85,7 @@ def render(problem: Problem, request_id: str, status: int | None = None) -> Resp
         "errors": [{"path": reason.path, "message": reason.message} for reason in problem.errors],
         **problem.extra,
     }
-    return Response(orjson.dumps(body), status or number, dict(problem.headers), CONTENT_TYPE)
+    return orjson.dumps(members)
 
 
 def type_uri(code: str) -> str:

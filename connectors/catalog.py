@@ -22,6 +22,7 @@ from connectors.postgres.partitions import ensure_partitions, sweep
 from connectors.postgres.pool import Pool, connect
 from connectors.postgres.queues import PostgresQueues
 from connectors.redis.cache import RedisCache
+from connectors.redis.chunks import RedisChunks
 from connectors.redis.client import RedisClient
 from connectors.redis.limiter import RedisLimiter
 from connectors.redis.replies import RedisReplies
@@ -129,6 +130,10 @@ class Outside:
     @property
     def replies(self) -> RedisReplies:
         return RedisReplies(self.redis)
+
+    @property
+    def chunks(self) -> RedisChunks:
+        return RedisChunks(self.redis)
 
     @property
     def far_cache(self) -> RedisCache:

@@ -79,6 +79,7 @@ _LIST = (
     _seconds("batch_seconds", "Time of one batch.", "stage", "verb"),
     # requests
     _counter("requests_settled", "Final transitions won; code is empty when completed.", "stage", "status", "code"),
+    _counter("chunks_lost", "Pieces of streamed text that could not be sent; they come with the result."),
     _seconds("request_seconds", "From submission to the final transition.", "lane"),
     _counter("requests_parked", "Requests put into waiting, by reason.", "stage", "reason"),
     _counter("requests_woken", "Waiting requests that were due and went back to their lane.", "lane"),

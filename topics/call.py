@@ -20,6 +20,7 @@ _KEPT = frozenset({"model", "messages", "output_schema"})
 class PromptCall:
     """Everything infer needs. Times are RFC 3339 text, `max_cost_usd` a decimal string.
 
+    streams: the instance at `reply_to` wants the text while it is written.
     limit_is_default: `max_tokens` of the parameters is the template's and not the request's own.
     `key` and the values of `headers` are the caller's bytes as latin-1 text, which every byte survives.
     """
@@ -42,6 +43,7 @@ class PromptCall:
     on_unknown_outcome: str = "retry"
     repair: dict[str, Any] | None = None
     limit_is_default: bool = False
+    streams: bool = False
     subject: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)

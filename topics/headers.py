@@ -18,6 +18,7 @@ EPOCH = "sp-epoch"
 MIN_READER = "sp-min-reader"
 REPLY_TO = "sp-reply-to"
 API_KEY = "sp-api-key"
+STREAMS = "sp-streams"
 MAX_CARRIED_BYTES = 64 * 1024
 """Names and values of the headers that one request may pass on to its result."""
 

@@ -16,12 +16,16 @@ TagValue = Annotated[str, StringConstraints(max_length=128)]
 
 
 class ChatMessage(Message):
-    """One turn of a conversation; `content` is text or a list of OpenAI content parts (text, image_url, file)."""
+    """One turn of a conversation; `content` is text or a list of OpenAI content parts (text, image_url, file).
+
+    `tool_calls` are those of an assistant's turn, as OpenAI gives them; a turn of role `tool` answers one of them.
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)]
     name: str | None = None
     tool_call_id: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
 
 
 class TemplateRef(Message):

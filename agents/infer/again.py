@@ -48,7 +48,7 @@ def given_up(work: Work, verdict: Verdict) -> Ending:
         return failed("refused", verdict.problems[0].message)
     if verdict.outcome == "length":
         cut = "the answer was cut at max_tokens; allow more tokens or ask for less"
-        return failed("invalid_output", cut, verdict.problems)
+        return replace(failed("invalid_output", cut, verdict.problems), output=verdict.value)
     asked = f"asked {work.attempt} times" if work.attempt > 1 else "asked once"
     return failed("invalid_output", f"{asked}, the answer still breaks its schema", verdict.problems)
 

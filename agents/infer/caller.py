@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from agents.contract import Outside
 from agents.infer.again import again, given_up, limited
+from agents.infer.speech import Speaker, Speech
 from agents.infer.work import Again, Finish, Later, Step, Work
 from domain.errors import ModelError
 from domain.ledger.model import State
@@ -20,7 +21,7 @@ from domain.output.verdict import Verdict, judge
 from domain.ports import Model
 from domain.pricing.cost import cost
 from domain.routing.model import Deployment, ModelCall, ModelReply, Tokens
-from domain.routing.retry import Retry, RetryPolicy, decide
+from domain.routing.retry import GiveUp, Retry, RetryPolicy, decide
 
 Key = tuple[str, str, int]
 """(tenant, id, run)."""
@@ -45,6 +46,7 @@ class Caller:
         metrics: Metrics,
         clock: Callable[[], datetime],
         jitter: Callable[[], float] = random.random,
+        speaker: Speaker | None = None,
     ) -> None:
         self.outside = Outside()
         self._model = model
@@ -52,6 +54,7 @@ class Caller:
         self._metrics = metrics
         self._clock = clock
         self._jitter = jitter
+        self._speaker = speaker
         self._calling: dict[Key, asyncio.Task[Step]] = {}
         self._cancelled: Collection[Key] = ()
 
@@ -68,33 +71,37 @@ class Caller:
         if (ending := self._over(work, sent_at, "before the call")) is not None:
             return Finish(_named(work, ending), _unsent(work, sent_at))
         started = time.perf_counter()
+        speech = self._speaker.speech(work.call) if self._speaker and work.call.streams else None
         try:
             with self.outside.wait(self._policy.timeout):
-                reply = await self._call(work, sent_at)
+                reply = await self._call(work, sent_at, speech)
         except _Abandoned:
             called = self._called(work, "unknown", Tokens(), sent_at, started, None)
             return Finish(_named(work, cancelled(work.attempt)), called)
         except ModelError as error:
             called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
-            return self._after_error(work, error, called)
+            return self._after_error(work, error, called, speech)
         budget = self._policy.repair.narrowed(work.call.repair)
         verdict = judge(reply, work.schema, budget.syntax)
         called = self._called(work, verdict.outcome, reply.tokens, sent_at, started, reply.provider_request_id)
         called.repaired = verdict.repaired
+        if speech is not None and speech.said and verdict.outcome != "ok":
+            # what was said cannot be taken back: no other answer follows it
+            return Finish(_named(work, given_up(work, verdict)), called)
         return self._after_reply(work, reply, verdict, called, budget)
 
     def not_sent(self, work: Work) -> Later:
         """The step of an attempt that was recorded but may not be made: the lease was not fresh."""
         return Later(0.0, "lease", _unsent(work, self._clock()))
 
-    async def _call(self, work: Work, now: datetime) -> ModelReply:
+    async def _call(self, work: Work, now: datetime, speech: Speech | None) -> ModelReply:
         """The reply. Raises ModelError, and _Abandoned when the run was cancelled meanwhile."""
         key, task = _key(work), asyncio.current_task()
         if task is None:
             raise RuntimeError("a call is made in a task")
         self._calling[key] = task
         try:
-            return await self._model.call(self._model_call(work, now))
+            return await self._model.call(self._model_call(work, now, speech))
         except asyncio.CancelledError as error:
             if key in self._calling:
                 raise
@@ -111,7 +118,7 @@ class Caller:
             return overdue(work.attempt, when)
         return None
 
-    def _model_call(self, work: Work, now: datetime) -> ModelCall:
+    def _model_call(self, work: Work, now: datetime, speech: Speech | None) -> ModelCall:
         timeout = min(self._policy.timeout, work.deployment.timeout_s)
         if work.deadline is not None:
             timeout = min(timeout, max(0.001, (work.deadline - now).total_seconds()))
@@ -123,6 +130,7 @@ class Caller:
             work.call.provider_options,
             call_id(work.call.tenant, work.call.id, work.run),
             timeout,
+            speech.say if speech else None,
         )
 
     def _called(
@@ -161,11 +169,13 @@ class Caller:
         self._metrics.count("repairs", move=following.move, model=following.work.deployment.model)
         return Again(called, following.work)
 
-    def _after_error(self, work: Work, error: ModelError, called: Called) -> Step:
+    def _after_error(self, work: Work, error: ModelError, called: Called, speech: Speech | None) -> Step:
         if work.deadline is not None and self._clock() >= work.deadline:
             return Finish(_named(work, overdue(work.attempt, "during the call")), called)
         fail = work.call.on_unknown_outcome == "fail"
         decision = decide(error, work.attempt, self._policy.retry, fail, self._jitter())
+        if isinstance(decision, Retry) and speech is not None and speech.said:
+            decision = GiveUp("provider_timeout" if error.outcome == "timeout" else "provider_error")
         if isinstance(decision, Retry):
             return Later(decision.after, "retry", called)
         return Finish(_named(work, failed(decision.code, str(error))), called)
@@ -191,7 +201,7 @@ def _unsent(work: Work, now: datetime) -> Called:
 def _named(work: Work, ending: Ending) -> Ending:
     return Ending(
         ending.state,
-        None,
+        ending.output,
         ending.code,
         ending.message,
         ending.problems,

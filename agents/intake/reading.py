@@ -131,6 +131,7 @@ def _origin(delivery: Delivery, digest: str, logged_at: datetime, traceparent: s
         reply_to=head.text_of(headers, head.REPLY_TO),
         api_key_id=head.text_of(headers, head.API_KEY),
         traceparent=traceparent,
+        streams=head.STREAMS in headers,
     )
     return origin, trouble
 

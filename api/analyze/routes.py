@@ -1,6 +1,7 @@
 """POST /v1/analyze and POST /v1/analyze/async."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.analyze.live import EventStream, events, follow
 from api.analyze.outcome import links
 from api.analyze.service import Analyze, Patience
 from api.analyze.submission import Ask, checked_key
 from api.authentication import caller_of
-from api.middleware import GIVE_UP_AT
+from api.middleware import GIVE_UP_AT, REQUEST_ID
 from domain.tracing import Span, Tracing
 
 DEFAULT_WAIT_S = 30.0
@@ -61,12 +63,18 @@ def router(service: Analyze, tracing: Tracing) -> APIRouter:
         """Waits for the answer: 200 with the result, a problem that carries it, or 202 with the job's address.
 
         A repeat of an `id` with the same body joins the first request or is answered with its stored result.
+        With `Accept: text/event-stream` the answer is server-sent events: `accepted`, `waiting` and `running` as it
+        goes, `delta` with text as it is written (without a schema), then `result`, `error`, or `pending` when the wait
+        is over.
         """
         preferences = request.headers.getlist("prefer")
         wait = wait_of(preferences)
         with tracing.start("POST /v1/analyze", request.headers.get("traceparent")) as span:
             ask = await _ask(request, span, synchronous=True)
-            response = await service.synchronous(ask, Patience(request.scope[GIVE_UP_AT], wait))
+            patience = Patience(request.scope[GIVE_UP_AT], wait)
+            if wants_events(request.headers.get("accept", "")):
+                return await _stream(service, ask, patience, request.scope[REQUEST_ID])
+            response = await service.synchronous(ask, patience)
         if preferences and wait != DEFAULT_WAIT_S:
             response.headers["preference-applied"] = f"wait={wait:.0f}"
         return response
@@ -96,6 +104,17 @@ def wait_of(preferences: list[str]) -> float:
         if match:
             return min(float(match[1]), MAX_WAIT_S)
     return 0.0 if any("respond-async" in value.lower() for value in preferences) else DEFAULT_WAIT_S
+
+
+def wants_events(accept: str) -> bool:
+    """Whether server-sent events are what the client asks for, and not one of many things it would take."""
+    return accept.partition(";")[0].partition(",")[0].strip().lower() == "text/event-stream"
+
+
+async def _stream(service: Analyze, ask: Ask, patience: Patience, request_id: str) -> Response:
+    """The stream begins when the broker has the request; what is refused before is a problem as ever."""
+    begun = await service.begin(replace(ask, streams=True), patience, watches=True)
+    return EventStream(events(begun, follow(begun, service.wait, patience.wait_s), request_id), begun)
 
 
 async def _ask(request: Request, span: Span, *, synchronous: bool) -> Ask:

@@ -8,8 +8,9 @@ record.
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Self
 
 from starlette.responses import Response
 
@@ -18,7 +19,7 @@ from api.analyze import outcome
 from api.analyze.glance import Glance
 from api.analyze.marks import Marks
 from api.analyze.submission import Ask, Reader, Submission
-from api.analyze.waiters import FINAL, Waiters
+from api.analyze.waiters import FINAL, Waiter, Waiters
 from api.ports import ApiPorts
 from api.problems import Problem
 from domain.batching import Batcher
@@ -44,8 +45,31 @@ class Patience:
     wait_s: float = 0.0
 
 
+@dataclass(slots=True)
+class Begun:
+    """A request that was taken. `result` is there when it was answered before, `waiter` when it can be waited for.
+
+    As a context manager it forgets its waiter at the end.
+    """
+
+    job: Job
+    result: bytes | None = None
+    waiter: Waiter | None = None
+    held: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.held.close()
+
+
 class Analyze:
-    """Both POST routes."""
+    """All routes that start work."""
 
     def __init__(self, ports: ApiPorts, reader: Reader, waiters: Waiters, marks: Marks) -> None:
         self._jobs = ports.jobs
@@ -60,22 +84,41 @@ class Analyze:
 
     async def synchronous(self, ask: Ask, patience: Patience) -> Response:
         """200 with the result, a problem that carries it, or 202."""
-        with self._alone(ask):
-            submission = self._reader.read(ask)
-            if submission.request.on_limit == "reject":
-                await self._glance.check(ask.caller)
-            job, after_run = submission.job, 0
-            view = await self._submit(submission, patience)
-            if view is not None:
-                if _answered(view, submission):
-                    return _stored(view)
-                if submission.keyed:
-                    return await self._accepted(submission, view, patience)
-                after_run = view.run if view.state in FINAL else 0
-            with self._waiters.waiter(job.tenant, job.id, joined=view is not None, after_run=after_run) as waiter:
-                await self._produce_unless_underway(submission, view, patience)
-                result = await self._waiters.wait(waiter, patience.wait_s)
-        return _location(job.id, "accepted") if result is None else outcome.respond(result)
+        with self._alone(ask), ExitStack() as stack:
+            begun = stack.enter_context(await self.begin(ask, patience, joins=False))
+            result = await self.wait(begun, patience.wait_s)
+        return _location(begun.id, "accepted") if result is None else outcome.respond(result)
+
+    async def begin(self, ask: Ask, patience: Patience, *, joins: bool = True, watches: bool = False) -> Begun:
+        """Its record is with the broker, or it was answered before. Raises Problem.
+
+        joins: a repeat under an Idempotency-Key waits for the first request; else it is not waited for.
+        watches: its waiter is told of states and text as well.
+        """
+        submission = self._reader.read(ask)
+        if submission.request.on_limit == "reject":
+            await self._glance.check(ask.caller)
+        job, after_run = submission.job, 0
+        view = await self._submit(submission, patience)
+        if view is not None and _answered(view, submission):
+            return Begun(job, _stored(view))
+        if view is not None and submission.keyed and not joins:
+            await self._accepted(submission, view, patience)
+            return Begun(job)
+        if view is not None:
+            after_run = view.run if view.state in FINAL else 0
+        with ExitStack() as stack:
+            waiter = stack.enter_context(
+                self._waiters.waiter(job.tenant, job.id, joined=view is not None, after_run=after_run, watches=watches)
+            )
+            await self._produce_unless_underway(submission, view, patience)
+            return Begun(job, None, waiter, stack.pop_all())
+
+    async def wait(self, begun: Begun, seconds: float) -> bytes | None:
+        """The result's bytes, None when there is none yet."""
+        if begun.result is not None or begun.waiter is None:
+            return begun.result
+        return await self._waiters.wait(begun.waiter, seconds)
 
     async def asynchronous(self, ask: Ask, patience: Patience) -> Response:
         """202, whether the request is new or a repeat."""
@@ -155,6 +198,8 @@ def record_of(job: Job) -> Record:
     own = [(headers.API_KEY, job.api_key_id.encode())] if job.api_key_id else []
     if job.reply_to:
         own.append((headers.REPLY_TO, job.reply_to.encode()))
+    if job.streams:
+        own.append((headers.STREAMS, b"1"))
     built = headers.REQUEST.headers(
         headers.request_id(job.tenant, job.id), format_time(job.submitted_at), job.traceparent, own
     )
@@ -168,10 +213,10 @@ def _answered(view: JobView, submission: Submission) -> bool:
     return submission.keyed or not (submission.request.rerun and view.state in RERUNNABLE)
 
 
-def _stored(view: JobView) -> Response:
+def _stored(view: JobView) -> bytes:
     if view.result is None:
         raise Problem("expired", f"request {view.id!r} is finished and its result is no longer kept")
-    return outcome.respond(view.result)
+    return view.result
 
 
 def _location(id: str, status: str) -> Response:

@@ -24,13 +24,17 @@ MAX_KEY_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A POST that starts work. A `synchronous` one is rejected at a limit unless it says otherwise."""
+    """A POST that starts work. A `synchronous` one is rejected at a limit unless it says otherwise.
+
+    streams: its text is wanted while it is written.
+    """
 
     caller: Caller
     body: bytes
     synchronous: bool
     traceparent: str
     idempotency_key: str | None = None
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Reader:
             idempotency_key=ask.idempotency_key,
             traceparent=ask.traceparent,
             reply_to=self._instance if ask.synchronous else None,
+            streams=ask.streams,
         )
 
 

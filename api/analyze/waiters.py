@@ -12,14 +12,16 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import orjson
 
 from domain.batching import Batcher
 from domain.errors import Transient
+from domain.jobs.model import JobView
 from domain.ledger.model import State
 from domain.metrics import Metrics
-from domain.ports import Jobs, Replies, Reply
+from domain.ports import Chunk, Chunks, Jobs, Replies, Reply
 
 FINAL = frozenset({*(state.value for state in (State.COMPLETED, State.FAILED, State.REJECTED)), "cancelled"})
 
@@ -28,11 +30,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Seconds: between two looks into the ledger, of a waiter that joined (nobody may have been told to wake it),
-    between two rounds of those whose turn it is, and for the last look at a time-out."""
+    """Seconds: between two looks into the ledger, of a waiter that joined (nobody may have been told to wake it), of
+    one that is told how it goes, between two rounds of those whose turn it is, and for the last look at a time-out."""
 
     look: float = 2.0
     look_joined: float = 0.5
+    look_watched: float = 0.25
     tick: float = 0.25
     last_look: float = 1.0
 
@@ -40,9 +43,24 @@ class Rhythm:
 DEFAULT_RHYTHM = Rhythm()
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A request's state as the ledger has it; what it waits for, and until when, while it waits."""
+
+    name: str
+    reason: str | None = None
+    until: datetime | None = None
+
+
+News = Standing | Chunk | None
+
+
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One waiting client. Results of runs up to `after_run` are not what it waits for."""
+    """One waiting client. Results of runs up to `after_run` are not what it waits for.
+
+    news: of a client that is told how it goes, what happened since it looked: a new state, and None at the end.
+    """
 
     tenant: str
     id: str
@@ -50,16 +68,27 @@ class Waiter:
     look_every: float
     look_at: float
     result: asyncio.Future[bytes | None] = field(repr=False)
+    news: asyncio.Queue[News] | None = field(default=None, repr=False)
+    state: str = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What comes to an instance without being asked for."""
+
+    replies: Replies
+    chunks: Chunks
 
 
 class Waiters:
     """All waiting clients of this instance."""
 
     def __init__(
-        self, instance: str, replies: Replies, jobs: Jobs, metrics: Metrics, rhythm: Rhythm = DEFAULT_RHYTHM
+        self, instance: str, heard: Heard, jobs: Jobs, metrics: Metrics, rhythm: Rhythm = DEFAULT_RHYTHM
     ) -> None:
         self.instance = instance
-        self._replies = replies
+        self._heard = heard
+        self._watched = asyncio.Event()
         self._jobs = jobs
         self._metrics = metrics
         self._rhythm = rhythm
@@ -68,11 +97,19 @@ class Waiters:
         self._draining = False
 
     @contextmanager
-    def waiter(self, tenant: str, id: str, *, joined: bool = False, after_run: int = 0) -> Iterator[Waiter]:
-        """A waiter, registered while the block runs. `joined`: another request started the work."""
+    def waiter(
+        self, tenant: str, id: str, *, joined: bool = False, after_run: int = 0, watches: bool = False
+    ) -> Iterator[Waiter]:
+        """A waiter, registered while the block runs. `joined`: another request started the work.
+
+        watches: it is told of states and text as well.
+        """
         every = self._rhythm.look_joined if joined else self._rhythm.look
+        every = self._rhythm.look_watched if watches else every
         future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         waiter = Waiter(tenant, id, after_run, every, time.monotonic() + every, future)
+        if watches:
+            self._watch(waiter)
         self._waiting[tenant, id].add(waiter)
         try:
             yield waiter
@@ -93,6 +130,12 @@ class Waiters:
             return None
         return waiter.result.result()
 
+    def _watch(self, waiter: Waiter) -> None:
+        news: asyncio.Queue[News] = asyncio.Queue()
+        waiter.news = news
+        waiter.result.add_done_callback(lambda _: news.put_nowait(None))
+        self._watched.set()
+
     def drain(self) -> None:
         """Let everybody go with what is known: the server stops, the jobs go on."""
         self._draining = True
@@ -103,7 +146,7 @@ class Waiters:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen and look while the block runs."""
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._tick())]
+        tasks = [asyncio.create_task(work()) for work in (self._listen, self._tick, self._hear)]
         try:
             yield
         finally:
@@ -115,12 +158,27 @@ class Waiters:
     async def _listen(self) -> None:
         while True:
             try:
-                async for reply in self._replies.listen(self.instance):
+                async for reply in self._heard.replies.listen(self.instance):
                     self._wake(reply)
             except Transient as error:
                 log.warning("no replies at present (%s); waiters look into the ledger", error)
             except Exception:
                 log.exception("listening for replies failed; waiters look into the ledger")
+            await asyncio.sleep(self._rhythm.look)
+
+    async def _hear(self) -> None:
+        """Text on its way. From the first client that wants any: nobody else pays for it."""
+        while True:
+            await self._watched.wait()
+            try:
+                async for chunk in self._heard.chunks.listen(self.instance):
+                    for waiter in tuple(self._waiting.get((chunk.tenant, chunk.id), ())):
+                        if waiter.news is not None:
+                            waiter.news.put_nowait(chunk)
+            except Transient as error:
+                log.warning("no text at present (%s); it comes with the result", error)
+            except Exception:
+                log.exception("listening for text failed; it comes with the result")
             await asyncio.sleep(self._rhythm.look)
 
     def _wake(self, reply: Reply) -> None:
@@ -150,7 +208,15 @@ class Waiters:
             for view in await self._jobs.view(tenant, list(ids)):
                 if view.state in FINAL and view.result is not None:
                     self._found(tenant, view.id, view.run, view.result)
+                elif view.state not in FINAL:
+                    self._stands(view)
         return [None] * len(waiters)
+
+    def _stands(self, view: JobView) -> None:
+        for waiter in self._waiting.get((view.tenant, view.id), ()):
+            if waiter.news is not None and view.run > waiter.after_run and view.state != waiter.state:
+                waiter.state = view.state
+                waiter.news.put_nowait(Standing(view.state, view.reason, view.not_before))
 
     def _found(self, tenant: str, id: str, run: int, result: bytes) -> None:
         for waiter in self._waiting.get((tenant, id), ()):

@@ -5,7 +5,9 @@ from typing import Any
 
 import orjson
 
+from connectors.llm.anthropic_tools import options, tool_uses
 from connectors.llm.openai import NoAnswer
+from connectors.llm.streaming import AnthropicGathering, Gathering
 from connectors.llm.tokens import count, estimate
 from domain.output.dialect import ANSWER_TOOL, ask
 from domain.output.schema import compile as compile_schema
@@ -40,8 +42,14 @@ def body(call: ModelCall) -> dict[str, Any]:
     if call.parameters.get("stop"):
         fields["stop_sequences"] = call.parameters["stop"]
     fields.update(asked.fields)
-    fields.update((name, value) for name, value in call.provider_options.items() if name not in OURS)
+    fields.update((name, value) for name, value in options(call.provider_options).items() if name not in OURS)
     return fields
+
+
+def streamed(fields: dict[str, Any]) -> Gathering:
+    """Make the body ask for a stream; what gathers it."""
+    fields["stream"] = True
+    return AnthropicGathering()
 
 
 def headers(api_key: str | None) -> dict[str, str]:
@@ -51,14 +59,14 @@ def headers(api_key: str | None) -> dict[str, str]:
 def reply(call: ModelCall, data: Any, head: Mapping[str, str], request_id: str | None) -> ModelReply:
     """The reply in a body of status 200. Raises NoAnswer."""
     try:
-        text = _text(data["content"])
+        text, tools = _text(data["content"]), _calls_tools(data["content"])
         finish = _FINISHES.get(data.get("stop_reason"), "stop")
     except (KeyError, TypeError, AttributeError) as error:
         raise NoAnswer("its body has no content blocks") from error
     tokens = _tokens(data.get("usage")) or estimate(call.messages, text)
     told = request_id or data.get("id")
     refusal = (text or "the model refused to answer") if finish == "refusal" else None
-    return ModelReply(text, finish, tokens, told if isinstance(told, str) else None, refusal, dict(head))
+    return ModelReply(text, finish, tokens, told if isinstance(told, str) else None, refusal, dict(head), tools)
 
 
 def _sampling(parameters: dict[str, Any], omits: tuple[str, ...]) -> dict[str, Any]:
@@ -93,6 +101,8 @@ def _turn(message: dict[str, Any]) -> dict[str, Any]:
         }
         return {"role": "user", "content": [block]}
     content = message["content"]
+    if message.get("tool_calls"):
+        return {"role": "assistant", "content": tool_uses(content, message["tool_calls"])}
     return {"role": message["role"], "content": content if isinstance(content, str) else [_block(p) for p in content]}
 
 
@@ -123,8 +133,15 @@ def _text(blocks: list[dict[str, Any]]) -> str:
     for block in tools:
         if block["name"] == ANSWER_TOOL:
             return orjson.dumps(block["input"]).decode()
-    text = "".join(block["text"] for block in blocks if block["type"] == "text")
-    return text or (orjson.dumps(tools).decode() if tools else "")
+    if tools:
+        return orjson.dumps(tools).decode()
+    return "".join(block["text"] for block in blocks if block["type"] == "text")
+
+
+def _calls_tools(blocks: list[dict[str, Any]]) -> bool:
+    """Whether tools of the caller's are called."""
+    names = [block["name"] for block in blocks if block["type"] == "tool_use"]
+    return bool(names) and ANSWER_TOOL not in names
 
 
 def _tokens(usage: Any) -> Tokens | None:

@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from connectors.llm import anthropic, failures, openai
+from connectors.llm.streaming import Cut, Gathering, gather
 from domain.errors import ModelError
 from domain.routing.model import Deployment, ModelCall, ModelReply, Tokens
 
@@ -59,9 +60,13 @@ class DirectModel:
         session = self._session or self._open()
         try:
             async with asyncio.timeout(call.timeout_s):
-                data = orjson.dumps(target.dialect.body(call))
+                fields = target.dialect.body(call)
+                gathering = None if call.say is None else target.dialect.streamed(fields)
+                data = orjson.dumps(fields)
                 async with session.post(target.url, data=data, headers=head, allow_redirects=False) as response:
-                    status, received, raw = response.status, response.headers, await _read(response)
+                    status, received, raw = response.status, response.headers, await _read(response, call, gathering)
+        except Cut as error:
+            raise failures.unreadable(call.deployment, str(error), _NO_HEADERS) from None
         except _TooLarge:
             reason = f"its body is larger than {MAX_BODY >> 20} MiB"
             raise failures.unreadable(call.deployment, reason, _NO_HEADERS) from None
@@ -112,8 +117,13 @@ def _url(deployment: Deployment, path: str) -> URL:
         raise failures.of_exception(deployment, aiohttp.InvalidURL(deployment.base_url), 0.0) from error
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, whatever Content-Length promised. Raises _TooLarge beyond 16 MiB."""
+async def _read(response: aiohttp.ClientResponse, call: ModelCall, gathering: Gathering | None) -> bytes:
+    """The body, whatever Content-Length promised; that of a stream as if it had come whole.
+
+    Raises _TooLarge beyond 16 MiB, and Cut for a stream that ends too early.
+    """
+    if gathering is not None and call.say is not None and response.content_type == "text/event-stream":
+        return orjson.dumps(await gather(response.content, gathering, call.say))
     announced = response.content_length
     if announced is not None and announced <= MAX_BODY and "content-encoding" not in response.headers:
         return await response.read()

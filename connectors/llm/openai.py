@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from connectors.llm.streaming import Gathering, OpenAIGathering
 from connectors.llm.tokens import count, estimate
 from domain.output.dialect import ANSWER_TOOL, ask
 from domain.output.schema import compile as compile_schema
@@ -35,6 +36,13 @@ def body(call: ModelCall) -> dict[str, Any]:
     return fields
 
 
+def streamed(fields: dict[str, Any]) -> Gathering:
+    """Make the body ask for a stream; what gathers it."""
+    fields["stream"] = True
+    fields["stream_options"] = {"include_usage": True}
+    return OpenAIGathering()
+
+
 def headers(api_key: str | None) -> dict[str, str]:
     return {"authorization": f"Bearer {api_key}"} if api_key else {}
 
@@ -45,6 +53,7 @@ def reply(call: ModelCall, data: Any, head: Mapping[str, str], request_id: str |
         choice = data["choices"][0]
         message = choice["message"]
         text, refusal = _text(message), message.get("refusal")
+        tools = _calls_tools(message)
         finish = "refusal" if refusal else _FINISHES.get(choice.get("finish_reason"), "stop")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise NoAnswer("its body has no choices[0].message") from error
@@ -52,7 +61,7 @@ def reply(call: ModelCall, data: Any, head: Mapping[str, str], request_id: str |
     told = request_id or data.get("id")
     return ModelReply(
         text, finish, tokens, told if isinstance(told, str) else None, refusal if isinstance(refusal, str) else None,
-        dict(head),
+        dict(head), tools,
     )  # fmt: skip
 
 
@@ -64,16 +73,23 @@ def _roles(provider: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]
 
 def _text(message: dict[str, Any]) -> str:
     """What was said: the content, the arguments of the answering tool, or the calls of the caller's tools as JSON."""
-    calls = message.get("tool_calls") or []
-    for tool_call in calls:
+    for tool_call in message.get("tool_calls") or ():
         if tool_call["function"]["name"] == ANSWER_TOOL:
             return str(tool_call["function"]["arguments"])
+    if _calls_tools(message):
+        return orjson.dumps(message["tool_calls"]).decode()
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
     if not isinstance(content, str | None):
         raise TypeError("content is neither text nor parts")
-    return content or (orjson.dumps(calls).decode() if calls else "")
+    return content or ""
+
+
+def _calls_tools(message: dict[str, Any]) -> bool:
+    """Whether tools of the caller's are called."""
+    calls = message.get("tool_calls") or ()
+    return bool(calls) and all(call["function"]["name"] != ANSWER_TOOL for call in calls)
 
 
 def _tokens(usage: Any) -> Tokens | None:

@@ -30,6 +30,7 @@ class Origin:
     reply_to: str | None = None
     api_key_id: str | None = None
     traceparent: str | None = None
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Preparer:
             callback_url=request.callback_url,
             api_key_id=origin.api_key_id,
             reply_to=origin.reply_to,
+            streams=origin.streams,
             traceparent=origin.traceparent,
             key=origin.key,
             headers=list(origin.headers),

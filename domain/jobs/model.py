@@ -7,7 +7,10 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`record` is the PromptRequest to produce; `body_hash` tells a repeat from a conflict."""
+    """`record` is the PromptRequest to produce; `body_hash` tells a repeat from a conflict.
+
+    streams: who waits at `reply_to` wants the text while it is written. Not stored: without it the text comes whole.
+    """
 
     tenant: str
     id: str
@@ -18,6 +21,7 @@ class Job:
     idempotency_key: str | None = None
     traceparent: str | None = None
     reply_to: str | None = None
+    streams: bool = False
 
 
 class Submission(StrEnum):

@@ -39,7 +39,8 @@ def judge(reply: ModelReply, schema: OutputSchema | None, mends: bool = False) -
         return Verdict("length", reply.text if schema is None else None, (cut,))
     if not reply.text.strip():
         return Verdict("invalid_output", problems=(Problem("", "is empty"),))
-    if schema is None:
+    if schema is None or reply.tool_calls:
+        # a call of the caller's tools is a question back: the schema is for the answer that follows it
         return Verdict("ok", reply.text)
     checked = schema.check(reply.text)
     if checked.ok:

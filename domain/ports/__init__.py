@@ -11,12 +11,14 @@ from domain.ports.ledger import Ledger
 from domain.ports.limits import Limiter
 from domain.ports.model import Model
 from domain.ports.sinks import BatchSource, Item, Refused, Sink
-from domain.ports.stream import Producer, Record, Replies, Reply
+from domain.ports.stream import Chunk, Chunks, Producer, Record, Replies, Reply
 
 __all__ = [
     "Accounts",
     "BatchSource",
     "Cache",
+    "Chunk",
+    "Chunks",
     "Item",
     "Jobs",
     "Ledger",

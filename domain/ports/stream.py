@@ -39,3 +39,24 @@ class Replies(Protocol):
     async def notify(self, replies: Sequence[Reply]) -> None: ...
 
     def listen(self, instance: str) -> AsyncIterator[Reply]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer that is still being written; `at` is its place in the text, in characters."""
+
+    instance: str
+    tenant: str
+    id: str
+    at: int
+    text: str
+
+
+class Chunks(Protocol):
+    """Text on its way to API instances. A lost chunk costs the stream its pace: the result holds all of the text."""
+
+    async def send(self, batch: Sequence[Chunk]) -> list[None]: ...
+
+    def listen(self, instance: str) -> AsyncIterator[Chunk]:
+        """What was sent to the instance a moment ago is heard too."""
+        ...

@@ -1,5 +1,6 @@
 """A deployment is one way to reach one model; a call is one attempt at it. No I/O."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -49,7 +50,10 @@ class Deployment:
 
 @dataclass(slots=True)
 class ModelCall:
-    """One attempt. `request_id` goes out as X-Client-Request-Id; `timeout_s` bounds the whole call."""
+    """One attempt. `request_id` goes out as X-Client-Request-Id; `timeout_s` bounds the whole call.
+
+    say: is given the text while it is written, where the adapter can stream; the reply holds all of it in any case.
+    """
 
     deployment: Deployment
     messages: list[dict[str, Any]]
@@ -58,6 +62,7 @@ class ModelCall:
     provider_options: dict[str, Any]
     request_id: str
     timeout_s: float
+    say: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class ModelReply:
     """What came back with status 200. finish: stop | length | refusal | tool_calls | content_filter.
 
     `text` is what the model said (for a tool-shaped schema: the tool's arguments as JSON text), `refusal` why not.
+    tool_calls: it calls tools of the caller's; `text` is the list of calls as the provider gave it, as JSON.
     `headers` are the response's, lower-cased, for pacing.
     """
 
@@ -89,3 +95,4 @@ class ModelReply:
     provider_request_id: str | None = None
     refusal: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    tool_calls: bool = False

@@ -16,6 +16,7 @@ from api.application import create_app
 from api.ports import ApiPorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryOriginals, MemoryProducer, MemorySource
+from connectors.memory.chunks import MemoryChunks
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.letters import MemoryLetters
@@ -127,6 +128,7 @@ class Door:
         self.ledger = MemoryLedger(self.store, utc_now)
         self.letters = MemoryLetters(self.store, utc_now)
         self.replies = MemoryReplies()
+        self.chunks = MemoryChunks()
         self.limiter = MemoryLimiter()
         self.metrics = MemoryMetrics()
         self.sink = MemorySink()
@@ -148,8 +150,8 @@ class Door:
         self.line = Line(source, self.ledger, self.replies, self.preparer)
         self.ports = ApiPorts(
             jobs=self.jobs, ledger=self.ledger, accounts=self.accounts, producer=self.producer, limiter=self.limiter,
-            replies=self.replies, usage=MemoryUsage(self.sink), preparer=self.preparer, catalogue=catalogue,
-            metrics=self.metrics,
+            replies=self.replies, chunks=self.chunks, usage=MemoryUsage(self.sink), preparer=self.preparer,
+            catalogue=catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
         )  # fmt: skip

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from api.analyze.waiters import Rhythm, Waiters
+from api.analyze.waiters import Heard, Rhythm, Waiters
+from connectors.memory.chunks import MemoryChunks
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.replies import MemoryReplies
@@ -51,7 +52,7 @@ class Room:
         self.jobs = Scripted()
         self.replies = replies or MemoryReplies()
         self.metrics = MemoryMetrics()
-        self.waiters = Waiters("here", self.replies, self.jobs, self.metrics, rhythm)
+        self.waiters = Waiters("here", Heard(self.replies, MemoryChunks()), self.jobs, self.metrics, rhythm)
 
     async def wait(self, id: str, seconds: float = 5.0, *, after_run: int = 0) -> bytes | None:
         with self.waiters.waiter("acme", id, after_run=after_run) as waiter:

@@ -29,6 +29,7 @@ IMPLEMENTATIONS = {
         "connectors.redis.cache:RedisCache",
         "connectors.tiered:TieredCache",
     ),
+    "Chunks": ("connectors.memory.chunks:MemoryChunks", "connectors.redis.chunks:RedisChunks"),
     "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
 }
 PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]

@@ -12,6 +12,7 @@ from agents.emit import Emitter
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.settler import Settler, SettlerPorts
+from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
 from agents.intake.tenants import Defaults, Tenants
@@ -21,6 +22,7 @@ from agents.wake.loop import Wake, WakePorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryProducer
 from connectors.memory.cache import MemoryCache
+from connectors.memory.chunks import MemoryChunks
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.metrics import MemoryMetrics
@@ -62,6 +64,7 @@ class MemoryLine:
         self.store, self.broker, self.metrics = MemoryStore(), MemoryBroker(now=self.clock), MemoryMetrics()
         self.model = ScriptedModel(script, then=says({"label": "good"}))
         self.cache, self.replies = MemoryCache(1 << 20, self.seconds), MemoryReplies()
+        self.chunks = MemoryChunks()
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
         self.preparer = _preparer()
         self.offsets: dict[tuple[str, int], int] = {}
@@ -95,7 +98,7 @@ class MemoryLine:
         emitter = Emitter(producer, self.replies, ledger, self.metrics)
         settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
         policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0)
-        caller = Caller(self.model, policy, self.metrics, self.clock, lambda: 0.0)
+        caller = Caller(self.model, policy, self.metrics, self.clock, lambda: 0.0, Speaker(self.chunks, self.metrics))
         return Infer(
             InferPorts(
                 ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.tracing, self.clock
