@@ -71,6 +71,11 @@ class Waiter:
     news: asyncio.Queue[News] | None = field(default=None, repr=False)
     state: str = "accepted"
 
+    def tell(self, news: News) -> None:
+        """Nobody who only waits for the result is told of anything else."""
+        if self.news is not None:
+            self.news.put_nowait(news)
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -172,9 +177,7 @@ class Waiters:
             await self._watched.wait()
             try:
                 async for chunk in self._heard.chunks.listen(self.instance):
-                    for waiter in tuple(self._waiting.get((chunk.tenant, chunk.id), ())):
-                        if waiter.news is not None:
-                            waiter.news.put_nowait(chunk)
+                    self._hear_chunk(chunk)
             except Transient as error:
                 log.warning("no text at present (%s); it comes with the result", error)
             except Exception:
@@ -214,9 +217,13 @@ class Waiters:
 
     def _stands(self, view: JobView) -> None:
         for waiter in self._waiting.get((view.tenant, view.id), ()):
-            if waiter.news is not None and view.run > waiter.after_run and view.state != waiter.state:
+            if view.run > waiter.after_run and view.state != waiter.state:
                 waiter.state = view.state
-                waiter.news.put_nowait(Standing(view.state, view.reason, view.not_before))
+                waiter.tell(Standing(view.state, view.reason, view.not_before))
+
+    def _hear_chunk(self, chunk: Chunk) -> None:
+        for waiter in self._waiting.get((chunk.tenant, chunk.id), ()):
+            waiter.tell(chunk)
 
     def _found(self, tenant: str, id: str, run: int, result: bytes) -> None:
         for waiter in self._waiting.get((tenant, id), ()):

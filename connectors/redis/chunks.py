@@ -53,11 +53,15 @@ class RedisChunks:
         try:
             while True:
                 found: Any = await redis.xread({STREAM + instance: last}, count=ENTRIES, block=BLOCK_MS)
-                for entry, fields in found[0][1] if found else ():
-                    last = entry
-                    for tenant, id, at, text in orjson.loads(fields[b"c"]):
-                        yield Chunk(instance, tenant, id, at, text)
+                entries = found[0][1] if found else []
+                for chunk in _unpacked(instance, entries):
+                    yield chunk
+                last = entries[-1][0] if entries else last
         except (RedisError, OSError, TimeoutError) as error:
             raise Unavailable(f"listen for text: Redis does not answer ({error}); check REDIS_URL") from error
         finally:
             await redis.aclose()
+
+
+def _unpacked(instance: str, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Chunk]:
+    return [Chunk(instance, *chunk) for _, fields in entries for chunk in orjson.loads(fields[b"c"])]
