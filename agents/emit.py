@@ -12,7 +12,7 @@ import structlog
 from agents.line import Delivery
 from agents.marks import Marks
 from domain.errors import Problem, Unavailable
-from domain.ledger.model import State, Woken
+from domain.ledger.model import Finished, State, Woken
 from domain.ledger.results import event_bytes
 from domain.metrics import Metrics
 from domain.ports import Ledger, Producer, Record, Replies, Reply
@@ -47,6 +47,15 @@ class Emission:
         found = orjson.loads(result)
         code = found["error"]["code"] if found["error"] else None
         return cls(call, run, result, found["completed_at"], usage, end_events(call, run, code, found["completed_at"]))
+
+
+    @classmethod
+    def finished(cls, row: Finished) -> "Emission":
+        """All that whoever settled it would have produced."""
+        call = PromptCall.decode(row.call)
+        emission = cls.stored(call, row.run, row.result, row.usage)
+        emission.letters = letters_again(call, row.run, row.result)
+        return emission
 
 
 class Emitter:

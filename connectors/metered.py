@@ -101,6 +101,9 @@ class MeteredLedger:
         )
         for (stage, status, code), count in ends.items():
             self._metrics.count("requests_settled", count, stage=stage, status=status, code=code)
+        coalesced = sum(len(answer.followers) for answer in answers if isinstance(answer, Settled))
+        if coalesced:
+            self._metrics.count("requests_coalesced", coalesced)
         return answers
 
     async def park(self, batch: Sequence[Park]) -> list[bool | Permanent]:

@@ -94,6 +94,7 @@ _LIST = (
     _counter("limit_decisions", "Answers of the rate limiter.", "outcome"),
     # outcome is hit or miss
     _counter("cache_lookups", "Exact cache look-ups.", "outcome"),
+    _counter("requests_coalesced", "Requests that were given the answer to an identical one, asked at the same time."),
     _counter("cache_errors", "Cache calls given up because Redis did not answer; the answer counts as a miss."),
     # providers
     _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),

@@ -22,6 +22,7 @@ class PromptCall:
 
     streams: the instance at `reply_to` wants the text while it is written.
     limit_is_default: `max_tokens` of the parameters is the template's and not the request's own.
+    fresh: the answer is not to be one that is known, or that somebody else is being given (`cache: refresh`).
     `key` and the values of `headers` are the caller's bytes as latin-1 text, which every byte survives.
     """
 
@@ -36,6 +37,7 @@ class PromptCall:
     parameters: dict[str, Any] = field(default_factory=dict)
     provider_options: dict[str, Any] = field(default_factory=dict)
     cache_key: str | None = None
+    fresh: bool = False
     template: dict[str, Any] | None = None
     schema_ref: dict[str, Any] | None = None
     deadline: str | None = None

@@ -17,6 +17,7 @@ from agents.infer.work import NOWHERE, Finish, Later, Step, Work
 from agents.lease import LeaseKeeper
 from agents.line import Delivery
 from domain.batching import Batcher
+from domain.caching.keys import question
 from domain.errors import InvalidRequest
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
 from domain.ledger.results import NOTHING, Ending, cancelled, failed, rejected, spent_before, unheard
@@ -95,10 +96,13 @@ class Infer:
         found = self._deployments(call, deadline)
         refusal = found if isinstance(found, Ending) else None
         provider, model = ("", "") if isinstance(found, Ending) else (found[0].provider, found[0].model)
-        take = Take(call.tenant, call.id, run, provider, model, refusal is None, epoch)
+        asks = None if call.fresh or call.cache_key is None else question(call.cache_key)
+        take = Take(call.tenant, call.id, run, provider, model, refusal is None, epoch, asks)
         taken = await self._takes.submit(take)
         if taken.grip is Grip.UNEMITTED:
             await self._ports.settler.emit_again(call, run, taken)
+        elif taken.grip is Grip.ANSWERED:
+            await self._ports.settler.settle_as(call, run, taken)
         elif taken.grip is Grip.EXHAUSTED:
             await self._ports.settler.settle(delivery, await self._interrupted(call, run, taken), Finish(_UNKNOWN))
         elif taken.grip is Grip.CANCELLED:

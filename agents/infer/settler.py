@@ -25,7 +25,8 @@ from agents.infer.work import Again, Finish, Later, Work
 from agents.line import Delivery
 from domain.batching import Batcher
 from domain.errors import Permanent, Unavailable
-from domain.ledger.model import Next, Park, Settled, Settlement, State, Taken
+from domain.ledger.coalescing import answered
+from domain.ledger.model import Finished, Next, Park, Settled, Settlement, State, Taken
 from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Producer, Record
@@ -92,20 +93,30 @@ class Settler:
             seconds = (now - parse_time(call.submitted_at)).total_seconds()
             self._ports.metrics.observe("request_seconds", seconds, lane=call.lane)
 
+    async def settle_as(self, call: PromptCall, run: int, taken: Taken) -> None:
+        """With the answer to another request that asked the same (rule L14)."""
+        settlement = answered(call.encode(), run, taken.epoch, taken.result or b"")
+        end = End(settlement, Emission.stored(call, run, settlement.result, ()), ())
+        if await persist(lambda: self._ends.submit(end)):
+            self._ports.metrics.count("requests_coalesced")
+
     async def _end_all(self, batch: Sequence[End]) -> list[bool | Permanent]:
         """Whether each settlement won. Repeated as a whole after a failure: a settlement that won wins again."""
         settled = await self._ports.ledger.settle([end.settlement for end in batch])
         ended: list[bool | Permanent] = []
         won, fenced = [], []
+        followers: list[Finished] = []
         for end, answer in zip(batch, settled, strict=True):
             ended.append(answer if isinstance(answer, Permanent) else answer.won)
             if isinstance(answer, Settled) and answer.won:
                 end.emission.usage = (*end.unheard, *answer.usage)
                 won.append(end)
+                followers += answer.followers
             elif isinstance(answer, Settled):
                 fenced.append(end)
         answers = [end.answer for end in won if end.answer is not None]
-        emitting = self._ports.emitter.emit([end.emission for end in won], self._paid_for_nothing(fenced))
+        emissions = [*(end.emission for end in won), *map(Emission.finished, followers)]
+        emitting = self._ports.emitter.emit(emissions, self._paid_for_nothing(fenced))
         # both only need the commit, and neither the other
         await asyncio.gather(emitting, self._remember(answers))
         return ended

@@ -245,6 +245,7 @@ class Intake:
                 self._ports.metrics.observe("request_seconds", seconds, lane=item.call.lane)
                 events = end_events(item.call, claimed.run, settlement.error_code, at)
                 plan.emissions.append(Emission(item.call, claimed.run, settlement.result, at, events=events))
+                plan.emissions += map(Emission.finished, answer.followers)
 
 
 def _answered(answer: bytes) -> Ending:

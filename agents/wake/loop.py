@@ -14,7 +14,7 @@ from datetime import datetime
 
 import structlog
 
-from agents.emit import Emission, Emitter, call_record, letters_again
+from agents.emit import Emission, Emitter, call_record
 from domain.errors import Transient
 from domain.ledger.model import Finished, Settled, Settlement, Woken
 from domain.ledger.results import Ending, Spent, cancelled, finish, overdue, spent_before, unheard
@@ -115,7 +115,7 @@ class Wake:
 
     async def _emit(self, finished: Sequence[Finished]) -> None:
         if finished:
-            await self._ports.emitter.emit([_stored(one) for one in finished])
+            await self._ports.emitter.emit(list(map(Emission.finished, finished)))
 
     async def _end(self, rows: Sequence[Woken], how: Callable[[int], Ending]) -> None:
         """Settle what nobody works on as `how`, which is told the number of calls that were made."""
@@ -153,11 +153,3 @@ class Wake:
 
 def _too_late(attempts: int) -> Ending:
     return overdue(attempts, "while it waited")
-
-
-def _stored(finished: Finished) -> Emission:
-    """All that whoever settled it would have produced."""
-    call = PromptCall.decode(finished.call)
-    emission = Emission.stored(call, finished.run, finished.result, finished.usage)
-    emission.letters = letters_again(call, finished.run, finished.result)
-    return emission

@@ -7,7 +7,7 @@ transaction; rows of a batch are worked in order.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from connectors.memory import cancelling, sweeping
+from connectors.memory import cancelling, coalescing, sweeping
 from connectors.memory.store import AttemptState, Key, MemoryStore, Request, Wait, refusal
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger import rules
@@ -133,6 +133,9 @@ class MemoryLedger:
         if grip is Grip.HELD:
             self._store.waiting.setdefault(key, Wait(row.run, row.epoch, self._look_at(row), "lease", row.lane))
             return Taken(grip)
+        met = coalescing.follow(self._store, self._now(), row, take) if grip is Grip.TAKEN and not repeated else None
+        if met is not None:
+            return met
         unheard = min(row.dispatches, len(row.tried)) - repeated > 0
         if not repeated:
             self._dispatch(row, take, me, grip)
@@ -168,6 +171,7 @@ class MemoryLedger:
             row.state, row.worker, row.results[row.run] = item.state, None, item.result
             row.settled_by, row.error_code = item.settled_by, item.error_code
             row.settled_at = row.updated_at = self._now()
+            return Settled(True, row.usage, coalescing.end(self._store, self._now(), item))
         return Settled(True, row.usage) if row.results.get(row.run) == item.result else Settled(False)
 
     def _park(self, item: Park) -> bool:

@@ -123,6 +123,7 @@ class Wait:
     not_before: datetime
     reason: str
     lane: str
+    behind: str | None = None
 
 
 @dataclass(slots=True)
@@ -155,13 +156,14 @@ class StoredLetter:
 
 @dataclass(slots=True)
 class MemoryStore:
-    """The tables. `look_at`: before then the sweeper leaves a request alone."""
+    """The tables. `look_at`: before then the sweeper leaves a request alone; `questions`: the id that holds each."""
 
     requests: dict[Key, Request] = field(default_factory=dict)
     waiting: dict[Key, Wait] = field(default_factory=dict)
     leases: dict[str, datetime] = field(default_factory=dict)
     look_at: dict[Key, datetime] = field(default_factory=dict)
     cancels: dict[Key, CancelAsked] = field(default_factory=dict)
+    questions: dict[tuple[str, bytes], str] = field(default_factory=dict)
     jobs: dict[Key, StoredJob] = field(default_factory=dict)
     letters: dict[Key, StoredLetter] = field(default_factory=dict)
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from connectors.memory import coalescing
 from connectors.memory.store import Key, MemoryStore, Request, Wait
 from domain.ledger.model import Finished, State, Woken
-from domain.ledger.rules import EMIT_AFTER, STRAY_AFTER, look_again
+from domain.ledger.rules import BEHIND_LOOK, EMIT_AFTER, STRAY_AFTER, look_again
 
 _MOMENT = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
@@ -23,6 +24,9 @@ def wake(store: MemoryStore, now: datetime, limit: int) -> list[Woken]:
         held = row.state is State.DISPATCHED and wait.reason == "lease"
         if held and (live(store, row.worker, now) or row.updated_at > now - _MOMENT):
             wait.not_before = max(store.leases.get(row.worker or "", now), now + _MOMENT)
+            continue
+        if _is_due(row, wait) and coalescing.follows(store, row, wait):
+            wait.not_before = now + BEHIND_LOOK
             continue
         del store.waiting[key]
         if held or _is_due(row, wait):

@@ -5,18 +5,19 @@ deadlock; every statement may be repeated after a lost answer.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from connectors.postgres import cancelling, claiming, finding, sweeping
+from connectors.postgres import cancelling, claiming, coalescing, finding, settling, sweeping
 from connectors.postgres.halving import distinct, halving
 from connectors.postgres.outcomes import outcomes
 from connectors.postgres.pool import Pool, columns
 from connectors.postgres.queries import statements
+from connectors.postgres.settling import complete, done_columns
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger.model import (
-    AttemptDone,
     Cancel,
     Cancelling,
     Claim,
@@ -34,8 +35,8 @@ from domain.ledger.model import (
 )
 
 _DISPATCH = statements("dispatch")
-_SETTLE = statements("settle")
 _WORKERS = statements("workers")
+_EMITTED = statements("settle")["emitted"]
 _NEXT_DUE = statements("sweep")["next_due"]
 
 _by_key = attrgetter("tenant", "id", "run")
@@ -99,7 +100,7 @@ class PostgresLedger:
 
     async def emitted(self, batch: Sequence[tuple[str, str, int]]) -> None:
         if batch:
-            await self._pool.fetch(_SETTLE["emitted"], *columns(sorted(set(batch)), 3))
+            await self._pool.fetch(_EMITTED, *columns(sorted(set(batch)), 3))
 
     async def register(self, incarnation: str, stage: str) -> None:
         row = await self._pool.row(_WORKERS["register"], incarnation, stage)
@@ -131,32 +132,56 @@ class PostgresLedger:
     async def _take(self, worker: int, batch: Sequence[Take]) -> list[Taken]:
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         given = [
-            (t.tenant, t.id, t.run, t.provider, t.model, t.calls, t.epoch, self._in_hand.get((t.tenant, t.id), 0))
+            (t.tenant, t.id, t.run, t.provider, t.model, t.calls, t.epoch, self._in_hand.get((t.tenant, t.id), 0),
+             t.question)
             for t in (batch[place] for place in ordered)
-        ]
-        rows = await self._pool.fetch(_DISPATCH["take"], worker, *columns(given, 8))
+        ]  # fmt: skip
+        rows = await self._pool.fetch(_DISPATCH["take"], worker, *columns(given, 9))
         answers = [Taken(Grip.STALE)] * len(batch)
-        produce_again = []
+        produce_again, asked = [], []
         for n, grip, epoch, attempt, repeats in rows:
             place = ordered[n]
             if grip == "unleased":
                 raise Transient("this worker's lease has ended: nothing was taken; renew it first")
+            if grip == "asked":
+                asked.append((place, epoch))
+                continue
             met = Grip(grip)
             answers[place] = Taken(met, epoch, attempt, repeats=repeats) if met in _IN_HAND else Taken(met)
             if met is Grip.UNEMITTED:
                 produce_again.append(place)
-        if produce_again:
-            ends = await outcomes(self._pool, [_by_key(batch[place]) for place in produce_again])
-            for place, (result, usage) in zip(produce_again, ends, strict=True):
-                answers[place] = Taken(Grip.UNEMITTED, result=result, usage=usage)
+        await self._ends(batch, produce_again, answers)
+        await self._follow(worker, batch, asked, answers)
         return answers
+
+    async def _ends(self, batch: Sequence[Take], places: Sequence[int], answers: list[Taken]) -> None:
+        """What was settled and perhaps not produced."""
+        ends = await outcomes(self._pool, [_by_key(batch[place]) for place in places])
+        for place, (result, usage) in zip(places, ends, strict=True):
+            answers[place] = Taken(Grip.UNEMITTED, result=result, usage=usage)
+
+    async def _follow(
+        self, worker: int, batch: Sequence[Take], asked: Sequence[tuple[int, int]], answers: list[Taken]
+    ) -> None:
+        """Those whose question another request asked before; the ones that hold it now are taken after all."""
+        mine = []
+        met = await coalescing.follow(self._pool, [(batch[place], epoch) for place, epoch in asked])
+        for (place, _), answer in zip(asked, met, strict=True):
+            if answer is None:
+                mine.append(place)
+            else:
+                answers[place] = answer
+        if mine:
+            taken = await self._take(worker, [replace(batch[place], question=None) for place in mine])
+            for place, answer in zip(mine, taken, strict=True):
+                answers[place] = answer
 
     async def _go_on(self, batch: Sequence[Next]) -> list[int]:
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         items = [batch[place] for place in ordered]
-        given = [(n.tenant, n.id, n.run, n.epoch, n.provider, n.model, *_done(n.done)) for n in items]
+        given = [(n.tenant, n.id, n.run, n.epoch, n.provider, n.model, *done_columns(n.done)) for n in items]
         rows = await self._pool.fetch(_DISPATCH["go_on"], *columns(given, 12))
-        await self._complete([items[row["n"]] for row in rows if row["elsewhere"]])
+        await complete(self._pool, [items[row["n"]] for row in rows if row["elsewhere"]])
         answers = [0] * len(batch)
         for n, attempt, _ in rows:
             answers[ordered[n]] = attempt
@@ -165,54 +190,18 @@ class PostgresLedger:
     async def _park(self, batch: Sequence[Park]) -> list[bool]:
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         items = [batch[place] for place in ordered]
-        given = [(p.tenant, p.id, p.run, p.epoch, p.not_before, p.reason, p.lane, *_done(p.done)) for p in items]
+        given = [(p.tenant, p.id, p.run, p.epoch, p.not_before, p.reason, p.lane, *done_columns(p.done)) for p in items]
         rows = await self._pool.fetch(_DISPATCH["park"], *columns(given, 13))
-        await self._complete([items[row["n"]] for row in rows if row["elsewhere"]])
+        await complete(self._pool, [items[row["n"]] for row in rows if row["elsewhere"]])
         answers = [False] * len(batch)
         for n, parked, _ in rows:
             answers[ordered[n]] = parked
         return answers
 
     async def _settle(self, batch: Sequence[Settlement]) -> list[Settled]:
-        ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
-        items = [batch[place] for place in ordered]
-        given = [
-            (s.tenant, s.id, s.run, s.epoch, s.state, s.result, s.settled_by, s.error_code, *_done(s.done))
-            for s in items
-        ]
-        rows = await self._pool.fetch(_SETTLE["settle"], *columns(given, 14))
-        await self._complete([items[row["n"]] for row in rows if row["elsewhere"]])
-        answers = [Settled(False)] * len(batch)
-        unsure = []
-        for n, won, attempts, _ in rows:
-            done = items[n].done
-            if won and attempts == 0:
-                answers[ordered[n]] = Settled(True)
-            elif won and attempts == 1 and done is not None and done.attempt == 1:
-                answers[ordered[n]] = Settled(True, (done.record,))
-            else:
-                unsure.append(n)
-        if unsure:
-            await self._look_up(items, ordered, unsure, answers)
-        return answers
-
-    async def _look_up(
-        self, items: Sequence[Settlement], ordered: Sequence[int], unsure: Sequence[int], answers: list[Settled]
-    ) -> None:
-        """Runs of several attempts, and rows that were final before: who repeats its own settlement has won it."""
-        ends = await outcomes(self._pool, [_by_key(items[n]) for n in unsure])
-        for n, (result, usage) in zip(unsure, ends, strict=True):
-            if result == items[n].result:
-                answers[ordered[n]] = Settled(True, usage)
-
-    async def _complete(self, items: Sequence[Next | Park | Settlement]) -> None:
-        """Record what became of attempts whose claim went on to another run."""
-        given = [(*_by_key(item), *_done(item.done)) for item in items if item.done is not None]
-        if given:
-            await self._pool.fetch(_DISPATCH["complete"], *columns(given, 9))
-
-
-def _done(done: AttemptDone | None) -> tuple[Any, ...]:
-    if done is None:
-        return (None, None, None, None, None, None)
-    return (done.attempt, done.outcome, done.cost_usd, done.input_tokens, done.output_tokens, done.record)
+        answers = await settling.settle(self._pool, batch)
+        followed = [place for place, answer in enumerate(answers) if answer is None]
+        if followed:
+            ended = await coalescing.settle(self._pool, [batch[place] for place in followed])
+            answers = [next(ended) if answer is None else answer for ended in [iter(ended)] for answer in answers]
+        return [answer for answer in answers if answer is not None]

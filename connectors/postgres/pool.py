@@ -5,8 +5,9 @@ anything else                                     Unavailable: nothing may be as
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -46,6 +47,24 @@ class BadData(Permanent):
     """PostgreSQL refuses a value; the message says which."""
 
 
+class Statements(Protocol):
+    """Where a statement is run: each in a transaction of its own, or several in one."""
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]: ...
+
+
+class Transaction:
+    """One connection inside a transaction."""
+
+    def __init__(self, connection: Any, pool: "Pool") -> None:
+        self._connection = connection
+        self._pool = pool
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows. Raises BadData or Unavailable, and the transaction is over."""
+        return await self._pool.run(self._connection, statement, arguments)
+
+
 class Pool:
     """At most `size` connections, opened when they are needed. Each statement is its own transaction."""
 
@@ -56,20 +75,45 @@ class Pool:
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows. Raises BadData or Unavailable."""
+        connection = await self._acquire()
         try:
-            connection = await self._pool.acquire(timeout=self._timeout)
-        except _NO_ANSWER as error:
-            raise self._unavailable(error) from error
+            return await self.run(connection, statement, arguments)
+        finally:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Statements that take effect together, or not at all. Raises Unavailable."""
+        connection = await self._acquire()
         try:
-            return await connection.fetch(statement, *arguments, timeout=self._timeout)
+            await self.run(connection, "BEGIN", ())
+            try:
+                yield Transaction(connection, self)
+            except BaseException:
+                if not connection.is_closed():
+                    await self.run(connection, "ROLLBACK", ())
+                raise
+            await self.run(connection, "COMMIT", ())
+        finally:
+            await self._pool.release(connection)
+
+    async def run(self, connection: Any, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """The rows of a statement on `connection`. Raises BadData or Unavailable."""
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments, timeout=self._timeout)
         except _BAD_DATA as error:
             raise BadData(f"PostgreSQL refuses a value: {error}") from error
         except _NO_ANSWER as error:
             if not isinstance(error, asyncpg.PostgresError):
                 connection.terminate()  # what it still does is unknown: never wait for it, never use it again
             raise self._unavailable(error) from error
-        finally:
-            await self._pool.release(connection)
+        return rows
+
+    async def _acquire(self) -> Any:
+        try:
+            return await self._pool.acquire(timeout=self._timeout)
+        except _NO_ANSWER as error:
+            raise self._unavailable(error) from error
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row, None when there is none. Raises BadData or Unavailable."""

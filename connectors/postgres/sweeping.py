@@ -15,6 +15,7 @@ leaves nothing behind on any topic. Cost of the patrol: about 4 µs of the serve
 from collections.abc import Sequence
 from typing import Any
 
+from connectors.postgres import coalescing
 from connectors.postgres.outcomes import outcomes
 from connectors.postgres.pool import Pool, columns
 from connectors.postgres.queries import statements
@@ -30,9 +31,10 @@ async def wake(pool: Pool, limit: int) -> list[Woken]:
 
 
 async def stray(pool: Pool, limit: int) -> list[Woken]:
-    """Also tidies the lookouts that need nobody now."""
+    """Also tidies the lookouts that need nobody now, and the questions that nobody asks any more."""
     await _patrol(pool)
     await pool.fetch(_SQL["tidy"], _PAGE)
+    await coalescing.forget(pool)
     return await woken(pool, await pool.fetch(_SQL["stray"], limit))
 
 

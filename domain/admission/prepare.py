@@ -60,6 +60,7 @@ class Preparer:
             parameters=parameters,
             provider_options=request.provider_options,
             cache_key=self._cache_key(request, model, messages, parameters, schema),
+            fresh=request.cache == "refresh",
             template={"name": template.name, "version": template.version} if template else None,
             deadline=format_time(request.deadline) if request.deadline else None,
             max_cost_usd=None if request.max_cost_usd is None else format_money(request.max_cost_usd),

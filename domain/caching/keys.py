@@ -21,3 +21,8 @@ def cache_key(
     """
     parts = [model, messages, parameters, provider_options, schema]
     return f"{tenant}:{sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()}"
+
+
+def question(key: str) -> bytes:
+    """What two requests have in common that ask the same: 32 bytes of a cache key (rule L14)."""
+    return sha256(key.encode()).digest()

@@ -91,6 +91,8 @@ class Take:
     Any other row is taken only under `epoch`, the one its call was produced under: a statement whose caller gave it up
     and that is done later would otherwise hold a request that nobody works on. None, of a call that does not name
     its epoch, matches every row.
+    `question` is what it asks, where the answer to another request that asks the same would do (rule L14). It counts
+    at the first attempt of a run only: what was called for is not given up for somebody else's call.
     """
 
     tenant: str
@@ -100,6 +102,7 @@ class Take:
     model: str
     calls: bool = True
     epoch: int | None = None
+    question: bytes | None = None
 
 
 class Grip(StrEnum):
@@ -110,6 +113,8 @@ class Grip(StrEnum):
     # anybody hearing of the outcome (a park resets the count), or once where the request says fail (rule L9)
     EXHAUSTED = "exhausted"
     CANCELLED = "cancelled"  # ours under `epoch`, but it must end as cancelled without a call (rule L11)
+    BEHIND = "behind"  # another request asks the same already: parked until that one is over (rule L14)
+    ANSWERED = "answered"  # it was just answered to another: `result` is that one's; ours to settle under `epoch`
     HELD = "held"  # another worker has it: wake looks at it when that one's lease ends (rule L7)
     STALE = "stale"  # an older run or epoch, a delivery before not_before, a row that is gone: acknowledge and drop
     FINISHED = "finished"  # final and emitted: nothing to produce
@@ -174,12 +179,28 @@ class Settlement:
     done: AttemptDone | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A final request whose result may not have been produced (rule L15)."""
+
+    tenant: str
+    id: str
+    run: int
+    call: bytes
+    result: bytes
+    usage: tuple[bytes, ...]
+
+
 @dataclass(slots=True)
 class Settled:
-    """Whether the settlement won, and the stored records of *all* attempts of the run, to be produced."""
+    """Whether the settlement won, and the stored records of *all* attempts of the run, to be produced.
+
+    followers: requests that waited for this answer and were settled with it, to be produced as well (rule L14).
+    """
 
     won: bool
     usage: tuple[bytes, ...] = ()
+    followers: tuple[Finished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,18 +246,6 @@ class Woken:
     lane: str
     call: bytes
     epoch: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A final request whose result may not have been produced (rule L15)."""
-
-    tenant: str
-    id: str
-    run: int
-    call: bytes
-    result: bytes
-    usage: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,13 @@ LOOK_AGAIN = timedelta(minutes=5)
 CANCEL_AGAIN = timedelta(seconds=1)
 """How long after a look at a request that is to be cancelled and is not over yet the next one comes."""
 
+LATE = timedelta(seconds=1)
+"""How long after an answer a request may be claimed that is still given it: its look into the cache came too early
+(rule L14)."""
+
+BEHIND_LOOK = timedelta(seconds=15)
+"""How often wake looks whether the request is over that another one waits behind. Its end does not wait for that."""
+
 MAX_UNHEARD = 3
 """Dispatches in a row that nobody heard of again; the next one is refused (rule L9)."""
 

@@ -37,6 +37,7 @@ _TABLES = (
     "jobs",
     "outbox",
     "dead_letters",
+    "questions",
 )
 _TIMES = {
     "claims": ("claimed_at", "updated_at", "settled_at", "deadline"),
@@ -48,6 +49,7 @@ _TIMES = {
     "patrol": ("seen",),
     "outbox": ("created_at",),
     "dead_letters": ("publish_at",),
+    "questions": ("asked_at",),
 }
 
 

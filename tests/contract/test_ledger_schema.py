@@ -64,7 +64,7 @@ def test_several_may_migrate_at_once_and_again(empty_url: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(upgrade, [empty_url] * 4))
     upgrade(empty_url)
-    assert asyncio.run(_versions(empty_url)) == ["0003"]
+    assert asyncio.run(_versions(empty_url)) == ["0005"]
 
 
 async def _versions(url: str) -> list[str]:

@@ -64,7 +64,7 @@ WITH given AS (
     UPDATE claims c
     SET run = f.claim_run + 1, epoch = f.claim_epoch + 1, state = 'accepted', day = (now() AT TIME ZONE 'utc')::date,
         lane = f.lane, worker = NULL, dispatches = 0, attempts = 0, fail_on_unknown = f.fail_on_unknown,
-        cancel_requested = false, body_hash = f.body_hash, source_topic = f.source_topic,
+        cancel_requested = false, followed = false, body_hash = f.body_hash, source_topic = f.source_topic,
         source_partition = f.source_partition, source_offset = f.source_offset, submitted_at = f.submitted_at,
         deadline = f.deadline, claimed_at = now(), updated_at = now(), settled_at = NULL, emitted_at = NULL,
         settled_by = NULL, error_code = NULL

@@ -5,13 +5,14 @@
 -- $1 this worker; $8 the epoch that the call names, NULL when none: a row under a newer one is left to wake, so that
 -- this statement changes nothing when it is done after its caller gave it up; $9 the epoch under which this process
 -- already has the request in hand, 0 when it has not: a row that this worker has dispatched under another epoch was
--- taken by a statement whose answer was lost.
+-- taken by a statement whose answer was lost; $10 what is asked, NULL where every request is to be asked for itself: what
+-- another one asks already is left as it is ('asked'), and coalesce.sql says what becomes of it (L14).
 -- A row dispatched within the last second is in live hands whatever the leases say: this snapshot may be older.
 WITH given AS (
     SELECT *
     FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::boolean[], $8::integer[],
-                $9::integer[])
-         WITH ORDINALITY AS g (tenant, id, run, provider, model, calls, call_epoch, known_epoch, n)
+                $9::integer[], $10::bytea[])
+         WITH ORDINALITY AS g (tenant, id, run, provider, model, calls, call_epoch, known_epoch, question, n)
 ), found AS (
     SELECT g.*, c.*, w.expires_at,
            coalesce(c.state = 'dispatched' AND c.worker = $1 AND c.epoch <> g.known_epoch, false) AS repeated,
@@ -27,7 +28,7 @@ WITH given AS (
         FOR NO KEY UPDATE
     ) c ON true
     LEFT JOIN workers w ON w.worker = c.worker
-), judged AS (
+), met AS (
     SELECT f.*,
            CASE
                WHEN claim_run IS NULL OR claim_run <> run OR state = 'waiting' THEN 'stale'
@@ -40,8 +41,24 @@ WITH given AS (
                WHEN dispatches - repeated::integer >= 3
                     OR (fail_on_unknown AND dispatches - repeated::integer > 0) THEN 'exhausted'
                ELSE 'taken'
-           END AS grip
+           END AS found_grip
     FROM found f
+), registered AS (
+    INSERT INTO questions (tenant, question, id, asked_at)
+    SELECT tenant, question, id, now()
+    FROM met
+    WHERE question IS NOT NULL AND found_grip = 'taken' AND calls AND attempts = 0
+    ORDER BY tenant, question
+    ON CONFLICT (tenant, question) DO NOTHING
+    RETURNING tenant, id
+), judged AS (
+    SELECT m.*,
+           CASE
+               WHEN question IS NOT NULL AND found_grip = 'taken' AND calls AND attempts = 0
+                    AND ((tenant, id) IN (SELECT tenant, id FROM registered)) IS NOT TRUE THEN 'asked'
+               ELSE found_grip
+           END AS grip
+    FROM met m
 ), taken AS (
     UPDATE claims c
     SET state = 'dispatched', epoch = j.epoch + 1, worker = $1, dispatches = j.dispatches + 1,
@@ -69,7 +86,7 @@ WITH given AS (
     WHERE grip = 'held'
     ON CONFLICT (tenant, id) DO NOTHING
 )
-SELECT (n - 1)::integer AS n, grip, epoch + (NOT repeated)::integer AS epoch,
+SELECT (n - 1)::integer AS n, grip, epoch + (NOT repeated AND grip <> 'asked')::integer AS epoch,
        attempts + (calls AND grip = 'taken' AND NOT repeated)::integer AS attempt,
        coalesce(calls AND grip = 'taken' AND least(dispatches, attempts) > repeated::integer, false) AS repeats
 FROM judged;

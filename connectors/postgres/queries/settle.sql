@@ -1,6 +1,7 @@
 -- Statements of the end of a request (rules L11, L15). Arrays in, in the order of (tenant, id).
 
 -- name: settle
+-- Whom others wait behind is not settled unless $15 says that they are settled with it, in one transaction (L14).
 WITH given AS (
     SELECT *
     FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::bytea[], $7::text[], $8::text[],
@@ -12,7 +13,7 @@ WITH given AS (
     SELECT g.*, c.*
     FROM given g
     LEFT JOIN LATERAL (
-        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.settled_at, c.attempts
+        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.settled_at, c.attempts, c.followed
         FROM claims c
         WHERE c.tenant = g.tenant AND c.id = g.id
         FOR NO KEY UPDATE
@@ -20,7 +21,7 @@ WITH given AS (
 ), judged AS (
     SELECT f.*,
            coalesce(claim_run = run, false) AS here,
-           coalesce(claim_run = run AND claim_epoch = epoch AND settled_at IS NULL, false) AS won
+           coalesce(claim_run = run AND claim_epoch = epoch AND settled_at IS NULL AND (NOT followed OR $15), false) AS won
     FROM found f
 ), settled AS (
     UPDATE claims c
@@ -43,7 +44,9 @@ WITH given AS (
         output_tokens = excluded.output_tokens, finished_at = excluded.finished_at, record = excluded.record
     WHERE attempts.outcome IN ('started', 'unknown')
 )
-SELECT (n - 1)::integer AS n, won, attempts, NOT here AND attempt IS NOT NULL AS elsewhere FROM judged;
+SELECT (n - 1)::integer AS n, won, attempts, NOT here AND attempt IS NOT NULL AS elsewhere,
+       coalesce(here AND NOT won AND claim_epoch = epoch AND settled_at IS NULL, false) AS followed
+FROM judged;
 
 -- name: outcome
 -- The stored result and the records of all attempts, in their order, of runs that are final.

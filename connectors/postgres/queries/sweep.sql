@@ -4,18 +4,20 @@
 
 -- name: wake
 -- A wait that is due makes its request accepted; a look after another's lease does so only when the lease is dead,
--- and is repeated while it lives. Rows of a claim that has moved on are removed.
+-- and is repeated while it lives; so is a wait behind a request that asks the same. Rows of a claim that has moved on are
+-- removed.
 -- The waiting rows are locked first, against the order of the others: each of several workers gets the next batch in due
 -- order instead of all the same one. Nothing is waited for here (SKIP LOCKED, twice), so that no two can deadlock.
 WITH due AS MATERIALIZED (
-    SELECT tenant, id, run, epoch, not_before, reason, lane
+    SELECT tenant, id, run, epoch, not_before, reason, lane, behind
     FROM waiting
     WHERE not_before <= now()
     ORDER BY not_before
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ), found AS (
-    SELECT d.*, c.*, w.expires_at
+    SELECT d.*, c.*, w.expires_at,
+           EXISTS (SELECT FROM claims h WHERE h.tenant = d.tenant AND h.id = d.behind AND h.settled_at IS NULL) AS follows
     FROM (SELECT * FROM due ORDER BY tenant, id) d
     JOIN LATERAL (
         SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.state, c.worker, c.day, c.updated_at
@@ -27,7 +29,8 @@ WITH due AS MATERIALIZED (
 ), judged AS (
     SELECT f.*,
            CASE
-               WHEN state = 'waiting' AND claim_run = run AND claim_epoch = epoch THEN 'due'
+               WHEN state = 'waiting' AND claim_run = run AND claim_epoch = epoch
+                   THEN CASE WHEN follows THEN 'again' ELSE 'due' END
                WHEN reason = 'lease' AND state = 'dispatched'
                    THEN CASE
                        WHEN expires_at > now() OR updated_at > now() - interval '1 second' THEN 'again'
@@ -47,7 +50,10 @@ WITH due AS MATERIALIZED (
     WHERE w.tenant = j.tenant AND w.id = j.id AND w.epoch = j.epoch AND j.verdict <> 'again'
 ), postponed AS (
     UPDATE waiting w
-    SET not_before = greatest(j.expires_at, now() + interval '1 second')
+    SET not_before = CASE
+        WHEN j.follows THEN now() + interval '15 seconds'
+        ELSE greatest(j.expires_at, now() + interval '1 second')
+    END
     FROM judged j
     WHERE w.tenant = j.tenant AND w.id = j.id AND w.epoch = j.epoch AND j.verdict = 'again'
 ), watched AS (
