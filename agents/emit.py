@@ -48,7 +48,6 @@ class Emission:
         code = found["error"]["code"] if found["error"] else None
         return cls(call, run, result, found["completed_at"], usage, end_events(call, run, code, found["completed_at"]))
 
-
     @classmethod
     def finished(cls, row: Finished) -> "Emission":
         """All that whoever settled it would have produced."""

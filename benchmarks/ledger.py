@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -52,15 +53,18 @@ class Clock:
         return int(self._stat.read_text().split()[0]) / 1e9
 
 
-async def round_of(ledger: PostgresLedger, clock: Clock, first: int, size: int) -> None:
-    """One batch through its life."""
+async def round_of(ledger: PostgresLedger, clock: Clock, first: int, size: int, asking: bool = True) -> None:
+    """One batch through its life. `asking`: an equal question of another would do, and there is none (rule L14)."""
     keys = [(f"tenant-{n % 7}", f"order-{first + n:09}") for n in range(size)]
     claims = [
         Claim(t, i, b"\x01" + b"h" * 32, Source("prompt.requests", 3, first + n), CALL, "standard", NOW)
         for n, (t, i) in enumerate(keys)
     ]
     await clock.time("claim", lambda: ledger.claim(claims))
-    takes = [Take(t, i, 1, "openai", "gpt-4o-mini") for t, i in keys]
+    takes = [
+        Take(t, i, 1, "openai", "gpt-4o-mini", question=sha256(i.encode()).digest() if asking else None)
+        for t, i in keys
+    ]
     taken = await clock.time("take", lambda: ledger.take(takes))
     ends = [
         Settlement(t, i, 1, taken[n].epoch, State.COMPLETED, RESULT, "infer", None, DONE)
@@ -77,14 +81,15 @@ async def sizes(pool: Pool, events: int) -> None:
     row = await pool.row("SELECT pg_backend_pid() AS pid")
     assert row is not None
     first = 0
+    print("each of them asks what nobody else asks; the last line without looking for that")
     print(f"{'batch':>6} {'events':>7}   ours µs (claim take settle emitted)   postgres µs (…)   wall µs an event")
     await round_of(ledger, Clock(row["pid"]), 10**8, 50)  # plans are made once
-    for size in (1, 50, 100, 500):
+    for size, asking in ((1, True), (50, True), (100, True), (500, True), (100, False)):
         rounds = max(4, min(events, 300 * size) // size)
         clock = Clock(row["pid"])
         for _ in range(rounds):
             await ledger.renew()
-            await round_of(ledger, clock, first, size)
+            await round_of(ledger, clock, first, size, asking)
             first += size
         count = rounds * size
         print(f"{size:>6} {count:>7}   {_line(clock.ours, count)}   {_line(clock.postgres, count)}", end="")

@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 async def follow(pool: Pool, asking: Sequence[tuple[Take, int]]) -> list[Taken | None]:
-    """What becomes of takes, each with the epoch of its request, that met their question; None where it is theirs now."""
+    """What becomes of takes, each with its request's epoch, that met their question; None where it is theirs now."""
     answers: list[Taken | None] = []
     for start in range(0, len(asking), _CHUNK):
         answers += await _follow(pool, asking[start : start + _CHUNK])

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
 
 from connectors.postgres import cancelling, claiming, coalescing, finding, settling, sweeping
 from connectors.postgres.halving import distinct, halving

@@ -63,6 +63,7 @@ class ClaimRow(Base):
     emitted_at: Mapped[datetime | None]
     settled_by: Mapped[str | None]
     error_code: Mapped[str | None]
+    followed: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class BodyRow(Base):
@@ -122,7 +123,10 @@ class WaitingRow(Base):
     """A request that waits, or a delivery that met another worker's lease."""
 
     __tablename__ = "waiting"
-    __table_args__ = (Index("waiting_not_before", "not_before"),)
+    __table_args__ = (
+        Index("waiting_not_before", "not_before"),
+        Index("waiting_behind", "tenant", "behind", postgresql_where=text("behind IS NOT NULL")),
+    )
 
     tenant: Mapped[str] = _key()
     id: Mapped[str] = _key()
@@ -131,6 +135,19 @@ class WaitingRow(Base):
     not_before: Mapped[datetime]
     reason: Mapped[str]
     lane: Mapped[str]
+    behind: Mapped[str | None] = mapped_column(Text(collation="C"))
+
+
+class QuestionRow(Base):
+    """What is being asked, and the request that asks it for all."""
+
+    __tablename__ = "questions"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    tenant: Mapped[str] = _key()
+    question: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    id: Mapped[str] = mapped_column(Text(collation="C"))
+    asked_at: Mapped[datetime]
 
 
 class LookoutRow(Base):

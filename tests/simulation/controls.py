@@ -60,6 +60,13 @@ class Deaf(MemoryLedger):
         return replace(super()._dispatchable(row, me, repeated), cancel_requested=False)
 
 
+class Inattentive(MemoryLedger):
+    """Questions unread: identical requests are all asked."""
+
+    def _take(self, take: Take, me: str) -> Taken:
+        return super()._take(replace(take, question=None), me)
+
+
 class Unordered(Lines):
     """Acknowledges what is finished, whatever comes before it."""
 
@@ -77,5 +84,6 @@ CONTROLS = {
     "leases off": Variant(ledger=Leaseless),
     "epochs of calls unread": Variant(ledger=Undated),
     "cancels unheard at the take": Variant(ledger=Deaf),
+    "questions unread": Variant(ledger=Inattentive),
     "acknowledged out of order": Variant(lines=Unordered),
 }

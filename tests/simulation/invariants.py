@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import orjson
+
 from connectors.memory.store import Key, MemoryStore, Request
 from domain.ledger.model import State
 from tests.simulation.world import World
@@ -28,6 +30,7 @@ class Invariants:
     def __init__(self, world: World, store: MemoryStore) -> None:
         self._world, self._store = world, store
         self._seen: dict[Key, tuple[object, ...]] = {}
+        self._asked: dict[bytes, tuple[str, str | None]] = {}
 
     def check(self) -> None:
         """Raises Violation where a statement broke a rule."""
@@ -38,8 +41,25 @@ class Invariants:
             if now != before:
                 self._seen[key] = now
                 broken = self._broken(row, Seen(*now), None if before is None else Seen(*before))  # type: ignore[arg-type]
+                broken = broken or self._asked_twice(row)
                 if broken is not None:
                     raise self._world.violated(f"{row.id}: {broken}; it was {before} and is {now}")
+
+    def _asked_twice(self, row: Request) -> str | None:
+        if row.state.final or not row.tried:
+            return None
+        for other in self._store.requests.values():
+            if other is not row and other.tried and not other.state.final and self._asks(other) == self._asks(row):
+                return f"asks what {other.id} is asking (L14)"
+        return None
+
+    def _asks(self, row: Request) -> tuple[str, str | None]:
+        """What it asks; its own id where that is nothing."""
+        call = row.calls[row.run]
+        if call not in self._asked:
+            key = orjson.loads(call).get("cache_key")
+            self._asked[call] = (row.id if key is None else "", key)
+        return self._asked[call]
 
     def _broken(self, row: Request, now: Seen, before: Seen | None) -> str | None:
         """The rule that does not hold any more, None when all do."""

@@ -1,6 +1,7 @@
 """What must hold, compared with what was published and with the provider's own bill."""
 
 from decimal import Decimal
+from typing import Any
 
 import orjson
 
@@ -36,12 +37,27 @@ class Oracle:
         run = (row["tenant"], row["id"], row["run"])
         if row["run"] == 0:
             return  # the answer to another body under this id: it is nobody's result
+        if row["cached"] == "coalesced":
+            self._coalesced(row)
         first = self._results.setdefault(run, record.value or b"")
         if first != record.value:
             raise self._world.violated(f"two results of {run}: {first!r} and {record.value!r}")
         request = self._store.requests.get(run[:2])
         if request is None or request.results.get(run[2]) != record.value:
             raise self._world.violated(f"a result of {run} is produced that the ledger does not hold")
+
+    def _coalesced(self, row: dict[str, Any]) -> None:
+        """Free, and the answer to another request that asks the same and was called for (rule L14)."""
+        request = self._store.requests[row["tenant"], row["id"]]
+        said = (row["usage"]["attempts"], Decimal(row["usage"]["cost_usd"]), len(request.attempts.get(row["run"], ())))
+        if said != (0, 0, 0):
+            raise self._world.violated(f"a coalesced answer has (attempts, cost, attempts in the ledger) {said}")
+        mine = orjson.loads(request.calls[row["run"]])["cache_key"]
+        for other in self._store.requests.values():
+            asked = {run for run, call in other.calls.items() if orjson.loads(call).get("cache_key") == mine}
+            if other is not request and any(other.attempts.get(run) and run in other.results for run in asked):
+                return
+        raise self._world.violated(f"the coalesced answer of {row['id']} is nobody's")
 
     def _buried(self, letter: dict[str, str]) -> None:
         if letter["code"] == "internal":

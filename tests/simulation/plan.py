@@ -15,12 +15,12 @@ What = Literal[
     "again",  # the id of an earlier one, the same body
     "other",  # the id of an earlier one, another body
     "rerun",  # the id of an earlier one, the same body, rerun: true
-    "twin",  # another id that asks the same: the cache may answer
+    "twin",  # another id that asks the same: the cache may answer, or the call that is being made
     "cancel",  # no record: a client cancels an earlier one, claimed or not
 ]
 
 FIRST: tuple[What, ...] = ("plain", "plain", "plain", "fail", "fail", "deadline", "refused")
-LATER: tuple[What, ...] = (*FIRST, "again", "again", "other", "rerun", "twin", "cancel")
+LATER: tuple[What, ...] = (*FIRST, "again", "again", "other", "rerun", "twin", "twin", "twin", "cancel")
 
 Answer = Literal["ok", "slow", "invalid", "limited", "timeout", "error", "refused_connection", "refusal"]
 ANSWERS: tuple[Answer, ...] = ("ok", "slow", "slow", "invalid", "limited", "timeout", "error", "refused_connection")

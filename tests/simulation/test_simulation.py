@@ -25,7 +25,7 @@ PLANS = st.builds(
 )
 
 
-def test_L2_L6_L8_L9_L11_L15_S2_S5_hold_in_every_schedule() -> None:
+def test_L2_L6_L8_L9_L11_L14_L15_S2_S5_hold_in_every_schedule() -> None:
     report = run_seeds(range(800))
     assert report.failure is None, report.failure.explained()
     assert report.schedules == 800
