@@ -18,16 +18,19 @@ from time import monotonic
 from typing import Any
 
 import faust
+from faust.auth import OAuthCredentials
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents.progress import Progress, Standing
-from domain.errors import InvalidSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and how to speak to it. `member` is the static name of this worker in its group."""
+    """Where the broker is and how to speak to it. `member` is the static name of this worker in its group.
+
+    tokens: aiokafka's token provider, with OAUTHBEARER.
+    """
 
     url: str
     member: str | None = None
@@ -36,12 +39,13 @@ class Broker:
     mechanism: str | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    tokens: Any = field(default=None, repr=False)
 
     @property
     def credentials(self) -> Any:
-        """Faust's form of them. Raises InvalidSettings for a mechanism that Faust's consumer does not speak."""
-        if self.mechanism == "OAUTHBEARER":
-            raise InvalidSettings("KAFKA_SASL_MECHANISM: workers speak PLAIN and SCRAM, not OAUTHBEARER yet")
+        """Faust's form of them."""
+        if self.tokens is not None:
+            return OAuthCredentials(oauth_cb=self.tokens, ssl_context=self.tls)
         if self.protocol.startswith("SASL"):
             return faust.SASLCredentials(
                 username=self.username, password=self.password, mechanism=self.mechanism, ssl_context=self.tls

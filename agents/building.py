@@ -77,6 +77,7 @@ def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
         settings.kafka_sasl_mechanism,
         user,
         password,
+        security.tokens(settings),
     )
     group = f"{settings.topic_prefix}structured-prompt.{name}"
     first = not process.apps

@@ -3,6 +3,7 @@
 import ssl
 from typing import Any
 
+from connectors.kafka.tokens import ClientTokens
 from domain.errors import InvalidSettings
 from domain.settings import Settings
 
@@ -32,6 +33,7 @@ def aiokafka(settings: Settings) -> dict[str, Any]:
         "sasl_mechanism": settings.kafka_sasl_mechanism,
         "sasl_plain_username": user,
         "sasl_plain_password": password,
+        "sasl_oauth_token_provider": tokens(settings),
     }
     return {name: value for name, value in config.items() if value is not None}
 
@@ -63,6 +65,15 @@ def tls(settings: Settings) -> ssl.SSLContext | None:
     except OSError as error:  # ssl.SSLError is one
         raise InvalidSettings(f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE or KAFKA_SSL_KEYFILE: {error}") from error
     return context
+
+
+def tokens(settings: Settings) -> ClientTokens | None:
+    """Where aiokafka and Faust get their tokens with OAUTHBEARER; None with another mechanism."""
+    user, password = credentials(settings)
+    url = settings.kafka_sasl_token_url
+    if settings.kafka_sasl_mechanism != "OAUTHBEARER" or url is None:
+        return None
+    return ClientTokens(url, (user or "", password or ""), settings.kafka_sasl_scope)
 
 
 def credentials(settings: Settings) -> tuple[str | None, str | None]:

@@ -12,6 +12,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from connectors.telemetry.repeats import Repeats
+
 # these say too much below their level; at DEBUG of ours they stay there
 QUIET = {
     "aiokafka": logging.WARNING,
@@ -37,8 +39,8 @@ _SECRETS = re.compile(
 )
 # what the standard library's `extra=` may bring in; the rest of a record is of no use
 EXTRA = frozenset({
-    "attempt", "attempts", "code", "lane", "model", "offset", "partition", "provider", "reason", "request_id", "run",
-    "seconds", "sink", "stage", "status", "tenant", "topic", "trace_id", "worker",
+    "attempt", "attempts", "code", "lane", "left_out", "model", "offset", "partition", "provider", "reason",
+    "request_id", "run", "seconds", "sink", "stage", "status", "tenant", "topic", "trace_id", "worker",
 })  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def set_up(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(format, stream)],
         )
     )
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

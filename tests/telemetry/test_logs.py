@@ -108,3 +108,22 @@ def test_text_for_people_has_no_json() -> None:
     assert "started" in lines.text
     assert "partition=3" in lines.text
     assert "{" not in lines.text
+
+
+def test_a_vendor_that_repeats_itself_is_cut_short_and_the_rest_is_counted() -> None:
+    lines, vendor = Lines(), logging.getLogger("aiokafka.client")
+    for number in range(100):
+        vendor.warning("cannot reach %s", f"broker {number}")
+    vendor.warning("something else")
+    assert [line["event"] for line in lines.all] == [*(f"cannot reach broker {n}" for n in range(5)), "something else"]
+    later = vendor.makeRecord("aiokafka.client", logging.WARNING, "f", 1, "cannot reach %s", ("broker",), None)
+    later.created += 11
+    vendor.handle(later)
+    assert (lines.all[-1]["event"], lines.all[-1]["left_out"]) == ("cannot reach broker", 95)
+
+
+def test_our_own_lines_are_never_left_out() -> None:
+    lines = Lines()
+    for _ in range(50):
+        structlog.get_logger("stage").warning("dependency_away")
+    assert len(lines.all) == 50
