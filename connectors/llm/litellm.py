@@ -1,7 +1,8 @@
 """The hundred other providers, through LiteLLM (docs.litellm.ai). Optional: the extra `litellm`.
 
 LiteLLM takes seconds and 190 MB to import and 7 ms of CPU a call, so it is imported once, in the constructor, and used
-only for deployments of the dialect `litellm`. It never retries here: retries have one owner.
+only for deployments of the dialect `litellm`. Most of what the first call would import is imported there as well: the
+client of OpenAI, some 450 modules. It never retries here: retries have one owner.
 """
 
 import asyncio
@@ -92,6 +93,7 @@ class LiteLLMModel:
         os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
         try:
             import litellm
+            import openai.resources.chat.completions  # noqa: F401 - otherwise imported by the first call, in the loop
         except ImportError as error:
             raise MissingExtra("a model of the dialect litellm", "litellm") from error
         litellm.telemetry = False

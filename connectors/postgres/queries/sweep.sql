@@ -16,8 +16,7 @@ WITH due AS MATERIALIZED (
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ), found AS (
-    SELECT d.*, c.*, w.expires_at,
-           EXISTS (SELECT FROM claims h WHERE h.tenant = d.tenant AND h.id = d.behind AND h.settled_at IS NULL) AS follows
+    SELECT d.*, c.*, w.expires_at, coalesce(h.unsettled, false) AS follows
     FROM (SELECT * FROM due ORDER BY tenant, id) d
     JOIN LATERAL (
         SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.state, c.worker, c.day, c.updated_at
@@ -26,6 +25,12 @@ WITH due AS MATERIALIZED (
         FOR NO KEY UPDATE SKIP LOCKED
     ) c ON true
     LEFT JOIN workers w ON w.worker = c.worker
+    -- joined and not asked for by EXISTS, which the planner may answer by reading all claims into a hash
+    LEFT JOIN LATERAL (
+        SELECT true AS unsettled
+        FROM claims h
+        WHERE h.tenant = d.tenant AND h.id = d.behind AND h.settled_at IS NULL
+    ) h ON true
 ), judged AS (
     SELECT f.*,
            CASE
