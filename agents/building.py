@@ -19,6 +19,7 @@ from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
 from agents.infer.handler import Infer, InferPorts
+from agents.infer.pacing import Pace
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
@@ -133,8 +134,9 @@ async def _infer(process: Process) -> list[Source]:
         clock=utc_now,
         cache_ttl=timedelta(seconds=settings.cache_ttl_s),
     )
+    pace = Pace(outside.pacer, process.lease.incarnation, metrics, utc_now)
     speaker = Speaker(outside.chunks, metrics)
-    caller = Caller(outside.model(models), policy, metrics, utc_now, speaker=speaker)
+    caller = Caller(outside.model(models), policy, metrics, utc_now, pace, speaker=speaker)
     process.tasks.append(asyncio.ensure_future(keep_listening(outside.ledger, caller)))
     handler = Infer(
         InferPorts(

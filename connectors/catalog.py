@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from connectors.careful import CarefulPacer
 from connectors.kafka import security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.originals import KafkaOriginals
@@ -13,6 +14,7 @@ from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
 from connectors.llm.router import RoutedModel
 from connectors.memory.cache import MemoryCache
+from connectors.memory.pacer import MemoryPacer
 from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.jobs import PostgresJobs
@@ -25,6 +27,7 @@ from connectors.redis.cache import RedisCache
 from connectors.redis.chunks import RedisChunks
 from connectors.redis.client import RedisClient
 from connectors.redis.limiter import RedisLimiter
+from connectors.redis.pacer import RedisPacer
 from connectors.redis.replies import RedisReplies
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.tiered import TieredCache
@@ -126,6 +129,10 @@ class Outside:
     @property
     def limiter(self) -> MeteredLimiter:
         return MeteredLimiter(RedisLimiter(self.redis), self.metrics)
+
+    @property
+    def pacer(self) -> CarefulPacer:
+        return CarefulPacer(RedisPacer(self.redis), MemoryPacer())
 
     @property
     def replies(self) -> RedisReplies:

@@ -13,7 +13,7 @@
 Connectors translate their vendor's exceptions into these at the call site; nobody guesses from message text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -76,6 +76,7 @@ class ModelError(StructuredPromptError):
     sent:         False only when no byte can have reached the provider (the attempt cannot have been billed)
     retryable:    whether the same call may succeed later
     retry_after:  seconds, when the provider said so
+    headers:      of a refusal for a limit, for pacing
     """
 
     def __init__(  # noqa: PLR0913 - the facts of one failed call belong together
@@ -88,6 +89,7 @@ class ModelError(StructuredPromptError):
         retry_after: float | None = None,
         status: int | None = None,
         provider_request_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.outcome = outcome
@@ -96,3 +98,4 @@ class ModelError(StructuredPromptError):
         self.retry_after = retry_after
         self.status = status
         self.provider_request_id = provider_request_id
+        self.headers = headers

@@ -98,6 +98,11 @@ _LIST = (
     _counter("cache_errors", "Cache calls given up because Redis did not answer; the answer counts as a miss."),
     # providers
     _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),
+    _gauge(
+        "pace", "Calls a second that a deployment allows the fleet, 0 where it names no limit.", "provider", "model"
+    ),
+    # outcome is passed or waits (for more than 5 s, as a row); calls to deployments without a limit are not counted
+    _counter("paced_calls", "Calls that asked for a token of a deployment's limit.", "outcome"),
     _counter("calls_repeated", "Calls made though nobody heard of the outcome of the one before: perhaps paid twice."),
     _seconds("provider_seconds", "Time of a provider attempt.", "provider", "model"),
     _counter("re_asks", "Answers asked again because they broke their schema.", "model"),

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from agents.contract import Outside
 from agents.infer.again import again, given_up, limited
+from agents.infer.pacing import Pace
 from agents.infer.speech import Speaker, Speech
 from agents.infer.work import Again, Finish, Later, Step, Work
 from domain.errors import ModelError
@@ -29,11 +30,12 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """Bounds of a run; `timeout` in seconds, `repair` for requests that say nothing of it."""
+    """Bounds of a run; `timeout` in seconds, `repair` for requests that say nothing of it, `jitter` within [0, 1)."""
 
     retry: RetryPolicy
     repair: Budget
     timeout: float
+    jitter: Callable[[], float] = random.random
 
 
 class Caller:
@@ -45,15 +47,15 @@ class Caller:
         policy: CallPolicy,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        jitter: Callable[[], float] = random.random,
+        pace: Pace,
         speaker: Speaker | None = None,
     ) -> None:
         self.outside = Outside()
+        self.pace = pace
         self._model = model
         self._policy = policy
         self._metrics = metrics
         self._clock = clock
-        self._jitter = jitter
         self._speaker = speaker
         self._calling: dict[Key, asyncio.Task[Step]] = {}
         self._cancelled: Collection[Key] = ()
@@ -79,8 +81,10 @@ class Caller:
             called = self._called(work, "unknown", Tokens(), sent_at, started, None)
             return Finish(_named(work, cancelled(work.attempt)), called)
         except ModelError as error:
+            self.pace.failed(work.deployment, error, time.perf_counter() - started)
             called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
             return self._after_error(work, error, called, speech)
+        self.pace.answered(work.deployment, reply, time.perf_counter() - started)
         budget = self._policy.repair.narrowed(work.call.repair)
         verdict = judge(reply, work.schema, budget.syntax)
         called = self._called(work, verdict.outcome, reply.tokens, sent_at, started, reply.provider_request_id)
@@ -90,9 +94,9 @@ class Caller:
             return Finish(_named(work, given_up(work, verdict)), called)
         return self._after_reply(work, reply, verdict, called, budget)
 
-    def not_sent(self, work: Work) -> Later:
-        """The step of an attempt that was recorded but may not be made: the lease was not fresh."""
-        return Later(0.0, "lease", _unsent(work, self._clock()))
+    def not_sent(self, work: Work, after: float, reason: str) -> Later:
+        """The step of an attempt that was recorded but may not be made now."""
+        return Later(after, reason, _unsent(work, self._clock()))
 
     async def _call(self, work: Work, now: datetime, speech: Speech | None) -> ModelReply:
         """The reply. Raises ModelError, and _Abandoned when the run was cancelled meanwhile."""
@@ -173,7 +177,7 @@ class Caller:
         if work.deadline is not None and self._clock() >= work.deadline:
             return Finish(_named(work, overdue(work.attempt, "during the call")), called)
         fail = work.call.on_unknown_outcome == "fail"
-        decision = decide(error, work.attempt, self._policy.retry, fail, self._jitter())
+        decision = decide(error, work.attempt, self._policy.retry, fail, self._policy.jitter())
         if isinstance(decision, Retry) and speech is not None and speech.said:
             decision = GiveUp("provider_timeout" if error.outcome == "timeout" else "provider_error")
         if isinstance(decision, Retry):

@@ -13,6 +13,7 @@ from agents.contract import NotForUs
 from agents.emit import Reason, dead_letter
 from agents.infer.caller import Caller
 from agents.infer.settler import Settler, persist
+from agents.infer.ways import LONGEST_S
 from agents.infer.work import NOWHERE, Finish, Later, Step, Work
 from agents.lease import LeaseKeeper
 from agents.line import Delivery
@@ -90,15 +91,34 @@ class Infer:
             await self._ports.settler.settle(delivery, _nothing_called(call, run, taken), Finish(ending))
 
     async def _work(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None) -> None:
+        deadline = parse_time(call.deadline) if call.deadline else None
+        found, after = self._deployments(call, deadline), 0.0
+        # tokens come before the dispatch (rule L6)
+        if not isinstance(found, Ending) and not self._ports.caller.pace.free(found[0]):
+            if (after := await self._token(found[0], call)) and await self._held(call, run, epoch, after):
+                return
+            found = self._deployments(call, deadline)
         await self._ports.lease.ready()
         term = self._ports.lease.term
-        deadline = parse_time(call.deadline) if call.deadline else None
-        found = self._deployments(call, deadline)
-        refusal = found if isinstance(found, Ending) else None
         provider, model = ("", "") if isinstance(found, Ending) else (found[0].provider, found[0].model)
         asks = None if call.fresh or call.cache_key is None else question(call.cache_key)
-        take = Take(call.tenant, call.id, run, provider, model, refusal is None, epoch, asks)
+        take = Take(call.tenant, call.id, run, provider, model, not isinstance(found, Ending), epoch, asks)
         taken = await self._takes.submit(take)
+        if taken.grip is not Grip.TAKEN or isinstance(found, Ending):
+            if not after and not isinstance(found, Ending):
+                self._ports.caller.pace.give_back(found[0])
+            await self._not_to_call(delivery, call, run, taken, found)
+            return
+        work = await self._begin(call, run, taken, found, deadline, term)
+        if after:
+            await self._ports.settler.park(work, self._ports.caller.not_sent(work, after, "pacing"))
+        else:
+            await self._answer(delivery, work)
+
+    async def _not_to_call(
+        self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, found: Sequence[Deployment] | Ending
+    ) -> None:
+        """What follows from a take that no call follows from."""
         if taken.grip is Grip.UNEMITTED:
             await self._ports.settler.emit_again(call, run, taken)
         elif taken.grip is Grip.ANSWERED:
@@ -107,11 +127,19 @@ class Infer:
             await self._ports.settler.settle(delivery, await self._interrupted(call, run, taken), Finish(_UNKNOWN))
         elif taken.grip is Grip.CANCELLED:
             await self._uncalled(delivery, call, run, taken, cancelled(0))
-        elif taken.grip is Grip.TAKEN and refusal is not None:
-            await self._uncalled(delivery, call, run, taken, refusal)
-        elif taken.grip is Grip.TAKEN and not isinstance(found, Ending):
-            work = await self._begin(call, run, taken, found, deadline, term)
-            await self._answer(delivery, work)
+        elif taken.grip is Grip.TAKEN and isinstance(found, Ending):
+            await self._uncalled(delivery, call, run, taken, found)
+
+    async def _token(self, deployment: Deployment, call: PromptCall) -> float:
+        """0.0: the call may be made; otherwise it has to wait for so many seconds as a row."""
+        if self._ports.caller.pace.free(deployment):
+            return 0.0
+        with self.outside.wait(LONGEST_S):
+            return await self._ports.caller.pace.enter(deployment, call)
+
+    async def _held(self, call: PromptCall, run: int, epoch: int | None, after: float) -> bool:
+        """False when the row does not stand where its call was produced: what became of it is for the take to say."""
+        return epoch is not None and await self._ports.settler.hold(call, run, epoch, after, "pacing")
 
     def _deployments(self, call: PromptCall, deadline: datetime | None) -> Sequence[Deployment] | Ending:
         """Where to call, the first of them first, or why no call may be made any more."""
@@ -174,7 +202,7 @@ class Infer:
             return await self._ports.caller.attempt(work)
         # another may have taken it over meanwhile; nothing was sent: it waits, and whoever wakes it takes it up again
         await self._ports.lease.ready()
-        return self._ports.caller.not_sent(work)
+        return self._ports.caller.not_sent(work, 0.0, "lease")
 
     async def _answer(self, delivery: Delivery, work: Work) -> None:
         """Attempt after attempt until the run is over, waits, or is not ours any more."""
@@ -186,6 +214,9 @@ class Infer:
                 return
             if isinstance(step, Later):
                 await self._ports.settler.park(current, step)
+                return
+            if after := await self._token(step.next.deployment, current.call):
+                await self._ports.settler.park(current, Later(after, "pacing", step.called))
                 return
             current = await self._ports.settler.ask_again(current, step)
 

@@ -145,17 +145,30 @@ class Settler:
 
     async def park(self, work: Work, step: Later) -> None:
         """The run waits; wake brings it back (rule L10)."""
-        call, now = work.call, self._ports.clock()
-        not_before = now + timedelta(seconds=step.after)
+        call = work.call
+        not_before = self._ports.clock() + timedelta(seconds=step.after)
         done = attempt_done(call, work.run, step.called)
         park = Park(call.tenant, call.id, work.run, work.epoch, not_before, step.reason, call.lane, done)
         if not await persist(lambda: self._parks.submit(park)):
             # another worker has the run; the attempt was made all the same
             await persist(lambda: self._ports.producer.send([usage_record(call, work.run, done.record)]))
         else:
-            data = {"reason": step.reason, "until": format_time(not_before), "epoch": work.epoch}
-            event = event_bytes("request.waiting", call, work.run, now, data)
-            await persist(lambda: self._ports.producer.send([event_record(call, event, format_time(now))]))
+            await self._tell_waiting(call, work.run, work.epoch, not_before, step.reason)
+
+    async def hold(self, call: PromptCall, run: int, epoch: int, after: float, reason: str) -> bool:
+        """A run that nobody has begun waits; False when it does not stand where its call was produced."""
+        until = self._ports.clock() + timedelta(seconds=after)
+        park = Park(call.tenant, call.id, run, epoch, until, reason, call.lane)
+        if not await persist(lambda: self._parks.submit(park)):
+            return False
+        await self._tell_waiting(call, run, epoch, until, reason)
+        return True
+
+    async def _tell_waiting(self, call: PromptCall, run: int, epoch: int, until: datetime, reason: str) -> None:
+        data = {"reason": reason, "until": format_time(until), "epoch": epoch}
+        now = self._ports.clock()
+        event = event_bytes("request.waiting", call, run, now, data)
+        await persist(lambda: self._ports.producer.send([event_record(call, event, format_time(now))]))
 
     async def emit_again(self, call: PromptCall, run: int, taken: Taken) -> None:
         """Produce what another worker settled and perhaps did not produce."""

@@ -3,24 +3,18 @@
 Sources: RFC 9110 (Retry-After), OpenAI "Rate limits" (x-ratelimit-*), Anthropic "Rate limits" and "Errors" (529).
 """
 
-import math
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import aiohttp
 
 from domain.errors import ModelError
+from domain.pacing.told import retry_after
 from domain.routing.model import Deployment
 
 TIMEOUTS = frozenset({408, 504})
 PASSING = frozenset({409, 425, 500, 502, 503, 520, 521, 522, 523, 524, 529})
 HOPELESS_CODES = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_LONGEST = 86_400.0
-_KINDS = ("requests", "tokens", "input-tokens", "output-tokens")
 
 
 def of_status(
@@ -38,6 +32,7 @@ def of_status(
         retry_after=retry_after(headers, now) if retryable else None,
         status=status,
         provider_request_id=request_id(headers),
+        headers=headers if limited else None,
     )
 
 
@@ -79,61 +74,6 @@ def request_id(headers: Mapping[str, str]) -> str | None:
         if found := headers.get(name):
             return found[:255]
     return None
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait: Retry-After in any form, or when the limit that is used up is filled again."""
-    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
-        return min(milliseconds / 1000, _LONGEST)
-    if told := headers.get("retry-after"):
-        seconds = _number(told)
-        return _bounded(_until(told, now) if seconds is None else seconds)
-    waits = [wait for prefix in ("x-ratelimit", "anthropic-ratelimit") for wait in _resets(headers, prefix, now)]
-    return max(waits, default=None)
-
-
-def _resets(headers: Mapping[str, str], prefix: str, now: datetime) -> list[float]:
-    waits = []
-    for kind in _KINDS:
-        openai = prefix == "x-ratelimit"
-        left = headers.get(f"{prefix}-remaining-{kind}" if openai else f"{prefix}-{kind}-remaining")
-        reset = headers.get(f"{prefix}-reset-{kind}" if openai else f"{prefix}-{kind}-reset")
-        if left is not None and reset and _number(left) == 0:
-            wait = _bounded(_duration(reset, now))
-            waits += [] if wait is None else [wait]
-    return waits
-
-
-def _duration(text: str, now: datetime) -> float | None:
-    """`6m0s`, `20ms`, `1.5` (seconds) or a time."""
-    if (seconds := _number(text)) is not None:
-        return seconds
-    parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return _until(text, now)
-
-
-def _until(text: str, now: datetime) -> float | None:
-    """Seconds until an HTTP date or an RFC 3339 time."""
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            at = parse(text)
-        except ValueError:
-            continue
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-    return None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
-
-
-def _bounded(seconds: float | None) -> float | None:
-    return None if seconds is None or math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST)
 
 
 def _reason(status: int, error: Mapping[str, object]) -> str:

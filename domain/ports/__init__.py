@@ -10,6 +10,7 @@ from domain.ports.jobs import Jobs, Letters, Originals, Queues
 from domain.ports.ledger import Ledger
 from domain.ports.limits import Limiter
 from domain.ports.model import Model
+from domain.ports.pacing import Pacer
 from domain.ports.sinks import BatchSource, Item, Refused, Sink
 from domain.ports.stream import Chunk, Chunks, Producer, Record, Replies, Reply
 
@@ -26,6 +27,7 @@ __all__ = [
     "Limiter",
     "Model",
     "Originals",
+    "Pacer",
     "Producer",
     "Queues",
     "Record",

@@ -30,6 +30,11 @@ IMPLEMENTATIONS = {
         "connectors.tiered:TieredCache",
     ),
     "Chunks": ("connectors.memory.chunks:MemoryChunks", "connectors.redis.chunks:RedisChunks"),
+    "Pacer": (
+        "connectors.memory.pacer:MemoryPacer",
+        "connectors.redis.pacer:RedisPacer",
+        "connectors.careful:CarefulPacer",
+    ),
     "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
 }
 PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]

@@ -11,6 +11,7 @@ from typing import Any
 from agents.emit import Emitter
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.handler import Infer, InferPorts
+from agents.infer.pacing import Pace
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
@@ -27,11 +28,14 @@ from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.model import ScriptedModel, Step, says
+from connectors.memory.pacer import MemoryPacer
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.store import MemoryStore
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
 from domain.output.recovery import Budget
+from domain.pacing.model import Ask, Heard
+from domain.ports import Pacer
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
@@ -66,6 +70,7 @@ class MemoryLine:
         self.cache, self.replies = MemoryCache(1 << 20, self.seconds), MemoryReplies()
         self.chunks = MemoryChunks()
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
+        self.pacer: Pacer = MemoryPacer(self.seconds)
         self.preparer = _preparer()
         self.offsets: dict[tuple[str, int], int] = {}
         self._keepers: list[LeaseKeeper] = []
@@ -94,16 +99,23 @@ class MemoryLine:
         producer = MemoryProducer(self.broker)
         lease = LeaseKeeper(ledger, name, "infer", self.metrics, lambda: 0.0)
         await ledger.register(name, "infer")
+        await self.warm(name)
         lease._sent_at = 0.0
         emitter = Emitter(producer, self.replies, ledger, self.metrics)
         settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
-        policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0)
-        caller = Caller(self.model, policy, self.metrics, self.clock, lambda: 0.0, Speaker(self.chunks, self.metrics))
+        policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0, lambda: 0.0)
+        pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
+        speaker = Speaker(self.chunks, self.metrics)
+        caller = Caller(self.model, policy, self.metrics, self.clock, pace, speaker)
         return Infer(
             InferPorts(
                 ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.tracing, self.clock
             )
         )
+
+    async def warm(self, name: str) -> None:
+        """The deployments have answered before and named no limit."""
+        await self.pacer.pace([Ask(one.name, name, heard=(Heard(),)) for one in self.preparer.catalogue.deployments])
 
     def wake(self) -> Wake:
         ledger = MemoryLedger(self.store, self.clock)

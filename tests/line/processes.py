@@ -22,8 +22,12 @@ from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.pool import Pool, connect
+from connectors.redis.client import RedisClient
+from connectors.redis.pacer import RedisPacer
 from domain.accounts.model import Tenant
 from domain.ledger.model import RequestRecord
+from domain.pacing.model import Ask, Heard
+from domain.routing.catalogue import Catalogue
 from domain.settings import Settings
 from ops.local.environment import clean
 from tests.conftest import Engines
@@ -147,6 +151,14 @@ class Processes:
 
         admin.apply(self.settings, TABLE)
         self._ask(create)
+        asyncio.run(self._open())
+
+    async def _open(self) -> None:
+        """The provider has answered before and named no limit: no call waits for a first one (rule D2)."""
+        client = RedisClient(self.settings.redis_url.get_secret_value(), timeout_s=5)
+        models = Catalogue.simulated(self.provider).deployments
+        await RedisPacer(client).pace([Ask(one.name, "before", heard=(Heard(),)) for one in models])
+        await client.close()
 
     def _ask(self, work: Callable[[Pool], Coroutine[Any, Any, T]]) -> T:
         async def run() -> T:

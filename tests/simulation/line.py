@@ -19,6 +19,7 @@ from connectors.memory.broker import MemoryBroker
 from connectors.memory.cache import MemoryCache
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
+from connectors.memory.pacer import MemoryPacer
 from connectors.memory.store import MemoryStore, StoredJob
 from domain.jobs.model import Job
 from domain.ledger.model import Cancel
@@ -51,7 +52,10 @@ class Simulation:
         self.provider = Provider(world, self.store)
         self.oracle = Oracle(world, self.store, self.provider)
         cache, limiter = MemoryCache(1 << 20, world.clock.monotonic), MemoryLimiter(world.clock.monotonic)
-        self._shared = Shared(world, self.store, self.broker, self.provider, cache, limiter, self._append, variant)
+        pacer = MemoryPacer(world.clock.monotonic)
+        self._shared = Shared(
+            world, self.store, self.broker, self.provider, cache, limiter, pacer, self._append, variant
+        )
         self._groups = {"intake": Group(world, self.broker, REQUESTS)}
         self._groups["infer"] = Group(world, self.broker, CALLS["standard"])
         self._by_topic = {group.topic: group for group in self._groups.values()}

@@ -14,6 +14,7 @@ from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
 from agents.infer.handler import Infer, InferPorts
+from agents.infer.pacing import Pace
 from agents.infer.settler import Settler, SettlerPorts
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
@@ -28,6 +29,7 @@ from connectors.memory.broker import MemoryBroker
 from connectors.memory.cache import MemoryCache
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
+from connectors.memory.pacer import MemoryPacer
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.store import MemoryStore
 from domain.accounts.model import Tenant
@@ -74,6 +76,7 @@ class Shared:
     provider: Provider
     cache: MemoryCache
     limiter: MemoryLimiter
+    pacer: MemoryPacer
     append: Callable[[Record], None]
     variant: Variant
     accounts: MemoryAccounts = field(default_factory=lambda: MemoryAccounts((Tenant(TENANT),)))
@@ -186,7 +189,9 @@ class Worker:
             self._ledger, self._producer, cache, self._emitter, self._metrics, clock.utc, timedelta(hours=1)
         )
         model = ProviderClient(shared.provider, self.loop, self.incarnation)
-        caller = Caller(model, CallPolicy(RetryPolicy(5), Budget(), 60.0), self._metrics, clock.utc, world.rng.random)
+        pace = Pace(shared.pacer, self.incarnation, self._metrics, clock.utc, clock.monotonic)
+        policy = CallPolicy(RetryPolicy(5), Budget(), 60.0, world.rng.random)
+        caller = Caller(model, policy, self._metrics, clock.utc, pace)
         if any(ask.what == "cancel" for ask in world.plan.asks):
             self.tasks.append(asyncio.ensure_future(keep_listening(self._ledger, caller)))
         handler = Infer(
