@@ -22,6 +22,7 @@ from agents.infer.handler import Infer, InferPorts
 from agents.infer.pacing import Pace
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
+from agents.intake.changes import begin_hearing, keep_hearing
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
 from agents.intake.tenants import Defaults, Tenants
@@ -37,8 +38,10 @@ from connectors import catalog
 from connectors.catalog import Outside, utc_now
 from connectors.kafka import security
 from connectors.kafka.group import GroupObserver
+from domain.caching.generations import Generations
 from domain.errors import Unavailable
 from domain.output.recovery import Budget
+from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
 
 log = structlog.get_logger("worker")
@@ -102,13 +105,16 @@ async def _intake(process: Process) -> list[Source]:
     settings, outside = process.settings, process.outside
     models = catalog.catalogue(settings, process.environ)
     tenants = Tenants(outside.accounts, Defaults(settings.requests_per_minute, settings.burst))
+    changes, generations = outside.changes(), Generations(lambda model: _behind(models, model))
+    await _patiently(lambda: begin_hearing(changes, generations))
+    process.keep(keep_hearing(changes, generations, outside.metrics))
     handler = Intake(
         IntakePorts(
             ledger=outside.ledger,
             limiter=outside.limiter,
             cache=outside.near_and_far_cache(),
             tenants=tenants,
-            reader=Reader(catalog.preparer(settings, models), tenants, utc_now, process.tracing),
+            reader=Reader(catalog.preparer(settings, models), tenants, utc_now, process.tracing, generations),
             emitter=process.emitter,
             metrics=outside.metrics,
             clock=utc_now,
@@ -154,6 +160,11 @@ async def _infer(process: Process) -> list[Source]:
         EachSource(settings.topic_prefix + topic, handler, max(1, int(settings.infer_slots * share)))
         for topic, share in FLOW["infer"].reads.items()
     ]
+
+
+def _behind(models: Catalogue, alias: str) -> list[str]:
+    """What may answer an alias."""
+    return [f"{one.provider}/{one.model}" for one in models.aliases.get(alias, ())]
 
 
 async def _patiently(work: Callable[[], Awaitable[None]]) -> None:

@@ -24,6 +24,8 @@ from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
 from api.analyze.waiters import Heard, Waiters
 from api.authentication import Defaults, Keyring
+from api.cache import routes as cache_routes
+from api.cache.service import Cache
 from api.dead_letters import routes as letters_routes
 from api.dead_letters.service import DeadLetters
 from api.health import routes as health_routes
@@ -96,6 +98,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(letters_routes.router(_dead_letters(ports, now)))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
+    app.include_router(cache_routes.router(Cache(ports.usage, ports.producer, ports.preparer, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(listing(ports.catalogue)))

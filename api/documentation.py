@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from api.redrive_schemas import RedriveMany, RedriveOne
+from domain.forgetting.invalidation import Invalidation
 from topics.request import PromptRequest
 from topics.result import FieldError, PromptResult
 
@@ -49,8 +50,8 @@ class ProblemDetails(BaseModel):
     id: str | None = None
 
 
-COMPONENTS = (PromptRequest, PromptResult, ProblemDetails, RedriveMany, RedriveOne)
-READ = (PromptRequest, RedriveMany, RedriveOne)
+COMPONENTS = (PromptRequest, PromptResult, ProblemDetails, RedriveMany, RedriveOne, Invalidation)
+READ = (PromptRequest, RedriveMany, RedriveOne, Invalidation)
 REQUEST_EXAMPLE = {
     "id": "order-981",
     "prompt": "Where is my parcel? It was due on Monday!",

@@ -21,7 +21,7 @@ from domain.ports import Accounts
 from topics.codec import is_tenant_name
 
 T = TypeVar("T")
-TENANT_COLUMNS = ("name", "active", "requests_per_minute", "burst", "store_answers")
+TENANT_COLUMNS = ("name", "active", "requests_per_minute", "burst", "store_answers", "cache_ttl_s")
 KEY_COLUMNS = ("id", "name", "hint", "created_at", "revoked_at")
 
 

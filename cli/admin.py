@@ -1,5 +1,6 @@
 """`topics`, `migrate`, `tenants`, `keys`, `dead-letters`: operations on the engines themselves."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -12,6 +13,16 @@ from cli._stack import Stack
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 Tenant = Annotated[str | None, typer.Option(help="Whose; of an embedded stack demo.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Unless given, as in the settings.")]
+
+
+@dataclass(frozen=True)
+class TenantOptions:
+    """What a tenant has of its own."""
+
+    requests_per_minute: Limit = None
+    burst: Limit = None
+    store_answers: Annotated[bool, typer.Option("--store-answers", help="Keep answers in ClickHouse too.")] = False
+    cache_ttl_s: Annotated[int | None, typer.Option(min=0, help="Seconds answers are kept; 0 for never.")] = None
 
 
 def register(app: typer.Typer) -> None:
@@ -64,17 +75,14 @@ def migrate(stack: Stack) -> None:
 def create_tenant(
     stack: Stack,
     name: Annotated[str, typer.Argument(help="Letters, digits, '.', '_' and '-'.")],
-    requests_per_minute: Limit = None,
-    burst: Limit = None,
-    store_answers: Annotated[bool, typer.Option("--store-answers", help="Keep answers in ClickHouse too.")] = False,
+    own: TenantOptions,
     if_missing: Annotated[bool, typer.Option("--if-missing", help="No error when it exists.")] = False,
 ) -> None:
     """Create a tenant; its requests are accepted from now on."""
     from cli import _accounts
     from domain.accounts.model import Tenant
 
-    tenant = Tenant(name, requests_per_minute=requests_per_minute, burst=burst, store_answers=store_answers)
-    _accounts.create_tenant(stack, tenant, if_missing)
+    _accounts.create_tenant(stack, Tenant(name, **vars(own)), if_missing)
 
 
 def list_tenants(stack: Stack, as_json: AsJson = False) -> None:

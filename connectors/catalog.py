@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectors.careful import CarefulPacer
 from connectors.kafka import security
+from connectors.kafka.changes import KafkaChanges
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.originals import KafkaOriginals
 from connectors.kafka.producer import KafkaProducer
@@ -121,6 +122,12 @@ class Outside:
         return BatchConsumer(
             connection, [DEAD_LETTERS], group, bounds, prefix=prefix, instance=self.settings.worker_name
         )
+
+    def changes(self) -> KafkaChanges:
+        """prompt.control, for one reader."""
+        changes = KafkaChanges(security.librdkafka(self.settings), self.settings.topic_prefix)
+        self.stack.push_async_callback(changes.close)
+        return changes
 
     @property
     def accounts(self) -> PostgresAccounts:

@@ -92,9 +92,10 @@ _LIST = (
     _counter("letters_republished", "Records of dead letters that were published again."),
     # outcome is passed, waits or rejected
     _counter("limit_decisions", "Answers of the rate limiter.", "outcome"),
-    # outcome is hit or miss
+    # outcome is hit, miss or early: found, and asked anew because it ends soon
     _counter("cache_lookups", "Exact cache look-ups.", "outcome"),
     _counter("requests_coalesced", "Requests that were given the answer to an identical one, asked at the same time."),
+    _counter("changes_heard", "Messages of prompt.control; known says whether they were about the cache.", "known"),
     _counter("cache_errors", "Cache calls given up because Redis did not answer; the answer counts as a miss."),
     # providers
     _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),

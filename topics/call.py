@@ -37,6 +37,7 @@ class PromptCall:
     parameters: dict[str, Any] = field(default_factory=dict)
     provider_options: dict[str, Any] = field(default_factory=dict)
     cache_key: str | None = None
+    cache_ttl_s: int | None = None
     fresh: bool = False
     template: dict[str, Any] | None = None
     schema_ref: dict[str, Any] | None = None

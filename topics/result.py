@@ -57,8 +57,18 @@ class VersionedName(Message):
     version: int
 
 
+class CacheUse(Message):
+    """Of an answer that was not called for: its age in seconds, and what it cost when it was called for."""
+
+    age_s: float
+    saved_usd: Money
+
+
 class PromptResult(Message):
-    """`output` is the validated JSON when a schema was given, text otherwise; null unless completed."""
+    """`output` is the validated JSON when a schema was given, text otherwise; null unless completed.
+
+    `cache` is there only where `cached` is not null.
+    """
 
     id: RequestId
     tenant: TenantName
@@ -69,6 +79,7 @@ class PromptResult(Message):
     model: str | None = None
     provider: str | None = None
     cached: Cached | None = None
+    cache: CacheUse | None = None
     usage: Usage
     timings: Timings
     template: VersionedName | None = None

@@ -24,15 +24,15 @@ from agents.emit import (
 from agents.infer.work import Again, Finish, Later, Work
 from agents.line import Delivery
 from domain.batching import Batcher
+from domain.caching.entry import lifetime, remembered
 from domain.errors import Permanent, Unavailable
 from domain.ledger.coalescing import answered
 from domain.ledger.model import Finished, Next, Park, Settled, Settlement, State, Taken
 from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Producer, Record
-from topics.base import format_time, parse_time
+from topics.base import format_money, format_time, parse_time
 from topics.call import PromptCall
-from topics.codec import encode
 
 log = structlog.get_logger("infer")
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class End:
     settlement: Settlement
     emission: Emission
     unheard: tuple[bytes, ...]
-    answer: tuple[str, bytes] | None = None  # for the cache
+    answer: tuple[str, bytes, int] | None = None  # for the cache: key, entry, seconds
 
 
 class Settler:
@@ -86,7 +86,7 @@ class Settler:
         events = end_events(call, work.run, ending.code, at)
         end = End(settlement, Emission(call, work.run, result, at, events=events), work.unheard)
         if ending.state is State.COMPLETED and call.cache_key is not None:
-            end.answer = (call.cache_key, _cached(ending))
+            end.answer = self._for_cache(call.cache_key, call, ending, spent, now)
         if leaves_dead_letter(ending.state, ending.code):
             self._add_dead_letter(end.emission, delivery, ending, spent, now)
         if await persist(lambda: self._ends.submit(end)):
@@ -191,17 +191,22 @@ class Settler:
         emission.events = [event_bytes("error.occurred", call, emission.run, now, data)]
         emission.letters = [dead_letter(delivery, reason, now)]
 
-    async def _remember(self, answers: Sequence[tuple[str, bytes]]) -> None:
-        if not answers:
-            return
+    def _for_cache(
+        self, key: str, call: PromptCall, ending: Ending, spent: Spent, now: datetime
+    ) -> tuple[str, bytes, int]:
+        ttl = lifetime(int(self._ports.cache_ttl.total_seconds()), call.cache_ttl_s)
+        took, cost = spent.provider_ms / 1000, format_money(spent.cost_usd)
+        return key, remembered(ending, now.timestamp(), ttl, took, cost), ttl
+
+    async def _remember(self, answers: Sequence[tuple[str, bytes, int]]) -> None:
+        by_ttl: dict[int, list[tuple[str, bytes]]] = {}
+        for key, entry, ttl in answers:
+            by_ttl.setdefault(ttl, []).append((key, entry))
         try:
-            await self._ports.cache.put_many(answers, self._ports.cache_ttl)
+            for ttl, entries in by_ttl.items():
+                await self._ports.cache.put_many(entries, timedelta(seconds=ttl))
         except Unavailable as error:
             log.warning("cache_not_written", reason=str(error))
-
-
-def _cached(ending: Ending) -> bytes:
-    return encode({"output": ending.output, "model": ending.model, "provider": ending.provider})
 
 
 async def persist(work: Callable[[], Awaitable[T]]) -> T:

@@ -5,6 +5,7 @@ a crash finds its own claims (rule L2) and goes on where it stopped.
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ from agents.intake.reading import Incoming, Reader, read
 from agents.intake.tenants import Tenants
 from agents.line import Delivery
 from domain.admission.model import Charge
+from domain.caching.entry import Entry
+from domain.caching.entry import read as read_entry
 from domain.errors import Permanent
 from domain.ledger.model import Claimed, Park, Settlement, Standing, State, Woken
 from domain.ledger.results import Ending, Spent, cancelled, event_bytes, failed, finish, rejected
@@ -46,6 +49,7 @@ class IntakePorts:
     emitter: Emitter
     metrics: Metrics
     clock: Callable[[], datetime]
+    draw: Callable[[], float] = random.random
 
 
 @dataclass(slots=True)
@@ -176,17 +180,21 @@ class Intake:
 
     def _from_cache(self, going_on: Open, remembered: Mapping[str, bytes], plan: Plan) -> Open:
         """Ends what was answered before; gives back the rest."""
-        rest, hits, misses = [], 0, 0
+        rest, now = [], plan.now.timestamp()
+        outcomes = dict.fromkeys(("hit", "miss", "early"), 0)
         for item, claimed in going_on:
-            answer = remembered.get(item.call.cache_key or "") if item.use_cache else None
-            if answer is not None:
-                hits += 1
-                plan.endings.append((item, claimed, _answered(answer)))
-            else:
-                misses += bool(item.use_cache and item.call.cache_key)
-                rest.append((item, claimed))
-        self._ports.metrics.count("cache_lookups", hits, outcome="hit")
-        self._ports.metrics.count("cache_lookups", misses, outcome="miss")
+            value = remembered.get(item.call.cache_key or "") if item.use_cache else None
+            entry = None if value is None else read_entry(value)
+            verdict = "expired" if entry is None else entry.verdict(now, 1.0 - self._ports.draw())
+            if entry is not None and verdict == "fresh":
+                outcomes["hit"] += 1
+                plan.endings.append((item, claimed, _answered(entry, now)))
+                continue
+            if item.use_cache and item.call.cache_key:
+                outcomes["early" if verdict == "early" else "miss"] += 1
+            rest.append((item, claimed))
+        for outcome, count in outcomes.items():
+            self._ports.metrics.count("cache_lookups", count, outcome=outcome)
         return rest
 
     async def _limit(self, going_on: Open, plan: Plan) -> None:
@@ -248,6 +256,13 @@ class Intake:
                 plan.emissions += map(Emission.finished, answer.followers)
 
 
-def _answered(answer: bytes) -> Ending:
-    found = orjson.loads(answer)
-    return Ending(State.COMPLETED, found["output"], cached="exact", provider=found["provider"], model=found["model"])
+def _answered(entry: Entry, now: float) -> Ending:
+    return Ending(
+        State.COMPLETED,
+        entry.output,
+        cached="exact",
+        provider=entry.provider,
+        model=entry.model,
+        age_s=max(0.0, now - entry.at) if entry.at else 0.0,
+        saved_usd=entry.cost_usd,
+    )

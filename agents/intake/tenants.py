@@ -55,6 +55,11 @@ class Tenants:
         known = self._known.get(name)
         return known is not None and known.tenant is not None and known.tenant.active
 
+    def cache_ttl_s(self, name: str) -> int | None:
+        """How long its answers are kept at most, where it says so."""
+        tenant = self._known[name].tenant
+        return None if tenant is None else tenant.cache_ttl_s
+
     def limits(self, name: str, api_key_id: str | None) -> tuple[Limit, ...]:
         """The tenant's limit and, where the request came with a key that has one, the key's."""
         known = self._known[name]

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
-from pydantic import ValidationError
 
-from api import problems
+from api.bodies import read
 from api.paging import decode_cursor, encode_cursor
 from api.problems import Problem
 from api.redrive_schemas import Filter, RedriveEdit, RedriveMany, RedriveOne
@@ -20,13 +19,11 @@ from domain.letters.redrive import Edit
 from domain.ports import Letters
 from domain.redriving import view
 from domain.redriving.redriver import Order, Redriver, Report
-from topics import codec
 
 PATIENCE_S = 1.8
 REDRIVE_PATIENCE_S = 30.0
 LEDGER = "the ledger"
 _NAME = re.compile("[0-9a-f]{32}")
-Body = TypeVar("Body", bound=RedriveOne)
 
 
 class DeadLetters:
@@ -56,7 +53,7 @@ class DeadLetters:
 
     async def redrive_one(self, tenant: str, name: str, body: bytes) -> tuple[bytes, bool]:
         """The report, and whether anything was started."""
-        asked = _read(RedriveOne, body)
+        asked = read(RedriveOne, body)
         letter = await self._letter(tenant, name)
         return await self._redrive(
             Order(Wanted(tenant, letters=(letter.letter,)), 1, 1.0, _edit(asked.edit), asked.dry_run)
@@ -64,7 +61,7 @@ class DeadLetters:
 
     async def redrive(self, tenant: str, body: bytes) -> tuple[bytes, bool]:
         """The report, and whether anything was started."""
-        asked = _read(RedriveMany, body)
+        asked = read(RedriveMany, body)
         if not asked.names_something:
             reason = Reason("", "at least one of letters, code, id, since and until is needed")
             raise Problem("invalid_request", "say which letters to redrive: `since` of a year ago means all", (reason,))
@@ -87,16 +84,6 @@ class DeadLetters:
 
     def _moment(self, text: str | None, place: str) -> datetime | None:
         return None if text is None else since_of(text, self._now(), place)
-
-
-def _read(kind: type[Body], body: bytes) -> Body:
-    """Raises Problem (invalid_request) with the place of each fault."""
-    try:
-        return kind.model_validate(codec.read_object(body) if body.strip() else {})
-    except codec.Unreadable as error:
-        raise problems.of_unreadable(error) from None
-    except ValidationError as error:
-        raise problems.of_validation(error.errors(include_url=False, include_context=False)) from None
 
 
 def _edit(asked: RedriveEdit) -> Edit:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from connectors.clickhouse.client import ClickHouse
+from domain.caching.use import CacheUse
 from domain.usage import DIMENSIONS, MEASURES, check_dimensions
 
 
@@ -27,16 +28,28 @@ class ClickHouseUsage:
         parameters = {
             "tenant": tenant or "",
             "every_tenant": _flag(tenant is None),
-            "since": since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+            "since": _time(since),
             **{f"by_{name}": _flag(name in wanted) for name in DIMENSIONS},
         }
         rows = await self._clickhouse.select(_query("usage"), parameters)
         return [_row(row, wanted) for row in rows]
 
+    async def cache(self, tenant: str, since: datetime) -> list[CacheUse]:
+        """Raises Unavailable."""
+        rows = await self._clickhouse.select(_query("cache"), {"tenant": tenant, "since": _time(since)})
+        return [
+            CacheUse(**{**row, "template": row["template"] or None, "saved_usd": Decimal(row["saved_usd"])})
+            for row in rows
+        ]
+
 
 @cache
 def _query(name: str) -> str:
     return files("connectors.clickhouse").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _flag(value: bool) -> str:

@@ -1,6 +1,6 @@
 """The in-memory twins of the ClickHouse sink and of the usage reader over it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from domain.caching.use import CacheUse
 from domain.errors import Transient
 from domain.ports import Item, Refused
 from domain.usage import check_dimensions
@@ -101,6 +102,15 @@ class MemoryUsage:
         rows = [_row(wanted, grains) for grains in groups.values()]
         return sorted(rows, key=_order)
 
+    async def cache(self, tenant: str, since: datetime) -> list[CacheUse]:
+        """As ClickHouseUsage.cache."""
+        groups: dict[str | None, list[PromptResult]] = defaultdict(list)
+        for result in self._sink.results.values():
+            if (result.tenant, result.status) == (tenant, "completed") and result.completed_at >= since:
+                groups[result.template.name if result.template else None].append(result)
+        uses = [_use(template, results) for template, results in groups.items()]
+        return sorted(uses, key=lambda use: (-use.completed, use.template or ""))
+
     def _grains(self) -> Iterator[_Grain]:
         yield from (_Grain(result.completed_at, result) for result in self._sink.results.values())
         yield from (_Grain(call.at, call) for call in self._sink.calls.values())
@@ -136,6 +146,20 @@ def _row(wanted: Sequence[str], grains: Sequence[_Grain]) -> dict[str, Any]:
         "p95_ms": _quantile(times, 95),
         "p99_ms": _quantile(times, 99),
     }
+
+
+def _use(template: str | None, results: Sequence[PromptResult]) -> CacheUse:
+    kinds = Counter(result.cached for result in results)
+    uses = [(result.cached, result.cache) for result in results if result.cache is not None]
+    return CacheUse(
+        template,
+        len(results),
+        kinds["exact"],
+        kinds["semantic"],
+        kinds["coalesced"],
+        sum((use.saved_usd for _, use in uses), Decimal(0)),
+        sum(use.age_s for kind, use in uses if kind != "coalesced"),
+    )
 
 
 def _quantile(times: Sequence[int], percent: int) -> int:

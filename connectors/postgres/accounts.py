@@ -26,7 +26,8 @@ class PostgresAccounts:
 
     async def create_tenant(self, tenant: Tenant) -> bool:
         limits = (tenant.requests_per_minute, tenant.burst)
-        rows = await self._pool.fetch(_SQL["create_tenant"], tenant.name, tenant.active, *limits, tenant.store_answers)
+        kept = (tenant.store_answers, tenant.cache_ttl_s)
+        rows = await self._pool.fetch(_SQL["create_tenant"], tenant.name, tenant.active, *limits, *kept)
         return bool(rows)
 
     async def keys(self, tenant: str) -> list[ApiKey]:

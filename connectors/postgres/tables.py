@@ -210,6 +210,7 @@ class TenantRow(Base):
     requests_per_minute: Mapped[int | None]
     burst: Mapped[int | None]
     store_answers: Mapped[bool]
+    cache_ttl_s: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

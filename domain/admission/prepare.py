@@ -60,6 +60,7 @@ class Preparer:
             parameters=parameters,
             provider_options=request.provider_options,
             cache_key=self._cache_key(request, model, messages, parameters, schema),
+            cache_ttl_s=template.cache_ttl_s if template else None,
             fresh=request.cache == "refresh",
             template={"name": template.name, "version": template.version} if template else None,
             deadline=format_time(request.deadline) if request.deadline else None,

@@ -37,7 +37,12 @@ def answered(call: bytes, run: int, epoch: int, answer: bytes) -> Settlement:
     """How a run ends that is given the holder's `answer`, its encoded PromptResult. The moment is the holder's."""
     found, mine = orjson.loads(answer), PromptCall.decode(call)
     ending = Ending(
-        State.COMPLETED, found["output"], cached="coalesced", provider=found["provider"], model=found["model"]
+        State.COMPLETED,
+        found["output"],
+        cached="coalesced",
+        provider=found["provider"],
+        model=found["model"],
+        saved_usd=found["usage"]["cost_usd"],
     )
     ending, result = finish(mine, run, ending, NOTHING, parse_time(found["completed_at"]))
     return Settlement(mine.tenant, mine.id, run, epoch, ending.state, result, "infer", ending.code)

@@ -56,7 +56,10 @@ NOTHING = Spent()
 
 @dataclass(slots=True)
 class Ending:
-    """How a run ends. `code` is None only when it completed."""
+    """How a run ends. `code` is None only when it completed.
+
+    Of an answer that was not called for: `age_s` is how old it is, `saved_usd` what it cost when it was.
+    """
 
     state: State
     output: Any = None
@@ -66,6 +69,8 @@ class Ending:
     cached: str | None = None
     provider: str | None = None
     model: str | None = None
+    age_s: float = 0.0
+    saved_usd: str = "0"
 
 
 def failed(code: str, message: str, problems: Sequence[Problem] = ()) -> Ending:
@@ -102,6 +107,7 @@ def finish(call: PromptCall, run: int, ending: Ending, spent: Spent, now: dateti
 
 def _result(call: PromptCall, run: int, ending: Ending, spent: Spent, now: datetime) -> dict[str, Any]:
     submitted = parse_time(call.submitted_at)
+    known = {"cache": {"age_s": round(ending.age_s, 3), "saved_usd": ending.saved_usd}} if ending.cached else {}
     return {
         "id": call.id,
         "tenant": call.tenant,
@@ -112,6 +118,7 @@ def _result(call: PromptCall, run: int, ending: Ending, spent: Spent, now: datet
         "model": ending.model,
         "provider": ending.provider,
         "cached": ending.cached,
+        **known,
         "usage": {
             "input_tokens": spent.tokens.input,
             "output_tokens": spent.tokens.output,

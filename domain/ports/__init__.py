@@ -12,12 +12,13 @@ from domain.ports.limits import Limiter
 from domain.ports.model import Model
 from domain.ports.pacing import Pacer
 from domain.ports.sinks import BatchSource, Item, Refused, Sink
-from domain.ports.stream import Chunk, Chunks, Producer, Record, Replies, Reply
+from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
 
 __all__ = [
     "Accounts",
     "BatchSource",
     "Cache",
+    "Changes",
     "Chunk",
     "Chunks",
     "Item",

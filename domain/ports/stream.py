@@ -23,6 +23,18 @@ class Producer(Protocol):
         ...
 
 
+class Changes(Protocol):
+    """prompt.control: what every process must hear of, the newest of each subject at least."""
+
+    async def so_far(self) -> list[bytes]:
+        """Everything that was there when this was called; once, before `more`."""
+        ...
+
+    async def more(self) -> list[bytes]:
+        """What was written since. Waits a quarter of a second at most."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A finished request for the API instance that waits for it."""

@@ -43,6 +43,7 @@ class _File(_Closed):
     output_schema: dict[str, Any] | None = None
     model: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "fast"
     parameters: dict[str, Any] = {}
+    cache_ttl_s: Annotated[int, Field(strict=True, ge=0, le=31_536_000)] | None = None
 
 
 class Library:
@@ -125,6 +126,7 @@ def _template(path: str, text: str) -> Template:
         model=file.model,
         parameters=file.parameters,
         defaults={name: spec.default for name, spec in variables.items() if not spec.required},
+        cache_ttl_s=file.cache_ttl_s,
     )
 
 

@@ -34,7 +34,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a file of the library says. `output_schema`, `model` and `parameters` are defaults for the request."""
+    """What a file of the library says. `output_schema`, `model` and `parameters` are defaults for the request.
+
+    cache_ttl_s: how long its answers are kept, 0 for never, None for as long as others.
+    """
 
     name: str
     version: int
@@ -45,6 +48,7 @@ class Template:
     model: str = "fast"
     parameters: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict, repr=False)
+    cache_ttl_s: int | None = None
 
     def render(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The messages of the prompt. Raises InvalidRequest("invalid_request") naming every variable at fault."""

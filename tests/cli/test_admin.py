@@ -35,7 +35,8 @@ def test_a_tenant_is_created_once(cli, tenant):
     assert isinstance(again.exception, Conflict)
     assert cli("tenants", "create", tenant, "--if-missing").exit_code == 0
     [row] = [row for row in json.loads(cli("tenants", "list", "--json").output) if row["name"] == tenant]
-    assert row == {"name": tenant, "active": True, "requests_per_minute": None, "burst": 5, "store_answers": False}
+    limits = {"requests_per_minute": None, "burst": 5, "cache_ttl_s": None}
+    assert row == {"name": tenant, "active": True, "store_answers": False, **limits}
     assert cli("tenants", "create", "no/slash").exit_code == 2
     assert cli("tenants", "create", f"{tenant}.a", "--store-answers").exit_code == 0
 

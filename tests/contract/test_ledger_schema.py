@@ -1,6 +1,7 @@
 """The schema: its migrations, its day partitions, what is swept."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,7 +71,16 @@ def test_several_may_migrate_at_once_and_again(empty_url: str) -> None:
 
 
 def _newest() -> str:
-    return max(path.name[:4] for path in Path(versions.__file__).parent.glob("[0-9]*.py"))
+    """The revision that no other one follows."""
+    scripts = [path.read_text() for path in Path(versions.__file__).parent.glob("[0-9]*.py")]
+    named = {name: {_named(name, script) for script in scripts} for name in ("revision", "down_revision")}
+    (newest,) = named["revision"] - named["down_revision"]
+    return newest or "none"
+
+
+def _named(name: str, script: str) -> str | None:
+    found = re.search(rf'^{name} = "(\w+)"', script, re.MULTILINE)
+    return found and found[1]
 
 
 async def _versions(url: str) -> list[str]:

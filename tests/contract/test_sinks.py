@@ -13,6 +13,7 @@ from connectors.clickhouse.migrate import apply
 from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.clickhouse.sink import ClickHouseSink
 from connectors.memory.sink import MemorySink, MemoryUsage
+from domain.caching.use import CacheUse
 from domain.errors import InvalidRequest
 from domain.ports import Item, Sink, UsageReader
 from tests.contract.messages import NOON, call, event, item, result
@@ -203,3 +204,21 @@ async def test_percentiles_are_those_of_the_requests(destination: Destination) -
     await destination.sink.write([result(f"r{n}", timings=timing) for n, timing in enumerate(times)])
     total = await destination.total()
     assert (total["p50_ms"], total["p95_ms"], total["p99_ms"]) == (50, 95, 99)
+
+
+async def test_what_the_cache_saved_by_template(destination: Destination) -> None:
+    sentiment = {"template": {"name": "sentiment", "version": 1}}
+    exact = {"cached": "exact", "cache": {"age_s": 30.5, "saved_usd": "0.0000094"}}
+    older = {"cached": "exact", "cache": {"age_s": 60.5, "saved_usd": "0.00001"}}
+    shared = {"cached": "coalesced", "cache": {"age_s": 0, "saved_usd": "0.0000094"}}
+    rows = [
+        result("r1", **sentiment), result("r2", **sentiment, **exact), result("r3", **sentiment, **older),
+        result("r4", **sentiment, **shared), result("r5"), result("r6", status="failed", output=None),
+        result("r7", tenant="globex", **exact), result("r2", **sentiment, **exact),
+    ]  # fmt: skip
+    assert await destination.sink.write(rows) == []
+    by_template, none = await destination.reader.cache("acme", LONG_AGO)
+    assert by_template == CacheUse("sentiment", 4, 2, 0, 1, Decimal("0.0000288"), 91.0)
+    assert (by_template.hit_rate, by_template.mean_age_s) == (0.75, 45.5)
+    assert none == CacheUse(None, 1, 0, 0, 0, Decimal(0), 0.0)
+    assert await destination.reader.cache("acme", NOON + HOUR) == []

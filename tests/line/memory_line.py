@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,7 @@ from connectors.memory.replies import MemoryReplies
 from connectors.memory.store import MemoryStore
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
+from domain.caching.generations import Generations
 from domain.output.recovery import Budget
 from domain.pacing.model import Ask, Heard
 from domain.ports import Pacer
@@ -71,7 +72,7 @@ class MemoryLine:
         self.chunks = MemoryChunks()
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
         self.pacer: Pacer = MemoryPacer(self.seconds)
-        self.preparer = _preparer()
+        self.preparer, self.generations = _preparer(), Generations()
         self.offsets: dict[tuple[str, int], int] = {}
         self._keepers: list[LeaseKeeper] = []
 
@@ -84,13 +85,15 @@ class MemoryLine:
     def pass_time(self, **span: float) -> None:
         self.now += timedelta(**span)
 
-    def intake(self) -> Intake:
+    def intake(self, draw: Callable[[], float] = lambda: 0.0) -> Intake:
         ledger = MemoryLedger(self.store, self.clock)
         tenants = Tenants(self.accounts, Defaults(600_000, 100_000), self.seconds)
         return Intake(
             IntakePorts(
-                ledger, self.limiter, self.cache, tenants, Reader(self.preparer, tenants, self.clock, self.tracing),
+                ledger, self.limiter, self.cache, tenants,
+                Reader(self.preparer, tenants, self.clock, self.tracing, self.generations),
                 Emitter(MemoryProducer(self.broker), self.replies, ledger, self.metrics), self.metrics, self.clock,
+                draw,
             )
         )  # fmt: skip
 

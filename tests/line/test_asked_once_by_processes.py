@@ -1,13 +1,20 @@
-"""Identical requests over three worker processes on the real engines, and the holder of the question killed (L14)."""
+"""Identical requests over three worker processes on the real engines, the holder of the question killed (L14), and an
+invalidation that two intake processes hear (L13)."""
 
 import json
 import signal
+import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
+from domain.caching.generations import Scope
+from domain.forgetting.invalidation import records
 from domain.ledger.results import call_id
 from tests.conftest import Engines
 from tests.line.processes import TENANT, Processes, Worker, processes, until
@@ -20,11 +27,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
 def line(engines: Engines, database_url: str, redis_url: str, topic_prefix: str, tmp_path: Path) -> Iterator[Processes]:
     with processes(engines, database_url, redis_url, topic_prefix, tmp_path) as found:
         found.start("intake,wake", free_port())
+        found.start("intake", free_port())
         yield found
 
 
 def ask(line: Processes, prompt: str, count: int) -> list[str]:
-    ids = [f"{prompt[:3]}-{line.settings.topic_prefix}{number}" for number in range(count)]
+    ids = [f"{uuid.uuid4().hex[:8]}-{number}" for number in range(count)]
     line.publish([{"id": id, "prompt": prompt} for id in ids])
     return ids
 
@@ -37,6 +45,13 @@ def results_of(line: Processes, ids: list[str]) -> Counter[tuple[str, str | None
     return Counter((r["status"], r["cached"], r["usage"]["attempts"], r["usage"]["cost_usd"]) for r in rows)
 
 
+def forget_all(line: Processes) -> None:
+    (said,) = records(TENANT, [Scope("tenant")], uuid.uuid4().hex, datetime.now(UTC))
+    producer = Producer({"bootstrap.servers": line.settings.kafka, "acks": "all", "log_level": 3})
+    producer.produce(line.settings.topic_prefix + said.topic, said.value, said.key)
+    assert producer.flush(10) == 0
+
+
 def holder_of(line: Processes, workers: list[Worker], ids: list[str]) -> Worker:
     """The process that makes the call of one of these."""
     (record,) = [row for row in line.find(ids).values() if row.attempts]
@@ -44,7 +59,9 @@ def holder_of(line: Processes, workers: list[Worker], ids: list[str]) -> Worker:
     return holder
 
 
-def test_L14_two_hundred_are_one_call_and_a_killed_holder_is_one_more(line: Processes) -> None:
+def test_L13_L14_two_hundred_are_one_call_and_one_more_when_forgotten_or_killed(
+    line: Processes,
+) -> None:
     workers = [line.start("infer", free_port()) for _ in range(3)]
     until(lambda: line.serving("infer") == 3, 30, workers[0].log.read_text)
     line.provide(latency_ms={"mean": 1_500, "jitter": 0})
@@ -55,6 +72,15 @@ def test_L14_two_hundred_are_one_call_and_a_killed_holder_is_one_more(line: Proc
         ("completed", "coalesced", 0): 199,
     }
     assert {key[3] for key in found if key[1]} == {"0"}
+
+    line.provide(latency_ms={"mean": 0, "jitter": 0})
+    until(lambda: line.serving("intake") == 2, 30)
+    again = results_of(line, ask(line, "Where is my parcel?", 40))
+    assert {key[:3] for key in again} == {("completed", "exact", 0)}
+    forget_all(line)
+    time.sleep(1.0)
+    once = results_of(line, ask(line, "Where is my parcel?", 40))
+    assert sum(count for key, count in once.items() if key[1] is None) == sum(line.calls().values()) == 1
 
     line.provide(latency_ms={"mean": 4_000, "jitter": 0})
     ids = ask(line, "How much is the fish?", 30)

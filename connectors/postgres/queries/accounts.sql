@@ -1,14 +1,14 @@
 -- Tenants and keys.
 
 -- name: tenants
-SELECT name, active, requests_per_minute, burst, store_answers FROM tenants ORDER BY name;
+SELECT name, active, requests_per_minute, burst, store_answers, cache_ttl_s FROM tenants ORDER BY name;
 
 -- name: tenant
-SELECT name, active, requests_per_minute, burst, store_answers FROM tenants WHERE name = $1;
+SELECT name, active, requests_per_minute, burst, store_answers, cache_ttl_s FROM tenants WHERE name = $1;
 
 -- name: create_tenant
-INSERT INTO tenants (name, active, requests_per_minute, burst, store_answers)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO tenants (name, active, requests_per_minute, burst, store_answers, cache_ttl_s)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (name) DO NOTHING
 RETURNING name;
 

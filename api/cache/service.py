@@ -1,0 +1,76 @@
+"""What the cache does for one tenant, and what it is to forget."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from api import problems
+from api.usage.service import since_of
+from api.within import within
+from domain.admission.prepare import Preparer
+from domain.caching.generations import Scope
+from domain.caching.use import CacheUse
+from domain.forgetting.invalidation import Invalidation, records, scopes
+from domain.ports import Producer, UsageReader
+from topics.base import format_money, format_time
+from topics.codec import Unreadable
+
+PATIENCE_S = 10.0
+PRODUCE_PATIENCE_S = 2.0
+
+
+class Cache:
+    """Answers are the bytes of the body. Raises Problem (unavailable) when what it needs does not answer."""
+
+    def __init__(
+        self, reader: UsageReader, producer: Producer, preparer: Preparer, now: Callable[[], datetime]
+    ) -> None:
+        self._reader = reader
+        self._producer = producer
+        self._preparer = preparer
+        self._now = now
+
+    async def page(self, tenant: str, since: str) -> bytes:
+        start = since_of(since, self._now())
+        uses = await within(self._reader.cache(tenant, start), PATIENCE_S, "the usage database")
+        return orjson.dumps({"items": [_fields(use) for use in uses], "next_cursor": None})
+
+    async def forget(self, tenant: str, wanted: Invalidation) -> bytes:
+        """Once the broker has it. Raises InvalidRequest, Problem."""
+        now = self._now()
+        try:
+            found = scopes(tenant, wanted, self._preparer, now)
+        except Unreadable as error:
+            raise problems.of_unreadable(error) from None
+        said = records(tenant, found, uuid.uuid4().hex, now)
+        await within(self._producer.send(said), PRODUCE_PATIENCE_S, "the broker")
+        return orjson.dumps({"invalidated": [_scope(scope) for scope in found], "at": format_time(now)})
+
+
+def chosen(**query: Any) -> Invalidation:
+    """What a query names. Raises Problem."""
+    try:
+        return Invalidation(**query)
+    except ValidationError as error:
+        raise problems.of_validation(error.errors(include_url=False, include_context=False)) from None
+
+
+def _scope(scope: Scope) -> dict[str, str]:
+    return {"kind": scope.kind, "value": scope.value}
+
+
+def _fields(use: CacheUse) -> dict[str, Any]:
+    return {
+        "template": use.template,
+        "completed": use.completed,
+        "exact": use.exact,
+        "semantic": use.semantic,
+        "coalesced": use.coalesced,
+        "hit_rate": round(use.hit_rate, 4),
+        "saved_usd": format_money(use.saved_usd),
+        "mean_age_s": round(use.mean_age_s, 1),
+    }

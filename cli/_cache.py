@@ -1,0 +1,86 @@
+"""What `cache` does."""
+
+import asyncio
+import json
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+
+from cli._cache_options import What
+from cli._output import print_json, print_table
+from cli._stack import Stack
+from cli._target import Target, find
+from cli._time import parse_since
+from connectors import catalog
+from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.reader import ClickHouseUsage
+from connectors.kafka import security
+from connectors.kafka.producer import KafkaProducer
+from domain.caching.generations import Scope
+from domain.caching.use import CacheUse
+from domain.forgetting.invalidation import Invalidation, records, scopes
+
+COLUMNS = ("template", "completed", "exact", "semantic", "coalesced", "hit_rate", "saved_usd", "mean_age_s")
+
+
+def invalidate(stack: Stack, what: What, tenant: str | None) -> None:
+    """See cli.cache.invalidate. Raises Unavailable."""
+    target = find(stack)
+    owner, now = target.tenant_or(tenant), datetime.now(UTC)
+    models = catalog.catalogue(target.settings, target.environ)
+    found = scopes(owner, _wanted(what), catalog.preparer(target.settings, models), now)
+    asyncio.run(_say(target, owner, found, now))
+    for scope in found:
+        print(f"forgotten: {scope.kind} {scope.value}".rstrip())
+
+
+def stats(stack: Stack, tenant: str | None, since: str, as_json: bool) -> None:
+    """See cli.cache.stats. Raises Unavailable."""
+    target = find(stack)
+    uses = asyncio.run(_uses(target, target.tenant_or(tenant), parse_since(since)))
+    rows = [{name: _shown(use, name) for name in COLUMNS} for use in uses]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(COLUMNS, [list(row.values()) for row in rows])
+
+
+def _wanted(what: What) -> Invalidation:
+    named = {**vars(what), "output_schema": _schema(what.output_schema)}
+    try:
+        return Invalidation(**named)
+    except ValidationError as error:
+        raise typer.BadParameter("; ".join(one["msg"] for one in error.errors())) from None
+
+
+def _schema(named: str | None) -> str | dict[str, Any] | None:
+    """A file's content where there is such a file, else the name."""
+    if named is None or not Path(named).is_file():
+        return named
+    try:
+        schema: dict[str, Any] = json.loads(Path(named).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{named} cannot be read: {error}") from None
+    return schema
+
+
+async def _say(target: Target, tenant: str, found: list[Scope], now: datetime) -> None:
+    producer = KafkaProducer(security.librdkafka(target.settings), prefix=target.settings.topic_prefix)
+    try:
+        await producer.send(records(tenant, found, uuid.uuid4().hex, now))
+    finally:
+        await producer.close()
+
+
+async def _uses(target: Target, tenant: str, since: datetime) -> list[CacheUse]:
+    async with ClickHouse(target.settings.clickhouse_url.get_secret_value()) as clickhouse:
+        return await ClickHouseUsage(clickhouse).cache(tenant, since)
+
+
+def _shown(use: CacheUse, name: str) -> Any:
+    value = getattr(use, name)
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,1 @@
+"""Answers that somebody declares out of date."""
