@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import admin
 from connectors.kafka.changes import KafkaChanges
@@ -52,6 +53,7 @@ async def kafka(engines: Engines, topic_prefix: str) -> AsyncIterator[Place]:
     for one in closing:
         await one
     await producer.close()
+    AdminClient(connection).delete_topics([topic_prefix + CONTROL])
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])

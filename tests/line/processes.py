@@ -160,6 +160,11 @@ class Processes:
         await RedisPacer(client).pace([Ask(one.name, "before", heard=(Heard(),)) for one in models])
         await client.close()
 
+    def forget_topics(self) -> None:
+        """A broker that keeps those of every test gets slow."""
+        client = AdminClient({"bootstrap.servers": self.settings.kafka, "log_level": 3})
+        client.delete_topics([self.settings.topic_prefix + topic.name for topic in TABLE])
+
     def _ask(self, work: Callable[[Pool], Coroutine[Any, Any, T]]) -> T:
         async def run() -> T:
             pool = await connect(self.settings.database_url.get_secret_value(), 1)
@@ -199,6 +204,7 @@ def processes(engines: Engines, database_url: str, redis_url: str, prefix: str, 
             worker.process.kill()
             worker.process.wait()
         line.provide()
+        line.forget_topics()
 
 
 def until(happened: Callable[[], bool], seconds: float, story: Callable[[], str] = str) -> None:
