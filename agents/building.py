@@ -22,6 +22,7 @@ from agents.infer.handler import Infer, InferPorts
 from agents.infer.pacing import Pace
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
+from agents.infer.watching import Watch
 from agents.intake.changes import begin_hearing, keep_hearing
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
@@ -144,6 +145,8 @@ async def _infer(process: Process) -> list[Source]:
     speaker = Speaker(outside.chunks, metrics)
     caller = Caller(outside.model(models), policy, metrics, utc_now, pace, speaker=speaker)
     process.tasks.append(asyncio.ensure_future(keep_listening(outside.ledger, caller)))
+    watch = Watch(caller.routes, outside.health, outside.producer, metrics, process.lease.incarnation)
+    process.keep(watch.run())
     handler = Infer(
         InferPorts(
             ledger=outside.ledger,

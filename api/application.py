@@ -40,6 +40,8 @@ from api.openai import routes as openai_routes
 from api.openai.routes import Completions
 from api.ports import ApiPorts
 from api.problems import Problem
+from api.providers import routes as providers_routes
+from api.providers.service import Providers
 from api.queues import routes as queues_routes
 from api.queues.service import QueueReader
 from api.rendering import render_for
@@ -102,6 +104,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     completions = Completions(parts.analyze, ports.catalogue, now)
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(listing(ports.catalogue)))
+    app.include_router(providers_routes.router(Providers(ports.health, ports.catalogue, now)))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
 

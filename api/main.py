@@ -74,6 +74,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             letters=outside.letters,
             originals=outside.originals,
             queues=outside.queues,
+            health=outside.health,
             preparer=catalog.preparer(settings, models),
             catalogue=models,
             metrics=metrics,

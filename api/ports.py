@@ -9,6 +9,7 @@ from domain.metrics import Metrics
 from domain.ports import (
     Accounts,
     Chunks,
+    HealthBoard,
     Jobs,
     Ledger,
     Letters,
@@ -53,6 +54,7 @@ class ApiPorts:
     letters: Letters
     originals: Originals
     queues: Queues
+    health: HealthBoard
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

@@ -27,6 +27,7 @@ from connectors.postgres.queues import PostgresQueues
 from connectors.redis.cache import RedisCache
 from connectors.redis.chunks import RedisChunks
 from connectors.redis.client import RedisClient
+from connectors.redis.health import RedisHealthBoard
 from connectors.redis.limiter import RedisLimiter
 from connectors.redis.pacer import RedisPacer
 from connectors.redis.replies import RedisReplies
@@ -136,6 +137,10 @@ class Outside:
     @property
     def limiter(self) -> MeteredLimiter:
         return MeteredLimiter(RedisLimiter(self.redis), self.metrics)
+
+    @property
+    def health(self) -> RedisHealthBoard:
+        return RedisHealthBoard(self.redis)
 
     @property
     def pacer(self) -> CarefulPacer:

@@ -77,6 +77,8 @@ class ModelError(StructuredPromptError):
     retryable:    whether the same call may succeed later
     retry_after:  seconds, when the provider said so
     headers:      of a refusal for a limit, for pacing
+    elsewhere:    another deployment may answer what this one never will (a bad key, a model it does not have)
+    too_long:     the request does not fit into the model's context
     """
 
     def __init__(  # noqa: PLR0913 - the facts of one failed call belong together
@@ -90,6 +92,8 @@ class ModelError(StructuredPromptError):
         status: int | None = None,
         provider_request_id: str | None = None,
         headers: Mapping[str, str] | None = None,
+        elsewhere: bool = False,
+        too_long: bool = False,
     ) -> None:
         super().__init__(message)
         self.outcome = outcome
@@ -99,3 +103,5 @@ class ModelError(StructuredPromptError):
         self.status = status
         self.provider_request_id = provider_request_id
         self.headers = headers
+        self.elsewhere = elsewhere
+        self.too_long = too_long

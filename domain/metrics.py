@@ -102,6 +102,8 @@ _LIST = (
     _gauge(
         "pace", "Calls a second that a deployment allows the fleet, 0 where it names no limit.", "provider", "model"
     ),
+    _counter("failovers", "Failed calls that another deployment of the alias took over at once.", "provider", "model"),
+    _gauge("provider_down", "1 while a deployment is given no calls but one every 5 s.", "provider", "model"),
     # outcome is passed or waits (for more than 5 s, as a row); calls to deployments without a limit are not counted
     _counter("paced_calls", "Calls that asked for a token of a deployment's limit.", "outcome"),
     _counter("calls_repeated", "Calls made though nobody heard of the outcome of the one before: perhaps paid twice."),

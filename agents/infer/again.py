@@ -20,7 +20,7 @@ class Following:
 
 def again(work: Work, answer: str, verdict: Verdict, budget: Budget) -> Following | None:
     """None where nothing is left to try."""
-    further = stronger(work.choices, work.deployment)
+    further = stronger(work.route.deployments, work.deployment)
     chosen = move(verdict.outcome, budget, work.used, further is not None)
     if chosen == "more_tokens":
         limit = _higher(work)

@@ -4,13 +4,14 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from agents.contract import Outside
 from agents.infer.again import again, given_up, limited
 from agents.infer.pacing import Pace
+from agents.infer.routes import Routes, may_move
 from agents.infer.speech import Speaker, Speech
 from agents.infer.work import Again, Finish, Later, Step, Work
 from domain.errors import ModelError
@@ -52,6 +53,7 @@ class Caller:
     ) -> None:
         self.outside = Outside()
         self.pace = pace
+        self.routes = Routes()
         self._model = model
         self._policy = policy
         self._metrics = metrics
@@ -74,17 +76,21 @@ class Caller:
             return Finish(_named(work, ending), _unsent(work, sent_at))
         started = time.perf_counter()
         speech = self._speaker.speech(work.call) if self._speaker and work.call.streams else None
+        self.routes.sent(work.deployment)
         try:
             with self.outside.wait(self._policy.timeout):
                 reply = await self._call(work, sent_at, speech)
         except _Abandoned:
+            self.routes.failed(work.deployment, None)
             called = self._called(work, "unknown", Tokens(), sent_at, started, None)
             return Finish(_named(work, cancelled(work.attempt)), called)
         except ModelError as error:
             self.pace.failed(work.deployment, error, time.perf_counter() - started)
+            self.routes.failed(work.deployment, error)
             called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
             return self._after_error(work, error, called, speech)
         self.pace.answered(work.deployment, reply, time.perf_counter() - started)
+        self.routes.answered(work.deployment, time.perf_counter() - started)
         budget = self._policy.repair.narrowed(work.call.repair)
         verdict = judge(reply, work.schema, budget.syntax)
         called = self._called(work, verdict.outcome, reply.tokens, sent_at, started, reply.provider_request_id)
@@ -177,12 +183,26 @@ class Caller:
         if work.deadline is not None and self._clock() >= work.deadline:
             return Finish(_named(work, overdue(work.attempt, "during the call")), called)
         fail = work.call.on_unknown_outcome == "fail"
+        if (elsewhere := self._elsewhere(work, error, speech)) is not None:
+            self._metrics.count("failovers", provider=work.deployment.provider, model=work.deployment.model)
+            return Again(called, elsewhere)
         decision = decide(error, work.attempt, self._policy.retry, fail, self._policy.jitter())
         if isinstance(decision, Retry) and speech is not None and speech.said:
             decision = GiveUp("provider_timeout" if error.outcome == "timeout" else "provider_error")
         if isinstance(decision, Retry):
             return Later(decision.after, "retry", called)
         return Finish(_named(work, failed(decision.code, str(error))), called)
+
+    def _elsewhere(self, work: Work, error: ModelError, speech: Speech | None) -> Work | None:
+        """The same question to another deployment of its alias, at once; None where none can take it."""
+        said = speech is not None and speech.said
+        if said or len(work.route.deployments) < 2 or work.attempt >= self._policy.retry.attempts:
+            return None
+        if not may_move(error, work.call.on_unknown_outcome == "fail") or _key(work) in self._cancelled:
+            return None
+        tried = (*work.tried, work.deployment.name)
+        other = self.routes.other(work.route, work.call, tried, error)
+        return None if other is None else replace(work, deployment=other, messages=work.call.messages, tried=tried)
 
 
 _OUTCOMES = frozenset({"ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error", "unknown"})

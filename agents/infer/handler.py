@@ -26,11 +26,14 @@ from domain.output.recovery import UNUSED, used_before
 from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
-from domain.routing.model import Deployment
+from domain.routing.model import Alias, Deployment
 from domain.tracing import Tracing
 from topics import headers as head
 from topics.base import parse_time
 from topics.call import CALL_VERSION, PromptCall
+
+Where = tuple[Alias, Deployment]
+"""What a request's model stands for, and which of it is called first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +95,21 @@ class Infer:
 
     async def _work(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None) -> None:
         deadline = parse_time(call.deadline) if call.deadline else None
-        found, after = self._deployments(call, deadline), 0.0
+        found, after = self._where(call, deadline), 0.0
         # tokens come before the dispatch (rule L6)
-        if not isinstance(found, Ending) and not self._ports.caller.pace.free(found[0]):
-            if (after := await self._token(found[0], call)) and await self._held(call, run, epoch, after):
+        if not isinstance(found, Ending) and not self._ports.caller.pace.free(found[1]):
+            if (after := await self._token(found[1], call)) and await self._held(call, run, epoch, after):
                 return
-            found = self._deployments(call, deadline)
+            found = self._overdue(deadline) or found
         await self._ports.lease.ready()
         term = self._ports.lease.term
-        provider, model = ("", "") if isinstance(found, Ending) else (found[0].provider, found[0].model)
+        provider, model = ("", "") if isinstance(found, Ending) else (found[1].provider, found[1].model)
         asks = None if call.fresh or call.cache_key is None else question(call.cache_key)
         take = Take(call.tenant, call.id, run, provider, model, not isinstance(found, Ending), epoch, asks)
         taken = await self._takes.submit(take)
         if taken.grip is not Grip.TAKEN or isinstance(found, Ending):
             if not after and not isinstance(found, Ending):
-                self._ports.caller.pace.give_back(found[0])
+                self._ports.caller.pace.give_back(found[1])
             await self._not_to_call(delivery, call, run, taken, found)
             return
         work = await self._begin(call, run, taken, found, deadline, term)
@@ -116,7 +119,7 @@ class Infer:
             await self._answer(delivery, work)
 
     async def _not_to_call(
-        self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, found: Sequence[Deployment] | Ending
+        self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, found: Where | Ending
     ) -> None:
         """What follows from a take that no call follows from."""
         if taken.grip is Grip.UNEMITTED:
@@ -141,21 +144,27 @@ class Infer:
         """False when the row does not stand where its call was produced: what became of it is for the take to say."""
         return epoch is not None and await self._ports.settler.hold(call, run, epoch, after, "pacing")
 
-    def _deployments(self, call: PromptCall, deadline: datetime | None) -> Sequence[Deployment] | Ending:
-        """Where to call, the first of them first, or why no call may be made any more."""
-        if deadline is not None and self._ports.clock() >= deadline:
-            return rejected("deadline_exceeded", "the deadline passed before the call")
+    def _where(self, call: PromptCall, deadline: datetime | None) -> Where | Ending:
+        """Where to call, or why no call may be made any more."""
+        if (ending := self._overdue(deadline)) is not None:
+            return ending
         try:
-            return self._ports.catalogue.resolve(call.model)
+            route = self._ports.catalogue.route(call.model)
         except InvalidRequest as error:
             return rejected(error.code, str(error), error.problems)
+        return route, self._ports.caller.routes.first(route, call)
+
+    def _overdue(self, deadline: datetime | None) -> Ending | None:
+        if deadline is None or self._ports.clock() < deadline:
+            return None
+        return rejected("deadline_exceeded", "the deadline passed before the call")
 
     async def _begin(
         self,
         call: PromptCall,
         run: int,
         taken: Taken,
-        choices: Sequence[Deployment],
+        where: Where,
         deadline: datetime | None,
         term: int,
     ) -> Work:
@@ -165,15 +174,17 @@ class Infer:
             run=run,
             epoch=taken.epoch,
             attempt=taken.attempt,
-            deployment=choices[0],
+            deployment=where[1],
             schema=None if call.output_schema is None else compile_schema(call.output_schema),
             messages=call.messages,
             deadline=deadline,
             spent=spent_before(earlier, taken.attempt) if earlier else NOTHING,
             unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
             term=term,
-            choices=choices,
-            used=used_before(earlier, choices[0], call.parameters.get("max_tokens")) if earlier else UNUSED,
+            route=where[0],
+            used=used_before(earlier, where[0].deployments[0], call.parameters.get("max_tokens"))
+            if earlier
+            else UNUSED,
         )
 
     async def _uncalled(self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, ending: Ending) -> None:

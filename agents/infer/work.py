@@ -1,6 +1,5 @@
 """One request in the hands of infer, and what may come of an attempt at it. Data only."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,11 +8,12 @@ from typing import Any
 from domain.ledger.results import Called, Ending, Spent
 from domain.output.recovery import UNUSED, Used
 from domain.output.schema import OutputSchema
-from domain.routing.model import Deployment, Price
+from domain.routing.model import Alias, Deployment, Price
 from topics.call import PromptCall
 
 NOWHERE = Deployment("none/none", "none", "none", "openai", "", Price("none", Decimal(0), Decimal(0)))
 """The deployment of work that ends without a call."""
+_NOWHERE = Alias((NOWHERE,))
 
 
 @dataclass(slots=True)
@@ -21,7 +21,8 @@ class Work:
     """A taken request: its attempt number `attempt` is recorded as started under `epoch`.
 
     `unheard` are the usage records of earlier attempts whose outcome nobody heard of; `term` is the lease's (rule L6).
-    `choices` are the deployments of its alias, `used` is what was spent of its repair budget.
+    `route` is what its model stands for, `tried` the deployments that failed in this run, `used` is what was spent of
+    its repair budget.
     """
 
     call: PromptCall
@@ -35,7 +36,8 @@ class Work:
     spent: Spent
     unheard: tuple[bytes, ...] = ()
     term: int = 0
-    choices: Sequence[Deployment] = ()
+    route: Alias = _NOWHERE
+    tried: tuple[str, ...] = ()
     used: Used = UNUSED
 
 

@@ -14,6 +14,7 @@ from domain.routing.model import Deployment
 
 TIMEOUTS = frozenset({408, 504})
 PASSING = frozenset({409, 425, 500, 502, 503, 520, 521, 522, 523, 524, 529})
+ELSEWHERE = frozenset({401, 402, 403, 404})
 HOPELESS_CODES = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
 
 
@@ -24,6 +25,7 @@ def of_status(
     limited = status == 429
     outcome = "rate_limited" if limited else "timeout" if status in TIMEOUTS else "error"
     retryable = status in TIMEOUTS or status in PASSING or (limited and error.get("code") not in HOPELESS_CODES)
+    too_long = status == 413 or error.get("code") == "context_length_exceeded"
     return ModelError(
         f"{deployment.provider} answered {status} for {deployment.model}: {_reason(status, error)}",
         outcome=outcome,
@@ -33,6 +35,8 @@ def of_status(
         status=status,
         provider_request_id=request_id(headers),
         headers=headers if limited else None,
+        elsewhere=too_long or limited or status in ELSEWHERE,
+        too_long=too_long,
     )
 
 

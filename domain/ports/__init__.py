@@ -6,6 +6,7 @@ All methods may raise `Unavailable` (the dependency does not answer: nothing may
 from domain.ports.accounts import Accounts
 from domain.ports.analytics import UsageReader
 from domain.ports.caching import Cache
+from domain.ports.health import HealthBoard
 from domain.ports.jobs import Jobs, Letters, Originals, Queues
 from domain.ports.ledger import Ledger
 from domain.ports.limits import Limiter
@@ -21,6 +22,7 @@ __all__ = [
     "Changes",
     "Chunk",
     "Chunks",
+    "HealthBoard",
     "Item",
     "Jobs",
     "Ledger",

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from domain.errors import InvalidRequest, Problem
-from domain.routing.catalogue_file import PLACEHOLDER, CatalogueFile, ModelEntry, ProviderEntry, read
-from domain.routing.model import Deployment, Price
+from domain.routing.catalogue_file import PLACEHOLDER, AliasEntry, CatalogueFile, ModelEntry, ProviderEntry, read
+from domain.routing.model import Alias, Deployment, Price
 
 Foreign = Callable[[str], Deployment | None]
 """Finds a `provider/model` that is not in the catalogue (LiteLLM knows thousands), with its price."""
@@ -32,7 +32,7 @@ class Catalogue:
     def __init__(
         self,
         deployments: Iterable[Deployment],
-        aliases: Mapping[str, Iterable[str]],
+        aliases: Mapping[str, AliasEntry],
         file: CatalogueFile,
         foreign: Foreign | None,
     ) -> None:
@@ -41,8 +41,12 @@ class Catalogue:
         self._foreign = foreign
         self.deployments = tuple(self._by_name.values())
         self.aliases = {
-            alias: tuple(self._by_name[name] for name in names if name in self._by_name)
-            for alias, names in aliases.items()
+            alias: tuple(self._by_name[name] for name in entry.names if name in self._by_name)
+            for alias, entry in aliases.items()
+        }
+        self._routes = {
+            alias: Alias(self.aliases[alias], entry.strategy, {one.model: one.weight for one in entry.models})
+            for alias, entry in aliases.items()
         }
 
     @classmethod
@@ -84,6 +88,11 @@ class Catalogue:
             raise self._unknown(model)
         return (one,)
 
+    def route(self, model: str) -> Alias:
+        """The same as `resolve`, with how to choose among them. Raises InvalidRequest("unknown_model")."""
+        found = self._routes.get(model)
+        return found if found is not None and found.deployments else Alias(self.resolve(model))
+
     def _beyond(self, model: str) -> Deployment | None:
         known = {entry.name for entry in self._file.models} | self._file.aliases.keys()
         return self._foreign(model) if self._foreign and "/" in model and model not in known else None
@@ -94,7 +103,7 @@ class Catalogue:
             wanted = ", ".join(sorted({p.key_env for p in self._file.providers.values() if p.key_env}))
             message = f"no model can be called: no provider key is set; set one of {wanted}"
         elif model in self.aliases:
-            wanted = ", ".join(sorted(self._wanted(self._file.aliases[model])))
+            wanted = ", ".join(sorted(self._wanted(self._file.aliases[model].names)))
             message = f"no model of the alias {shown!r} can be called; set one of {wanted}"
         elif wanting := self._wanted([model]):
             message = f"model {shown!r} cannot be called: set {', '.join(sorted(wanting))}"

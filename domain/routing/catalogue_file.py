@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from domain.errors import InvalidSettings
-from domain.routing.model import Dialect
+from domain.routing.model import Dialect, Strategy
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 Structured = Literal["json_schema", "json_object", "tool", "none"]
@@ -72,13 +72,41 @@ class ModelEntry(_Closed):
         return f"{self.provider}/{self.model}"
 
 
+class Member(_Closed):
+    """A model of an alias; `weight` counts with the strategy `weighted`."""
+
+    model: str
+    weight: float = Field(default=1.0, gt=0, le=1_000_000)
+
+
+class AliasEntry(_Closed):
+    """`strategy`: pinned takes the first, cheapest what costs least for the request, fastest what answered soonest of
+    late, weighted draws. What cannot answer is left out, and the next one takes its place."""
+
+    strategy: Strategy = "pinned"
+    models: list[Member] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        """A list alone is pinned, a name alone weighs 1."""
+        given = {"models": value} if isinstance(value, list) else value
+        if not isinstance(given, dict) or not isinstance(given.get("models"), list):
+            return given
+        return {**given, "models": [{"model": one} if isinstance(one, str) else one for one in given["models"]]}
+
+    @property
+    def names(self) -> list[str]:
+        return [member.model for member in self.models]
+
+
 class CatalogueFile(_Closed):
     """The whole document; every name it mentions exists."""
 
     price_version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     providers: dict[_Name, ProviderEntry]
     models: list[ModelEntry] = Field(min_length=1)
-    aliases: dict[_Name, list[str]]
+    aliases: dict[_Name, AliasEntry]
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -86,8 +114,8 @@ class CatalogueFile(_Closed):
         wrong = [f"model {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
         wrong += [f"model {e.name}: no such provider" for e in self.models if e.provider not in self.providers]
         wrong += [f"alias {alias} must exist" for alias in ("fast", "smart") if alias not in self.aliases]
-        for alias, members in self.aliases.items():
-            wrong += [f"alias {alias}: no model {member}" for member in members if member not in names]
+        for alias, entry in self.aliases.items():
+            wrong += [f"alias {alias}: no model {member}" for member in entry.names if member not in names]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

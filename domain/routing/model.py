@@ -1,6 +1,6 @@
 """A deployment is one way to reach one model; a call is one attempt at it. No I/O."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -46,6 +46,18 @@ class Deployment:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     max_tokens_field: str = "max_tokens"
     omits: tuple[str, ...] = ()
+
+
+Strategy = Literal["pinned", "cheapest", "fastest", "weighted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What a request's `model` stands for. `weights` by deployment name, 1 where none is given."""
+
+    deployments: tuple[Deployment, ...]
+    strategy: Strategy = "pinned"
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

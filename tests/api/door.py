@@ -17,6 +17,7 @@ from api.ports import ApiPorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryOriginals, MemoryProducer, MemorySource
 from connectors.memory.chunks import MemoryChunks
+from connectors.memory.health import MemoryHealthBoard
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.letters import MemoryLetters
@@ -128,6 +129,7 @@ class Door:
         self.ledger = MemoryLedger(self.store, utc_now)
         self.letters = MemoryLetters(self.store, utc_now)
         self.replies = MemoryReplies()
+        self.health = MemoryHealthBoard()
         self.chunks = MemoryChunks()
         self.limiter = MemoryLimiter()
         self.metrics = MemoryMetrics()
@@ -154,6 +156,7 @@ class Door:
             catalogue=catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
+            health=self.health,
         )  # fmt: skip
         self.app: FastAPI
         self.client: httpx.AsyncClient

@@ -30,6 +30,7 @@ IMPLEMENTATIONS = {
         "connectors.tiered:TieredCache",
     ),
     "Chunks": ("connectors.memory.chunks:MemoryChunks", "connectors.redis.chunks:RedisChunks"),
+    "HealthBoard": ("connectors.memory.health:MemoryHealthBoard", "connectors.redis.health:RedisHealthBoard"),
     "Pacer": (
         "connectors.memory.pacer:MemoryPacer",
         "connectors.redis.pacer:RedisPacer",

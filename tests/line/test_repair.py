@@ -131,13 +131,13 @@ async def test_the_attempts_of_a_run_are_bounded_whatever_the_repair_budget() ->
 
 async def test_a_wait_between_does_not_renew_the_repair_budget() -> None:
     broken = ModelError("broke off", outcome="error", sent=True, retryable=True)
-    line = MemoryLine([UGLY, broken, UGLY, UGLY, UGLY])
+    line = MemoryLine([UGLY, broken, broken, UGLY, UGLY, UGLY])
     assert await line.answer(request(model="careful"), await line.infer(attempts=9)) is None
     line.pass_time(minutes=2)
     await line.wake().wake_due()
     await (await line.infer(attempts=9)).handle(line.calls()[0])
-    assert models(line) == [SMALL, SMALL, SMALL, SMALL, LARGE]
-    assert outcomes(line) == ["invalid_output", "error", "invalid_output", "invalid_output", "invalid_output"]
+    assert models(line) == [SMALL, SMALL, LARGE, SMALL, SMALL, LARGE]
+    assert outcomes(line) == ["invalid_output", "error", "error", "invalid_output", "invalid_output", "invalid_output"]
 
 
 async def test_an_answer_cut_by_the_default_limit_is_asked_for_once_more_with_a_higher_one() -> None:

@@ -148,3 +148,23 @@ def test_a_wrong_catalogue_says_where(old: str, new: str, reason: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
         Catalogue.load(ONE.replace(old, new), {})
     assert reason in str(caught.value)
+
+
+def test_an_alias_may_name_a_strategy_and_weights() -> None:
+    text = """
+price_version: "1"
+providers: {p: {base_url: "http://127.0.0.1:1/v1"}}
+models:
+  - {provider: p, model: a, price: {input: 1, output: 1}}
+  - {provider: p, model: b, price: {input: 1, output: 1}}
+aliases: {fast: [p/a, p/b], smart: {strategy: weighted, models: [p/a, {model: p/b, weight: 3}]}}
+"""
+    catalogue = Catalogue.load(text, {})
+    fast, smart, one = (catalogue.route(name) for name in ("fast", "smart", "p/b"))
+    assert (fast.strategy, [one.name for one in fast.deployments]) == ("pinned", ["p/a", "p/b"])
+    assert (smart.strategy, smart.weights) == ("weighted", {"p/a": 1.0, "p/b": 3.0})
+    assert [deployment.name for deployment in one.deployments] == ["p/b"]
+    with pytest.raises(InvalidSettings, match="strategy"):
+        Catalogue.load(text.replace("weighted", "luckiest"), {})
+    with pytest.raises(InvalidRequest):
+        catalogue.route("p/c")

@@ -1,0 +1,114 @@
+"""Where a call goes: the strategy of its alias, what fits, and who is well, as this worker and the fleet see it.
+
+Each worker has a breaker a deployment, which hears of every call. Once a second it tells the fleet and hears from it:
+what one worker found to be down is down for all, and of all of them one sends the call that tries it again.
+"""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from domain.errors import ModelError
+from domain.routing.breaker import Breaker
+from domain.routing.choose import ordered, pick
+from domain.routing.health import Report
+from domain.routing.model import Alias, Deployment
+from topics.call import PromptCall
+
+CHARACTERS_A_TOKEN = 4
+LAST_ANSWERS = 64
+PATIENT_S = 5.0
+"""A refusal that is over sooner is waited for; nobody pays another model's price for it."""
+_ITS_OWN = frozenset({400, 404, 409, 413, 422, 429})
+"""Status codes that tell of the request or of its limit, not of the provider's health. 200 is an unreadable answer."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What this worker sees of a deployment. `told` is what the fleet was told last: down or not."""
+
+    deployment: Deployment
+    breaker: Breaker = field(default_factory=Breaker)
+    took: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_ANSWERS))
+    told: bool = False
+
+    @property
+    def p50(self) -> float | None:
+        return median(self.took) if self.took else None
+
+
+class Routes:
+    """`clock` gives seconds that only go on, `draw` numbers in [0, 1)."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, draw: Callable[[], float] = random.random) -> None:
+        self._clock = clock
+        self._draw = draw
+        self.seen: dict[str, Seen] = {}
+
+    def first(self, alias: Alias, call: PromptCall) -> Deployment:
+        """Where the first attempt goes."""
+        if len(alias.deployments) == 1:
+            return alias.deployments[0]
+        return pick(self._ordered(alias, call), self._allows)
+
+    def other(self, alias: Alias, call: PromptCall, tried: Sequence[str], error: ModelError) -> Deployment | None:
+        """Who can be asked instead in the same run, None where nobody can. The last of `tried` failed with `error`."""
+        left = [one for one in self._ordered(alias, call) if one.name not in tried]
+        if error.too_long:
+            size = next((one.context_tokens for one in alias.deployments if one.name == tried[-1]), 0)
+            left = [one for one in left if one.context_tokens > size]
+        return next((one for one in left if self._allows(one)), None)
+
+    def sent(self, deployment: Deployment) -> None:
+        self._of(deployment).breaker.sent(self._clock())
+
+    def answered(self, deployment: Deployment, seconds: float) -> None:
+        seen = self._of(deployment)
+        seen.took.append(seconds)
+        seen.breaker.answered(self._clock(), seconds)
+
+    def failed(self, deployment: Deployment, error: ModelError | None) -> None:
+        """None: the call was left, and nobody knows."""
+        ours = error is None or error.status in _ITS_OWN or error.status == 200
+        self._of(deployment).breaker.failed(self._clock(), ours)
+
+    def reports(self, worker: str, at: float) -> list[Report]:
+        return [
+            Report(
+                one.deployment.name, worker, one.breaker.answers, one.breaker.failures,
+                None if one.p50 is None else round(one.p50 * 1000), at,
+            )
+            for one in self.seen.values()
+        ]  # fmt: skip
+
+    def _of(self, deployment: Deployment) -> Seen:
+        seen = self.seen.get(deployment.name)
+        if seen is None:
+            seen = self.seen[deployment.name] = Seen(deployment)
+        return seen
+
+    def _allows(self, deployment: Deployment) -> bool:
+        seen = self.seen.get(deployment.name)
+        return seen is None or seen.breaker.allows()
+
+    def _ordered(self, alias: Alias, call: PromptCall) -> list[Deployment]:
+        prompt = sum(len(str(message.get("content", ""))) for message in call.messages) // CHARACTERS_A_TOKEN
+        p50: dict[str, float] = {}
+        if alias.strategy == "fastest":
+            p50 = {name: seen.p50 or 0.0 for name, seen in self.seen.items()}
+        return ordered(alias, prompt, call.parameters.get("max_tokens"), p50, self._draw())
+
+
+def may_move(error: ModelError, fail_on_unknown: bool) -> bool:
+    """Whether another deployment may be asked after this failure.
+
+    With `fail_on_unknown` only after what certainly was not worked on: a refused connection or a 429 (rule L9).
+    """
+    if fail_on_unknown and error.sent and error.outcome != "rate_limited":
+        return False
+    if error.outcome == "rate_limited" and error.retryable:
+        return error.retry_after is not None and error.retry_after > PATIENT_S
+    return error.retryable or error.elsewhere
