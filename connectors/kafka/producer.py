@@ -195,6 +195,8 @@ def _configuration(connection: Mapping[str, Any], timeout_s: float) -> dict[str,
         **connection,
         "acks": "all",
         "enable.idempotence": True,
+        # with more, a record may count as delivered that a broker which was killed never had: docs/decisions/0022
+        "max.in.flight.requests.per.connection": 1,
         "linger.ms": 0,
         "message.timeout.ms": milliseconds,
         "request.timeout.ms": max(1000, milliseconds // 2),

@@ -1,6 +1,7 @@
 """The producer on the real broker, and without one."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -133,3 +134,20 @@ async def test_without_a_broker_send_is_unavailable_within_its_time(connection, 
         await producer.open()
     assert time.monotonic() - started < 1.5
     await producer.close()
+
+
+async def test_S5_no_request_is_sent_before_the_last_one_was_answered(kafka, make_topic, topic_prefix):
+    """So nothing overtakes that is sent anew: docs/decisions/0022-one-produce-request-at-a-time.md."""
+    waiting = []
+    watched = {"statistics.interval.ms": 1, "stats_cb": lambda told: waiting.extend(_unanswered(told))}
+    producer = KafkaProducer({**kafka, **watched}, timeout_s=10, prefix=topic_prefix)
+    topic = make_topic(partitions=12)
+    for _ in range(5):
+        await producer.send([Record(topic, b"x" * 500, b"%d" % number) for number in range(20_000)])
+    await producer.close()
+    assert max(waiting) == 1
+
+
+def _unanswered(statistics):
+    """Requests that each broker has not answered yet."""
+    return [broker["waitresp_cnt"] for broker in json.loads(statistics)["brokers"].values()]
