@@ -20,6 +20,7 @@ from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.pacing import Pace
+from agents.infer.purse import Purse
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
 from agents.infer.watching import Watch
@@ -32,6 +33,7 @@ from agents.process import Process
 from agents.progress import watch_consumer
 from agents.source import BatchSource, EachSource, Source
 from agents.stage import Stage
+from agents.wake.bookkeeping import Bookkeeper
 from agents.wake.loop import Wake, WakePorts
 from agents.wake.republish import Republisher
 from agents.wake.waiting import watch_waiting
@@ -62,6 +64,7 @@ def _add_wake(process: Process) -> None:
     ports = WakePorts(outside.ledger, outside.producer, process.emitter, outside.metrics, utc_now)
     process.wake = Wake(ports)
     process.tasks.append(asyncio.ensure_future(_keep_up(outside)))
+    process.keep(Bookkeeper(outside.budgets, outside.producer, outside.metrics).run())
     _keep_letters(process)
 
 
@@ -141,9 +144,10 @@ async def _infer(process: Process) -> list[Source]:
         clock=utc_now,
         cache_ttl=timedelta(seconds=settings.cache_ttl_s),
     )
+    purse = Purse(outside.budgets, utc_now)
     pace = Pace(outside.pacer, process.lease.incarnation, metrics, utc_now)
     speaker = Speaker(outside.chunks, metrics)
-    caller = Caller(outside.model(models), policy, metrics, utc_now, pace, speaker=speaker)
+    caller = Caller(outside.model(models), policy, metrics, purse, pace, speaker=speaker)
     process.tasks.append(asyncio.ensure_future(keep_listening(outside.ledger, caller)))
     watch = Watch(caller.routes, outside.health, outside.producer, metrics, process.lease.incarnation)
     process.keep(watch.run())
@@ -155,6 +159,7 @@ async def _infer(process: Process) -> list[Source]:
             lease=process.lease,
             caller=caller,
             settler=Settler(settler),
+            purse=purse,
             tracing=process.tracing,
             clock=utc_now,
         )

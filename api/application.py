@@ -24,6 +24,8 @@ from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
 from api.analyze.waiters import Heard, Waiters
 from api.authentication import Defaults, Keyring
+from api.budgets import routes as budgets_routes
+from api.budgets.service import BudgetKeeper
 from api.cache import routes as cache_routes
 from api.cache.service import Cache
 from api.dead_letters import routes as letters_routes
@@ -99,6 +101,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
     app.include_router(letters_routes.router(_dead_letters(ports, now)))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
+    app.include_router(budgets_routes.router(BudgetKeeper(ports.budgets)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
     app.include_router(cache_routes.router(Cache(ports.usage, ports.producer, ports.preparer, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)

@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.budget_schemas import BudgetFields, NewBudget
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from api.redrive_schemas import RedriveMany, RedriveOne
 from domain.forgetting.invalidation import Invalidation
@@ -50,8 +51,8 @@ class ProblemDetails(BaseModel):
     id: str | None = None
 
 
-COMPONENTS = (PromptRequest, PromptResult, ProblemDetails, RedriveMany, RedriveOne, Invalidation)
-READ = (PromptRequest, RedriveMany, RedriveOne, Invalidation)
+READ = (PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget)
+COMPONENTS = (PromptResult, ProblemDetails, *READ)
 REQUEST_EXAMPLE = {
     "id": "order-981",
     "prompt": "Where is my parcel? It was due on Monday!",
@@ -100,6 +101,7 @@ _DETAILS = {
     "not_finished": "the job is running; its result is not there yet",
     "finished": "job 'order-981' was completed before it could be cancelled; nothing is changed",
     "in_progress": "the first request with this Idempotency-Key has not been answered yet; repeat it later",
+    "exists": "there is a budget 'support' already; nothing was changed",
     "expired": "request 'order-981' is finished and its result is no longer kept",
     "too_large": "a body may have 1048576 bytes",
     "invalid_request": "/promt: unknown field",

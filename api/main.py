@@ -75,6 +75,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             originals=outside.originals,
             queues=outside.queues,
             health=outside.health,
+            budgets=outside.budgets,
             preparer=catalog.preparer(settings, models),
             catalogue=models,
             metrics=metrics,

@@ -8,6 +8,7 @@ from domain.health import Check
 from domain.metrics import Metrics
 from domain.ports import (
     Accounts,
+    Budgets,
     Chunks,
     HealthBoard,
     Jobs,
@@ -55,6 +56,7 @@ class ApiPorts:
     originals: Originals
     queues: Queues
     health: HealthBoard
+    budgets: Budgets
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

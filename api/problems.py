@@ -25,6 +25,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "method_not_allowed": (405, "Method not allowed"),
     "not_finished": (409, "Not finished"),
     "finished": (409, "Already finished"),
+    "exists": (409, "It exists already"),
     "in_progress": (409, "A request with this Idempotency-Key is in progress"),
     "expired": (410, "No longer kept"),
     "too_large": (413, "Too large"),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import letters
+from cli import budgets, letters
 from cli._options import expanded
 from cli._output import print_json, print_table
 from cli._stack import Stack
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
             group.command(command.__name__.partition("_")[0])(expanded(command))
         app.add_typer(group, name=name)
     letters.register(app)
+    budgets.register(app)
 
 
 def apply(

@@ -18,6 +18,7 @@ from connectors.memory.cache import MemoryCache
 from connectors.memory.pacer import MemoryPacer
 from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
+from connectors.postgres.budgets import PostgresBudgets
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.letters import PostgresLetters
@@ -111,6 +112,10 @@ class Outside:
     @property
     def queues(self) -> PostgresQueues:
         return PostgresQueues(self.pool)
+
+    @property
+    def budgets(self) -> PostgresBudgets:
+        return PostgresBudgets(self.pool)
 
     @property
     def originals(self) -> KafkaOriginals:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from domain.admission.model import Charge
+from domain.budgets.model import Over
 from domain.errors import Permanent
 from domain.ledger.model import (
     Cancel,
@@ -85,7 +86,7 @@ class MeteredLedger:
             self._metrics.count("calls_repeated", repeated)
         return answers
 
-    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
         numbers = await self._timed("go_on", len(batch), self._ledger.go_on(batch))
         for next, number in zip(batch, numbers, strict=True):
             if isinstance(number, int) and number:

@@ -114,6 +114,9 @@ _LIST = (
     # kind is input, output, cached_input, cache_write or reasoning; the last three are parts of the first two
     _counter("tokens", "Tokens billed.", "provider", "model", "kind"),
     _counter("cost_usd", "US dollars of provider attempts.", "provider", "model"),
+    # money (rule L12); mark is 50, 80 or 100 per cent of a budget
+    _counter("budget_entries", "Ended attempts of requests with a budget that were booked."),
+    _counter("budget_marks", "Marks that budgets reached, once a budget and period.", "mark"),
     # the ledger; outcome is renewed, failed or fenced
     _counter("lease_renewals", "Renewals of this worker's lease (rule L6).", "outcome"),
     # sinks

@@ -22,6 +22,7 @@ class PromptCall:
 
     streams: the instance at `reply_to` wants the text while it is written.
     limit_is_default: `max_tokens` of the parameters is the template's and not the request's own.
+    reject_on_limit: the request is rejected where it would have to wait for money.
     fresh: the answer is not to be one that is known, or that somebody else is being given (`cache: refresh`).
     `key` and the values of `headers` are the caller's bytes as latin-1 text, which every byte survives.
     """
@@ -46,6 +47,7 @@ class PromptCall:
     on_unknown_outcome: str = "retry"
     repair: dict[str, Any] | None = None
     limit_is_default: bool = False
+    reject_on_limit: bool = False
     streams: bool = False
     subject: str | None = None
     tags: dict[str, str] = field(default_factory=dict)

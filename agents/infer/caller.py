@@ -11,9 +11,11 @@ from decimal import Decimal
 from agents.contract import Outside
 from agents.infer.again import again, given_up, limited
 from agents.infer.pacing import Pace
+from agents.infer.purse import Purse
 from agents.infer.routes import Routes, may_move
 from agents.infer.speech import Speaker, Speech
 from agents.infer.work import Again, Finish, Later, Step, Work
+from domain.budgets.rules import may_have_cost
 from domain.errors import ModelError
 from domain.ledger.model import State
 from domain.ledger.results import Called, Ending, call_id, cancelled, failed, overdue
@@ -47,7 +49,7 @@ class Caller:
         model: Model,
         policy: CallPolicy,
         metrics: Metrics,
-        clock: Callable[[], datetime],
+        purse: Purse,
         pace: Pace,
         speaker: Speaker | None = None,
     ) -> None:
@@ -57,7 +59,8 @@ class Caller:
         self._model = model
         self._policy = policy
         self._metrics = metrics
-        self._clock = clock
+        self._clock = purse.clock
+        self._purse = purse
         self._speaker = speaker
         self._calling: dict[Key, asyncio.Task[Step]] = {}
         self._cancelled: Collection[Key] = ()
@@ -83,11 +86,13 @@ class Caller:
         except _Abandoned:
             self.routes.failed(work.deployment, None)
             called = self._called(work, "unknown", Tokens(), sent_at, started, None)
+            called.frees = False
             return Finish(_named(work, cancelled(work.attempt)), called)
         except ModelError as error:
             self.pace.failed(work.deployment, error, time.perf_counter() - started)
             self.routes.failed(work.deployment, error)
             called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
+            called.frees = work.reserved and not may_have_cost(error)
             return self._after_error(work, error, called, speech)
         self.pace.answered(work.deployment, reply, time.perf_counter() - started)
         self.routes.answered(work.deployment, time.perf_counter() - started)
@@ -103,6 +108,12 @@ class Caller:
     def not_sent(self, work: Work, after: float, reason: str) -> Later:
         """The step of an attempt that was recorded but may not be made now."""
         return Later(after, reason, _unsent(work, self._clock()))
+
+    def not_begun(self, work: Work) -> Again:
+        """The step from an attempt that was recorded and not paid for in full to the next one, which is."""
+        cut = failed("invalid_output", "the answer was cut at max_tokens")
+        unsent = _unsent(work, self._clock())
+        return Again(unsent, work, Finish(_named(work, cut), unsent))
 
     async def _call(self, work: Work, now: datetime, speech: Speech | None) -> ModelReply:
         """The reply. Raises ModelError, and _Abandoned when the run was cancelled meanwhile."""
@@ -126,6 +137,8 @@ class Caller:
             return cancelled(work.attempt)
         if work.deadline is not None and now >= work.deadline:
             return overdue(work.attempt, when)
+        if work.call.max_cost_usd is not None and (why := self._purse.beyond(work, work.spent.cost_usd)) is not None:
+            return failed("provider_error", f"the calls so far brought no answer, and {why}")
         return None
 
     def _model_call(self, work: Work, now: datetime, speech: Speech | None) -> ModelCall:
@@ -151,9 +164,11 @@ class Caller:
         deployment = work.deployment
         self._metrics.observe("provider_seconds", seconds, provider=deployment.provider, model=deployment.model)
         self._metrics.count("provider_calls", provider=deployment.provider, model=deployment.model, outcome=known)
-        price = cost(deployment.price, tokens)
+        price = cost(deployment.price_at(sent_at), tokens)
         self._bill(deployment, tokens, price)
-        return Called(work.attempt, deployment, known, tokens, price, round(seconds * 1000), sent_at, request_id)
+        called = Called(work.attempt, deployment, known, tokens, price, round(seconds * 1000), sent_at, request_id)
+        called.frees = work.reserved
+        return called
 
     def _bill(self, deployment: Deployment, tokens: Tokens, price: Decimal) -> None:
         provider, model = deployment.provider, deployment.model
@@ -172,22 +187,30 @@ class Caller:
         following = None
         if work.attempt < self._policy.retry.attempts:
             following = again(work, reply.text, verdict, budget)
+        otherwise = _named(work, given_up(work, verdict))
         if following is None:
-            return Finish(_named(work, given_up(work, verdict)), called)
+            return Finish(otherwise, called)
+        if (why := self._purse.beyond(following.work, work.spent.cost_usd + called.cost_usd)) is not None:
+            return Finish(replace(otherwise, message=f"{otherwise.message}; {why}"), called)
         if (ending := self._over(work, self._clock(), "before it was asked again")) is not None:
             return Finish(_named(work, ending), called)
         self._metrics.count("repairs", move=following.move, model=following.work.deployment.model)
-        return Again(called, following.work)
+        return Again(called, following.work, Finish(otherwise, called))
 
     def _after_error(self, work: Work, error: ModelError, called: Called, speech: Speech | None) -> Step:
         if work.deadline is not None and self._clock() >= work.deadline:
             return Finish(_named(work, overdue(work.attempt, "during the call")), called)
-        fail = work.call.on_unknown_outcome == "fail"
+        here = self._after_failure(work, error, called, speech is not None and bool(speech.said))
         if (elsewhere := self._elsewhere(work, error, speech)) is not None:
             self._metrics.count("failovers", provider=work.deployment.provider, model=work.deployment.model)
-            return Again(called, elsewhere)
+            return Again(called, elsewhere, here)
+        return here
+
+    def _after_failure(self, work: Work, error: ModelError, called: Called, said: bool) -> Finish | Later:
+        """What follows where no other deployment is asked. What was said cannot be taken back."""
+        fail = work.call.on_unknown_outcome == "fail"
         decision = decide(error, work.attempt, self._policy.retry, fail, self._policy.jitter())
-        if isinstance(decision, Retry) and speech is not None and speech.said:
+        if isinstance(decision, Retry) and said:
             decision = GiveUp("provider_timeout" if error.outcome == "timeout" else "provider_error")
         if isinstance(decision, Retry):
             return Later(decision.after, "retry", called)
@@ -202,7 +225,12 @@ class Caller:
             return None
         tried = (*work.tried, work.deployment.name)
         other = self.routes.other(work.route, work.call, tried, error)
-        return None if other is None else replace(work, deployment=other, messages=work.call.messages, tried=tried)
+        if other is None:
+            return None
+        further = replace(work, deployment=other, messages=work.call.messages, tried=tried)
+        if work.call.max_cost_usd is not None and may_have_cost(error):
+            further.risked += self._purse.risk(work, 1)
+        return None if self._purse.beyond(further, work.spent.cost_usd) else further
 
 
 _OUTCOMES = frozenset({"ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error", "unknown"})
@@ -219,7 +247,7 @@ def _key(work: Work) -> Key:
 
 def _unsent(work: Work, now: datetime) -> Called:
     """An attempt that was recorded and not made."""
-    return Called(work.attempt, work.deployment, "error", Tokens(), Decimal(0), 0, now)
+    return Called(work.attempt, work.deployment, "error", Tokens(), Decimal(0), 0, now, frees=work.reserved)
 
 
 def _named(work: Work, ending: Ending) -> Ending:

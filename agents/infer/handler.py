@@ -12,12 +12,15 @@ from datetime import datetime
 from agents.contract import NotForUs
 from agents.emit import Reason, dead_letter
 from agents.infer.caller import Caller
+from agents.infer.purse import Purse, unaffordable
 from agents.infer.settler import Settler, persist
 from agents.infer.ways import LONGEST_S
-from agents.infer.work import NOWHERE, Finish, Later, Step, Work
+from agents.infer.work import NOWHERE, Again, Finish, Later, Step, Work
 from agents.lease import LeaseKeeper
 from agents.line import Delivery
 from domain.batching import Batcher
+from domain.budgets.model import Over
+from domain.budgets.rules import ask_again_at
 from domain.caching.keys import question
 from domain.errors import InvalidRequest
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
@@ -46,6 +49,7 @@ class InferPorts:
     lease: LeaseKeeper
     caller: Caller
     settler: Settler
+    purse: Purse
     tracing: Tracing
     clock: Callable[[], datetime]
 
@@ -103,10 +107,7 @@ class Infer:
             found = self._overdue(deadline) or found
         await self._ports.lease.ready()
         term = self._ports.lease.term
-        provider, model = ("", "") if isinstance(found, Ending) else (found[1].provider, found[1].model)
-        asks = None if call.fresh or call.cache_key is None else question(call.cache_key)
-        take = Take(call.tenant, call.id, run, provider, model, not isinstance(found, Ending), epoch, asks)
-        taken = await self._takes.submit(take)
+        taken = await self._take(call, run, epoch, found)
         if taken.grip is not Grip.TAKEN or isinstance(found, Ending):
             if not after and not isinstance(found, Ending):
                 self._ports.caller.pace.give_back(found[1])
@@ -116,7 +117,35 @@ class Infer:
         if after:
             await self._ports.settler.park(work, self._ports.caller.not_sent(work, after, "pacing"))
         else:
-            await self._answer(delivery, work)
+            await self._answer(delivery, await self._paid(delivery, work))
+
+    async def _take(self, call: PromptCall, run: int, epoch: int | None, found: Where | Ending) -> Taken:
+        """Under the budgets of now: those that this worker knows may have changed meanwhile (rule L12)."""
+        while True:
+            purse = self._ports.purse
+            take = Take(call.tenant, call.id, run, "", "", calls=False, epoch=epoch)
+            if not isinstance(found, Ending):
+                asks = None if call.fresh or call.cache_key is None else question(call.cache_key)
+                reserve, to = purse.first(call, found[1]), found[1]
+                take = Take(
+                    call.tenant, call.id, run, to.provider, to.model, True, epoch, asks, reserve, purse.version
+                )  # fmt: skip
+            taken = await self._takes.submit(take)
+            if taken.grip is not Grip.OUTDATED:
+                taken.reserved = take.reserve is not None
+                return taken
+            await purse.look(take.rules)
+
+    async def _over_budget(self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, over: Over) -> None:
+        """Rejected, or it waits for its budget, as the request says (rule L12)."""
+        if not call.reject_on_limit and not over.never:
+            now = self._ports.clock()
+            until = ask_again_at(over, now, parse_time(call.submitted_at))
+            await self._ports.settler.hold(call, run, taken.epoch, (until - now).total_seconds(), "budget")
+            return
+        earlier = await self._earlier(call, taken.attempt + 1)
+        ending = unaffordable(over, [attempt.outcome for attempt in earlier])
+        await self._ports.settler.settle(delivery, _ended_after(call, run, taken, earlier), Finish(ending))
 
     async def _not_to_call(
         self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, found: Where | Ending
@@ -130,6 +159,8 @@ class Infer:
             await self._ports.settler.settle(delivery, await self._interrupted(call, run, taken), Finish(_UNKNOWN))
         elif taken.grip is Grip.CANCELLED:
             await self._uncalled(delivery, call, run, taken, cancelled(0))
+        elif taken.grip is Grip.OVER_BUDGET and taken.over is not None:
+            await self._over_budget(delivery, call, run, taken, taken.over)
         elif taken.grip is Grip.TAKEN and isinstance(found, Ending):
             await self._uncalled(delivery, call, run, taken, found)
 
@@ -152,7 +183,8 @@ class Infer:
             route = self._ports.catalogue.route(call.model)
         except InvalidRequest as error:
             return rejected(error.code, str(error), error.problems)
-        return route, self._ports.caller.routes.first(route, call)
+        to = self._ports.caller.routes.first(route, call)
+        return self._ports.purse.too_dear(call, to) or (route, to)
 
     def _overdue(self, deadline: datetime | None) -> Ending | None:
         if deadline is None or self._ports.clock() < deadline:
@@ -169,7 +201,7 @@ class Infer:
         term: int,
     ) -> Work:
         earlier = await self._earlier(call, taken.attempt)
-        return Work(
+        work = Work(
             call=call,
             run=run,
             epoch=taken.epoch,
@@ -185,7 +217,11 @@ class Infer:
             used=used_before(earlier, where[0].deployments[0], call.parameters.get("max_tokens"))
             if earlier
             else UNUSED,
+            reserved=taken.reserved,
         )
+        if call.max_cost_usd is not None and earlier:
+            work.risked = self._ports.purse.risk(work, sum(attempt.outcome in _RISKY for attempt in earlier))
+        return work
 
     async def _uncalled(self, delivery: Delivery, call: PromptCall, run: int, taken: Taken, ending: Ending) -> None:
         """End it without a further call: rejected, or failed where an earlier worker made one."""
@@ -196,10 +232,7 @@ class Infer:
     async def _interrupted(self, call: PromptCall, run: int, taken: Taken) -> Work:
         """Work that ends without a further call, with what its earlier attempts used."""
         row = await persist(lambda: self._ports.ledger.find(call.tenant, call.id))
-        earlier = row.attempts if row else ()
-        current = len(earlier) + 1
-        work = _nothing_called(call, run, taken)
-        return replace(work, spent=spent_before(earlier, current), unheard=unheard(call, run, earlier, current))
+        return _ended_after(call, run, taken, row.attempts if row else ())
 
     async def _earlier(self, call: PromptCall, attempt: int) -> Sequence[Attempt]:
         """The attempts before this one; without a question to the ledger when it is the first."""
@@ -215,9 +248,25 @@ class Infer:
         await self._ports.lease.ready()
         return self._ports.caller.not_sent(work, 0.0, "lease")
 
-    async def _answer(self, delivery: Delivery, work: Work) -> None:
+    async def _paid(self, delivery: Delivery, work: Work) -> Work | None:
+        """Work that goes on under a limit that was raised before its wait needs more than what was held for it."""
+        if not work.reserved or work.used.max_tokens is None:
+            return work
+        return await self._following(delivery, work, self._ports.caller.not_begun(work))
+
+    async def _following(self, delivery: Delivery, work: Work, step: Again) -> Work | None:
+        """The next attempt, paid for; None where the run goes on no further for now."""
+        settler = self._ports.settler
+        found = await settler.ask_again(work, step, self._ports.purse.next(step.next))
+        if isinstance(found, Over):
+            self._ports.caller.pace.give_back(step.next.deployment)
+            await settler.unpaid(delivery, work, step, found)
+            return None
+        return found
+
+    async def _answer(self, delivery: Delivery, work: Work | None) -> None:
         """Attempt after attempt until the run is over, waits, or is not ours any more."""
-        current: Work | None = work
+        current = work
         while current is not None:
             step = await self._step(current)
             if isinstance(step, Finish):
@@ -229,12 +278,20 @@ class Infer:
             if after := await self._token(step.next.deployment, current.call):
                 await self._ports.settler.park(current, Later(after, "pacing", step.called))
                 return
-            current = await self._ports.settler.ask_again(current, step)
+            current = await self._following(delivery, current, step)
 
 
+_RISKY = frozenset({"started", "unknown", "timeout"})
 _UNKNOWN = failed(
     "unknown_outcome", "the worker died during the call and nobody knows its outcome; say rerun: true to ask again"
 )
+
+
+def _ended_after(call: PromptCall, run: int, taken: Taken, earlier: Sequence[Attempt]) -> Work:
+    """Work that ends without a further call after those."""
+    current = len(earlier) + 1
+    work = _nothing_called(call, run, taken)
+    return replace(work, spent=spent_before(earlier, current), unheard=unheard(call, run, earlier, current))
 
 
 def _nothing_called(call: PromptCall, run: int, taken: Taken) -> Work:

@@ -21,9 +21,12 @@ from agents.emit import (
     letters_again,
     usage_record,
 )
+from agents.infer.purse import said
 from agents.infer.work import Again, Finish, Later, Work
 from agents.line import Delivery
 from domain.batching import Batcher
+from domain.budgets.model import Over, Reserve
+from domain.budgets.rules import ask_again_at
 from domain.caching.entry import lifetime, remembered
 from domain.errors import Permanent, Unavailable
 from domain.ledger.coalescing import answered
@@ -66,7 +69,7 @@ class Settler:
 
     def __init__(self, ports: SettlerPorts) -> None:
         self._ports = ports
-        self._nexts = Batcher(ports.ledger.go_on)
+        self._nexts: Batcher[Next, int | Over] = Batcher(ports.ledger.go_on)
         self._parks = Batcher(ports.ledger.park)
         self._ends = Batcher(self._end_all)
         self._emits = Batcher(ports.emitter.emit)
@@ -132,16 +135,29 @@ class Settler:
             if end.settlement.done is not None
         ]
 
-    async def ask_again(self, work: Work, step: Again) -> Work | None:
-        """The next attempt, recorded as started; None when the run is not ours any more."""
+    async def ask_again(self, work: Work, step: Again, reserve: Reserve | None) -> Work | Over | None:
+        """The next attempt, recorded as started; None when the run is not ours any more, Over when it is too dear."""
         call, called, to = work.call, step.called, step.next.deployment
         done = attempt_done(call, work.run, called)
-        following = Next(call.tenant, call.id, work.run, work.epoch, done, to.provider, to.model)
+        following = Next(call.tenant, call.id, work.run, work.epoch, done, to.provider, to.model, reserve)
         number = await persist(lambda: self._nexts.submit(following))
-        if not number:
-            return None
+        if isinstance(number, Over) or not number:
+            return number or None
         spent = work.spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at)
-        return replace(step.next, attempt=number, spent=spent)
+        return replace(step.next, attempt=number, spent=spent, reserved=reserve is not None)
+
+    async def unpaid(self, delivery: Delivery, work: Work, step: Again, over: Over) -> None:
+        """A further attempt is too dear: a retry where it was, the end with what it has, or it waits for its budget."""
+        call, now, otherwise = work.call, self._ports.clock(), step.otherwise
+        if isinstance(otherwise, Later):
+            await self.park(work, otherwise)
+            return
+        if call.reject_on_limit or over.never:
+            ending = replace(otherwise.ending, message=f"{otherwise.ending.message}; {said(over)}")
+            await self.settle(delivery, work, Finish(ending, step.called))
+            return
+        until = ask_again_at(over, now, parse_time(call.submitted_at))
+        await self.park(work, Later((until - now).total_seconds(), "budget", step.called))
 
     async def park(self, work: Work, step: Later) -> None:
         """The run waits; wake brings it back (rule L10)."""

@@ -23,6 +23,8 @@ class Work:
     `unheard` are the usage records of earlier attempts whose outcome nobody heard of; `term` is the lease's (rule L6).
     `route` is what its model stands for, `tried` the deployments that failed in this run, `used` is what was spent of
     its repair budget.
+    reserved: money is held for this attempt. risked: what earlier calls of unknown outcome may have cost, where the
+    request limits its cost.
     """
 
     call: PromptCall
@@ -39,6 +41,8 @@ class Work:
     route: Alias = _NOWHERE
     tried: tuple[str, ...] = ()
     used: Used = UNUSED
+    reserved: bool = False
+    risked: Decimal = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -60,10 +64,14 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The answer was not valid; it is asked for again in the same epoch, as `next` says (its attempt is not begun)."""
+    """It is asked for again in the same epoch, as `next` says (its attempt is not begun).
+
+    otherwise: the step where that cannot be paid.
+    """
 
     called: Called
     next: Work
+    otherwise: Finish | Later
 
 
 Step = Finish | Later | Again

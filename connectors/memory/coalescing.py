@@ -30,6 +30,15 @@ def follow(store: MemoryStore, now: datetime, row: Request, take: Take) -> Taken
     return None
 
 
+def give_back(store: MemoryStore, row: Request, take: Take, holder: str | None) -> None:
+    """A request that may not be called for holds no question: `holder` had it before."""
+    name = (row.tenant, take.question or b"")
+    if store.questions.get(name) == row.id and holder != row.id:
+        del store.questions[name]
+        if holder is not None:
+            store.questions[name] = holder
+
+
 def follows(store: MemoryStore, row: Request, wait: Wait) -> bool:
     """Whether it waits behind a request that is unfinished."""
     holder = None if wait.behind is None else store.requests.get((row.tenant, wait.behind))

@@ -7,8 +7,10 @@ transaction; rows of a batch are worked in order.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from connectors.memory import cancelling, coalescing, sweeping
+from connectors.memory import cancelling, coalescing, spending, sweeping
 from connectors.memory.store import AttemptState, Key, MemoryStore, Request, Wait, refusal
+from domain.budgets.model import Over
+from domain.budgets.rules import refused_before
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger import rules
 from domain.ledger.model import (
@@ -53,7 +55,7 @@ class MemoryLedger:
             raise Transient("this worker's lease has ended: nothing was taken; renew it first")
         return [refusal(take.tenant, take.id, take.provider, take.model) or self._take(take, me) for take in batch]
 
-    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
         return [self._go_on(item) for item in batch]
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
@@ -133,29 +135,62 @@ class MemoryLedger:
         if grip is Grip.HELD:
             self._store.waiting.setdefault(key, Wait(row.run, row.epoch, self._look_at(row), "lease", row.lane))
             return Taken(grip)
-        met = coalescing.follow(self._store, self._now(), row, take) if grip is Grip.TAKEN and not repeated else None
+        if grip is Grip.TAKEN and take.calls:
+            return self._take_to_call(row, take, me, repeated)
+        if not repeated:
+            self._dispatch(row, take, me, False)
+        self._in_hand[key] = row.epoch
+        return Taken(grip, row.epoch, len(row.tried), retaken=repeated)
+
+    def _take_to_call(self, row: Request, take: Take, me: str, repeated: bool) -> Taken:
+        if take.rules != self._store.budget_version:
+            return Taken(Grip.OUTDATED)
+        asked_by = self._store.questions.get((row.tenant, take.question or b""))
+        met = None if repeated else coalescing.follow(self._store, self._now(), row, take)
         if met is not None:
             return met
         unheard = min(row.dispatches, len(row.tried)) - repeated > 0
+        over = self._reserve(row, take, repeated)
         if not repeated:
-            self._dispatch(row, take, me, grip)
-        self._in_hand[key] = row.epoch
-        return Taken(grip, row.epoch, len(row.tried), repeats=unheard and take.calls and grip is Grip.TAKEN)
+            self._dispatch(row, take, me, over is None)
+        self._in_hand[row.tenant, row.id] = row.epoch
+        if over is not None:
+            coalescing.give_back(self._store, row, take, asked_by)
+            return Taken(Grip.OVER_BUDGET, row.epoch, len(row.tried), over=over)
+        return Taken(Grip.TAKEN, row.epoch, len(row.tried), repeats=unheard, retaken=repeated)
 
-    def _dispatch(self, row: Request, take: Take, me: str, grip: Grip) -> None:
+    def _reserve(self, row: Request, take: Take, repeated: bool) -> Over | None:
+        if take.reserve is None:
+            return None
+        place = (row.tenant, row.id, row.run, len(row.tried) + (not repeated))
+        if repeated and place not in self._store.holds:
+            return refused_before(take.reserve, self._now())
+        return spending.reserve(self._store, place, take.reserve, self._charged_at(row), self._now())
+
+    def _charged_at(self, row: Request) -> datetime:
+        """The claim's time names the period, until the request has waited for the next one."""
+        return self._now() if row.waited_for_budget else row.claimed_at
+
+    def _dispatch(self, row: Request, take: Take, me: str, calls: bool) -> None:
         if row.dispatches > 0 and row.tried and row.tried[-1].outcome == "started":
             row.tried[-1].outcome = "unknown"
         row.epoch, row.state, row.worker = row.epoch + 1, State.DISPATCHED, me
         row.dispatches, row.updated_at = row.dispatches + 1, self._now()
-        if grip is Grip.TAKEN and take.calls:
+        if calls:
             row.tried.append(AttemptState(row.epoch, take.provider, take.model, "started", self._now()))
 
-    def _go_on(self, item: Next) -> int:
+    def _go_on(self, item: Next) -> int | Over:
         row = self._store.requests.get((item.tenant, item.id))
-        self._complete(row, item.run, item.done)
-        if row is None or (row.run, row.epoch, row.state) != (item.run, item.epoch, State.DISPATCHED):
-            return 0
         number = item.done.attempt + 1
+        mine = row is not None and (row.run, row.epoch, row.state) == (item.run, item.epoch, State.DISPATCHED)
+        if row is not None and mine and item.reserve is not None and len(row.tried) <= number:
+            place = (row.tenant, row.id, row.run, number)
+            over = spending.reserve(self._store, place, item.reserve, self._charged_at(row), self._now())
+            if over is not None:
+                return over
+        self._complete(row, item.run, item.done)
+        if row is None or not mine:
+            return 0
         if len(row.tried) == item.done.attempt:
             row.tried.append(AttemptState(row.epoch, item.provider, item.model, "started", self._now()))
             row.updated_at = self._now()
@@ -185,6 +220,7 @@ class MemoryLedger:
                 row.dispatches = 0  # otherwise it is intake that parks: it heard of no call (rule L9)
             row.state, row.worker, row.epoch = State.WAITING, None, item.epoch + 1
             row.updated_at = self._now()
+            row.waited_for_budget |= item.reason == "budget"
             wait = Wait(row.run, row.epoch, item.not_before, item.reason, item.lane)
             self._store.waiting[item.tenant, item.id] = wait
         return row.state is State.WAITING and row.epoch == item.epoch + 1
@@ -196,6 +232,8 @@ class MemoryLedger:
         tried = row.attempts.get(run, [])
         if done.attempt <= len(tried):
             tried[done.attempt - 1].complete(done, self._now())
+        if done.frees:
+            spending.free(self._store, (row.tenant, row.id, run, done.attempt), done.cost_usd)
 
     # --- leases ------------------------------------------------------------------------------------------------------
 

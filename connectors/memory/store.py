@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from domain.budgets.model import Budget, Notice
+from domain.budgets.rules import Account
 from domain.errors import Permanent
 from domain.jobs.model import Job
 from domain.ledger.model import Attempt, AttemptDone, Claim, Source, State
@@ -11,6 +13,10 @@ from domain.ledger.rules import Held
 from domain.letters.model import Letter
 
 Key = tuple[str, str]
+AttemptKey = tuple[str, str, int, int]
+"""(tenant, id, run, attempt)."""
+AccountKey = tuple[str, int, str]
+"""(tenant, the budget's serial, the period's label)."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,7 @@ class Request:
     claimed_at: datetime
     updated_at: datetime
     cancel_requested: bool = False
+    waited_for_budget: bool = False
     run: int = 1
     epoch: int = 0
     state: State = State.ACCEPTED
@@ -155,6 +162,32 @@ class StoredLetter:
 
 
 @dataclass(slots=True)
+class StoredBudget:
+    """A row of `budgets`."""
+
+    budget: Budget
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A row of `budget_holds`: what an attempt may cost, held in one account."""
+
+    serial: int
+    label: str
+    amount_usd: Decimal
+
+
+@dataclass(slots=True)
+class StoredNotice:
+    """A row of `budget_notices`."""
+
+    notice: Notice
+    look_at: datetime
+    told: bool = False
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """The tables. `look_at`: before then the sweeper leaves a request alone; `questions`: the id that holds each."""
 
@@ -166,6 +199,12 @@ class MemoryStore:
     questions: dict[tuple[str, bytes], str] = field(default_factory=dict)
     jobs: dict[Key, StoredJob] = field(default_factory=dict)
     letters: dict[Key, StoredLetter] = field(default_factory=dict)
+    budgets: dict[Key, StoredBudget] = field(default_factory=dict)
+    budget_version: int = 0
+    accounts: dict[AccountKey, Account] = field(default_factory=dict)
+    holds: dict[AttemptKey, list[Hold]] = field(default_factory=dict)
+    entries: dict[AttemptKey, Decimal] = field(default_factory=dict)
+    notices: dict[tuple[str, int, str, int], StoredNotice] = field(default_factory=dict)
 
 
 def refusal(*texts: str | None) -> Permanent | None:

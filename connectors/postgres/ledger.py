@@ -4,17 +4,19 @@ Rows are sent and locked in the order of (tenant, id), whatever the order of the
 deadlock; every statement may be repeated after a lost answer.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
 
 from connectors.postgres import cancelling, claiming, coalescing, finding, settling, sweeping
 from connectors.postgres.halving import distinct, halving
 from connectors.postgres.outcomes import outcomes
-from connectors.postgres.pool import Pool, columns
+from connectors.postgres.pool import Pool, Statements, columns
 from connectors.postgres.queries import statements
+from connectors.postgres.reserving import alike, book, booking, nexts_to_pay, takes_to_pay, within_budgets
 from connectors.postgres.settling import complete, done_columns
+from domain.budgets.model import Over
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger.model import (
     Cancel,
@@ -39,7 +41,16 @@ _EMITTED = statements("settle")["emitted"]
 _NEXT_DUE = statements("sweep")["next_due"]
 
 _by_key = attrgetter("tenant", "id", "run")
-_IN_HAND = frozenset({Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED})
+_IN_HAND = frozenset({Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED, Grip.OVER_BUDGET})
+
+
+@dataclass(slots=True)
+class Met:
+    """What the statement of a take met: of some of its batch more is to be read, or asked, once it is committed."""
+
+    answers: list[Taken]
+    produce_again: list[int] = field(default_factory=list)
+    asked: list[tuple[int, int]] = field(default_factory=list)
 
 
 class PostgresLedger:
@@ -63,7 +74,7 @@ class PostgresLedger:
                 self._in_hand[take.tenant, take.id] = answer.epoch
         return answers
 
-    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
         return await distinct(batch, self._go_on)
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
@@ -129,29 +140,52 @@ class PostgresLedger:
             self._in_hand.pop((item.tenant, item.id), None)
 
     async def _take(self, worker: int, batch: Sequence[Take]) -> list[Taken]:
+        if all(take.reserve is None for take in batch):
+            met = await self._statement(self._pool, worker, batch)
+        else:
+            met = await self._paid(worker, batch)
+        await self._ends(batch, met.produce_again, met.answers)
+        await self._follow(worker, batch, met.asked, met.answers)
+        return met.answers
+
+    async def _paid(self, worker: int, batch: Sequence[Take]) -> "Met":
+        async def write(database: Statements, refused: Container[int]) -> Met:
+            uncalled = [replace(take, calls=False) if n in refused else take for n, take in enumerate(batch)]
+            return await self._statement(database, worker, uncalled)
+
+        met, refused = await within_budgets(
+            self._pool, write, lambda met: takes_to_pay(batch, met.answers), alike(batch)
+        )
+        for place, over in refused.items():
+            if met.answers[place].grip is Grip.TAKEN:
+                met.answers[place] = replace(met.answers[place], grip=Grip.OVER_BUDGET, over=over)
+        return met
+
+    async def _statement(self, database: Statements, worker: int, batch: Sequence[Take]) -> "Met":
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         given = [
             (t.tenant, t.id, t.run, t.provider, t.model, t.calls, t.epoch, self._in_hand.get((t.tenant, t.id), 0),
              t.question)
             for t in (batch[place] for place in ordered)
         ]  # fmt: skip
-        rows = await self._pool.fetch(_DISPATCH["take"], worker, *columns(given, 9))
-        answers = [Taken(Grip.STALE)] * len(batch)
-        produce_again, asked = [], []
-        for n, grip, epoch, attempt, repeats in rows:
+        rules = min(take.rules for take in batch)
+        met = Met([Taken(Grip.STALE)] * len(batch))
+        for n, grip, epoch, attempt, repeats, retaken in await database.fetch(
+            _DISPATCH["take"], worker, *columns(given, 9), rules
+        ):
             place = ordered[n]
             if grip == "unleased":
                 raise Transient("this worker's lease has ended: nothing was taken; renew it first")
             if grip == "asked":
-                asked.append((place, epoch))
+                met.asked.append((place, epoch))
                 continue
-            met = Grip(grip)
-            answers[place] = Taken(met, epoch, attempt, repeats=repeats) if met in _IN_HAND else Taken(met)
-            if met is Grip.UNEMITTED:
-                produce_again.append(place)
-        await self._ends(batch, produce_again, answers)
-        await self._follow(worker, batch, asked, answers)
-        return answers
+            one = Grip(grip)
+            met.answers[place] = (
+                Taken(one, epoch, attempt, None, (), repeats, retaken) if one in _IN_HAND else Taken(one)
+            )
+            if one is Grip.UNEMITTED:
+                met.produce_again.append(place)
+        return met
 
     async def _ends(self, batch: Sequence[Take], places: Sequence[int], answers: list[Taken]) -> None:
         """What was settled and perhaps not produced."""
@@ -175,13 +209,28 @@ class PostgresLedger:
             for place, answer in zip(mine, taken, strict=True):
                 answers[place] = answer
 
-    async def _go_on(self, batch: Sequence[Next]) -> list[int]:
+    async def _go_on(self, batch: Sequence[Next]) -> list[int | Over]:
+        if all(item.reserve is None and not item.done.frees for item in batch):
+            return await self._numbers(self._pool, batch)
+
+        async def write(database: Statements, refused: Container[int]) -> list[int | Over]:
+            places = [place for place in range(len(batch)) if place not in refused]
+            going_on = [batch[place] for place in places]
+            numbers = await self._numbers(database, going_on) if going_on else []
+            await book(database, going_on)
+            found = dict(zip(places, numbers, strict=True))
+            return [found.get(place, 0) for place in range(len(batch))]
+
+        answers, refused = await within_budgets(self._pool, write, lambda answers: nexts_to_pay(batch, answers))
+        return [refused.get(place, answer) for place, answer in enumerate(answers)]
+
+    async def _numbers(self, database: Statements, batch: Sequence[Next]) -> list[int | Over]:
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         items = [batch[place] for place in ordered]
         given = [(n.tenant, n.id, n.run, n.epoch, n.provider, n.model, *done_columns(n.done)) for n in items]
-        rows = await self._pool.fetch(_DISPATCH["go_on"], *columns(given, 12))
-        await complete(self._pool, [items[row["n"]] for row in rows if row["elsewhere"]])
-        answers = [0] * len(batch)
+        rows = await database.fetch(_DISPATCH["go_on"], *columns(given, 12))
+        await complete(database, [items[row["n"]] for row in rows if row["elsewhere"]])
+        answers: list[int | Over] = [0] * len(batch)
         for n, attempt, _ in rows:
             answers[ordered[n]] = attempt
         return answers
@@ -190,15 +239,17 @@ class PostgresLedger:
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         items = [batch[place] for place in ordered]
         given = [(p.tenant, p.id, p.run, p.epoch, p.not_before, p.reason, p.lane, *done_columns(p.done)) for p in items]
-        rows = await self._pool.fetch(_DISPATCH["park"], *columns(given, 13))
-        await complete(self._pool, [items[row["n"]] for row in rows if row["elsewhere"]])
+        async with booking(self._pool, items) as database:
+            rows = await database.fetch(_DISPATCH["park"], *columns(given, 13))
+            await complete(database, [items[row["n"]] for row in rows if row["elsewhere"]])
         answers = [False] * len(batch)
         for n, parked, _ in rows:
             answers[ordered[n]] = parked
         return answers
 
     async def _settle(self, batch: Sequence[Settlement]) -> list[Settled]:
-        answers = await settling.settle(self._pool, batch)
+        async with booking(self._pool, batch) as database:
+            answers = await settling.settle(database, batch)
         followed = [place for place, answer in enumerate(answers) if answer is None]
         if followed:
             ended = await coalescing.settle(self._pool, [batch[place] for place in followed])

@@ -51,6 +51,7 @@ async def sweep(pool: Pool, claims_before: date, results_before: date) -> None:
         await pool.fetch(_SQL[statement])
     await pool.fetch(_SQL["forget_jobs"], results_before)
     await pool.fetch(_SQL["forget_letters"], results_before)
+    await pool.fetch(_SQL["forget_budget_accounts"], results_before)
     oldest = await pool.row(_SQL["oldest_claim"])
     kept_from = claims_before if oldest is None or oldest["day"] is None else min(claims_before, oldest["day"])
     limits = {"bodies": kept_from, "attempts": kept_from, "results": min(results_before, kept_from)}

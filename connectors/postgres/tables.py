@@ -17,6 +17,7 @@ from sqlalchemy import (
     Numeric,
     SmallInteger,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -51,6 +52,7 @@ class ClaimRow(Base):
     attempts: Mapped[int]
     fail_on_unknown: Mapped[bool]
     cancel_requested: Mapped[bool]
+    waited_for_budget: Mapped[bool] = mapped_column(server_default=text("false"))
     body_hash: Mapped[bytes]
     source_topic: Mapped[str]
     source_partition: Mapped[int]
@@ -295,6 +297,93 @@ class DeadLetterRow(Base):
     redriven_run: Mapped[int | None]
     publish_at: Mapped[datetime | None]
     value: Mapped[bytes | None]
+
+
+class BudgetRow(Base):
+    """How much a tenant may spend in a period; NULL matches every call."""
+
+    __tablename__ = "budgets"
+    __table_args__ = (UniqueConstraint("tenant", "name"),)
+
+    tenant: Mapped[str] = _key()
+    serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(Text(collation="C"))
+    limit_usd: Mapped[Decimal]
+    period: Mapped[str]
+    api_key_id: Mapped[str | None]
+    template: Mapped[str | None]
+    model: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class BudgetVersionRow(Base):
+    """Changes with every budget: one row."""
+
+    __tablename__ = "budget_version"
+    __table_args__ = (CheckConstraint("only_row"),)
+
+    only_row: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    version: Mapped[int] = mapped_column(BigInteger)
+
+
+class BudgetAccountRow(Base):
+    """What a budget has spent and holds in one period."""
+
+    __tablename__ = "budget_accounts"
+
+    tenant: Mapped[str] = _key()
+    serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    label: Mapped[str] = _key()
+    spent_usd: Mapped[Decimal]
+    held_usd: Mapped[Decimal]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class BudgetHoldRow(Base):
+    """What an attempt may cost, held in one account until its cost is known."""
+
+    __tablename__ = "budget_holds"
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    run: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    label: Mapped[str]
+    amount_usd: Mapped[Decimal]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class BudgetEntryRow(Base):
+    """What an attempt cost, until the roll-up has booked it."""
+
+    __tablename__ = "budget_entries"
+
+    tenant: Mapped[str] = _key()
+    id: Mapped[str] = _key()
+    run: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    cost_usd: Mapped[Decimal]
+
+
+class BudgetNoticeRow(Base):
+    """A budget reached a mark in a period: told once."""
+
+    __tablename__ = "budget_notices"
+    __table_args__ = (Index("budget_notices_look_at", "look_at", postgresql_where=text("told_at IS NULL")),)
+
+    tenant: Mapped[str] = _key()
+    serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    label: Mapped[str] = _key()
+    mark: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    budget: Mapped[str]
+    period: Mapped[str]
+    limit_usd: Mapped[Decimal]
+    spent_usd: Mapped[Decimal]
+    held_usd: Mapped[Decimal]
+    at: Mapped[datetime]
+    look_at: Mapped[datetime]
+    told_at: Mapped[datetime | None]
 
 
 metadata: MetaData = Base.metadata

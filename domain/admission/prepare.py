@@ -68,6 +68,7 @@ class Preparer:
             on_unknown_outcome=request.on_unknown_outcome,
             repair=request.repair.model_dump(exclude_none=True) if request.repair else None,
             limit_is_default="max_tokens" in parameters and request.parameters.max_tokens is None,
+            reject_on_limit=request.on_limit == "reject",
             subject=request.subject,
             tags=request.tags,
             metadata=request.metadata,

@@ -5,11 +5,13 @@ A request moves accepted -> dispatched <-> waiting -> completed | failed | rejec
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
+
+from domain.budgets.model import Over, Reserve
 
 
 class State(StrEnum):
@@ -93,6 +95,8 @@ class Take:
     its epoch, matches every row.
     `question` is what it asks, where the answer to another request that asks the same would do (rule L14). It counts
     at the first attempt of a run only: what was called for is not given up for somebody else's call.
+    `reserve` is held for the attempt in the same transaction (rule L12); `rules` is the version of the budgets that it
+    follows from.
     """
 
     tenant: str
@@ -103,6 +107,8 @@ class Take:
     calls: bool = True
     epoch: int | None = None
     question: bytes | None = None
+    reserve: Reserve | None = None
+    rules: int = 0
 
 
 class Grip(StrEnum):
@@ -115,6 +121,8 @@ class Grip(StrEnum):
     CANCELLED = "cancelled"  # ours under `epoch`, but it must end as cancelled without a call (rule L11)
     BEHIND = "behind"  # another request asks the same already: parked until that one is over (rule L14)
     ANSWERED = "answered"  # it was just answered to another: `result` is that one's; ours to settle under `epoch`
+    OVER_BUDGET = "over_budget"  # ours under `epoch`, without an attempt: `over` says which budget is short (rule L12)
+    OUTDATED = "outdated"  # budgets have changed since the take was made: look at them again, then take (rule L12)
     HELD = "held"  # another worker has it: wake looks at it when that one's lease ends (rule L7)
     STALE = "stale"  # an older run or epoch, a delivery before not_before, a row that is gone: acknowledge and drop
     FINISHED = "finished"  # final and emitted: nothing to produce
@@ -126,6 +134,8 @@ class Taken:
     """The answer to a Take, in the order of the batch.
 
     repeats: nobody heard of the outcome of the call before this one, so that the provider may be paid twice.
+    retaken: a statement whose answer was lost had taken it before; nothing was changed now.
+    reserved: the attempt was taken with a reservation.
     """
 
     grip: Grip
@@ -134,11 +144,17 @@ class Taken:
     result: bytes | None = None
     usage: tuple[bytes, ...] = ()
     repeats: bool = False
+    retaken: bool = field(default=False, compare=False)
+    over: Over | None = None
+    reserved: bool = False
 
 
 @dataclass(slots=True)
 class AttemptDone:
-    """How attempt number `attempt` of a run ended. `record` is the encoded UsageRecord, stored to be produced again."""
+    """How attempt number `attempt` of a run ended. `record` is the encoded UsageRecord, stored to be produced again.
+
+    frees: its cost takes the place of what was reserved for it; where nobody knows the cost it stays reserved (L12).
+    """
 
     attempt: int
     outcome: str
@@ -146,11 +162,15 @@ class AttemptDone:
     input_tokens: int
     output_tokens: int
     record: bytes
+    frees: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """A further attempt within the same epoch (a re-ask): completes `done`, records a new one as started (rule L8)."""
+    """A further attempt within the same epoch (a re-ask): completes `done`, records a new one as started (rule L8).
+
+    It reserves for itself (rule L12).
+    """
 
     tenant: str
     id: str
@@ -159,6 +179,7 @@ class Next:
     done: AttemptDone
     provider: str
     model: str
+    reserve: Reserve | None = None
 
 
 @dataclass(slots=True)

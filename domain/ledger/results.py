@@ -165,6 +165,7 @@ class Called:
     """One attempt as it went. outcome: ok | invalid_output | refused | length | rate_limited | timeout | error.
 
     repaired: the punctuation of the answer was put right.
+    frees: money was reserved for it, and what it cost is known.
     """
 
     attempt: int
@@ -176,13 +177,14 @@ class Called:
     sent_at: datetime
     provider_request_id: str | None = None
     repaired: bool = False
+    frees: bool = False
 
 
 def attempt_done(call: PromptCall, run: int, called: Called) -> AttemptDone:
     """The attempt's row and, within it, the UsageRecord that is produced from it."""
     record = encode(_usage(call, run, called))
     return AttemptDone(
-        called.attempt, called.outcome, called.cost_usd, called.tokens.input, called.tokens.output, record
+        called.attempt, called.outcome, called.cost_usd, called.tokens.input, called.tokens.output, record, called.frees
     )
 
 
@@ -216,7 +218,7 @@ def _usage(call: PromptCall, run: int, called: Called) -> dict[str, Any]:
         "cached_input_tokens": called.tokens.cached_input,
         "reasoning_tokens": called.tokens.reasoning,
         "cost_usd": format_money(called.cost_usd),
-        "price_version": called.deployment.price.version,
+        "price_version": called.deployment.price_at(called.sent_at).version,
         "latency_ms": called.latency_ms,
         "provider_request_id": called.provider_request_id,
         "at": format_time(called.sent_at),

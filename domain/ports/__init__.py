@@ -5,6 +5,7 @@ All methods may raise `Unavailable` (the dependency does not answer: nothing may
 
 from domain.ports.accounts import Accounts
 from domain.ports.analytics import UsageReader
+from domain.ports.budgets import Budgets
 from domain.ports.caching import Cache
 from domain.ports.health import HealthBoard
 from domain.ports.jobs import Jobs, Letters, Originals, Queues
@@ -18,6 +19,7 @@ from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replie
 __all__ = [
     "Accounts",
     "BatchSource",
+    "Budgets",
     "Cache",
     "Changes",
     "Chunk",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from domain.budgets.model import Over
 from domain.errors import Permanent
 from domain.ledger.model import (
     Cancel,
@@ -34,12 +35,16 @@ class Ledger(Protocol):
     async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
         """Take requests under this incarnation's lease and record the first attempt as started (L6, L8, L9).
 
-        A row under another live lease is parked until that lease ends (L7).
+        A row under another live lease is parked until that lease ends (L7). What an attempt may cost is reserved
+        with it, or it is not begun: OVER_BUDGET (L12).
         """
         ...
 
-    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
-        """Complete an attempt and start the next in the same epoch: its number, or 0 when fenced (do not call)."""
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
+        """Complete an attempt and start the next in the same epoch: its number, or 0 when fenced (do not call).
+
+        Over: a budget has too little left for it; nothing was written (rule L12).
+        """
         ...
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]: ...

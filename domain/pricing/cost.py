@@ -8,8 +8,8 @@ NANO = Decimal("0.000000001")
 """Nine decimals: what the ledger and ClickHouse's Decimal(18, 9) store."""
 
 
-def cost(price: Price, tokens: Tokens) -> Decimal:
-    """US dollars, exact and then rounded half-even to nine decimals.
+def cost(price: Price, tokens: Tokens, batch: bool = False) -> Decimal:
+    """US dollars, exact and then rounded half-even to nine decimals. `batch`: sold through a batch interface.
 
     Cached, cache-writing and reasoning tokens are parts of their sums, sold at their own price where one is known
     and at the plain one otherwise. A part that exceeds its sum (a provider's miscount) is taken as the whole sum.
@@ -24,6 +24,8 @@ def cost(price: Price, tokens: Tokens) -> Decimal:
         micros += written * _or(price.cache_write, price.input)
     if reasoning:
         micros += reasoning * _or(price.reasoning, price.output)
+    if batch and price.batch_discount:
+        micros *= 1 - price.batch_discount
     return micros.scaleb(-6).quantize(NANO)
 
 

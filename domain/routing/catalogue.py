@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from domain.errors import InvalidRequest, Problem
-from domain.routing.catalogue_file import PLACEHOLDER, AliasEntry, CatalogueFile, ModelEntry, ProviderEntry, read
+from domain.routing.catalogue_file import (
+    PLACEHOLDER,
+    AliasEntry,
+    CatalogueFile,
+    ModelEntry,
+    PriceEntry,
+    ProviderEntry,
+    read,
+)
 from domain.routing.model import Alias, Deployment, Price
 
 Foreign = Callable[[str], Deployment | None]
@@ -123,16 +131,14 @@ class Catalogue:
 
 
 def _deployment(entry: ModelEntry, provider: ProviderEntry, version: str, environ: Mapping[str, str]) -> Deployment:
-    price = entry.price
+    first, *later = entry.prices
     return Deployment(
         name=entry.name,
         provider=entry.provider,
         model=entry.model,
         dialect=provider.dialect,
         base_url=PLACEHOLDER.sub(lambda found: environ[found[1]].rstrip("/"), provider.base_url).rstrip("/"),
-        price=Price(
-            price.version or version, price.input, price.output, price.cached_input, price.reasoning, price.cache_write
-        ),
+        price=_price(first, version),
         api_key=environ[provider.key_env] if provider.key_env else None,
         structured=entry.structured or provider.structured,
         context_tokens=entry.context_tokens,
@@ -142,4 +148,10 @@ def _deployment(entry: ModelEntry, provider: ProviderEntry, version: str, enviro
         headers=dict(provider.headers),
         max_tokens_field=entry.max_tokens_field,
         omits=entry.omits,
+        later_prices=tuple((one.valid_from, _price(one, version)) for one in later if one.valid_from is not None),
     )
+
+
+def _price(entry: PriceEntry, version: str) -> Price:
+    parts = (entry.input, entry.output, entry.cached_input, entry.reasoning, entry.cache_write, entry.batch_discount)
+    return Price(entry.version or version, *parts)

@@ -1,17 +1,24 @@
 """The format of a model catalogue: a closed YAML document, read once at start. models.yaml describes it."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from domain.errors import InvalidSettings
 from domain.routing.model import Dialect, Strategy
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 Structured = Literal["json_schema", "json_object", "tool", "none"]
+
+
+def _in_utc(at: datetime) -> datetime:
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 _Dollars = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=20)]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -21,14 +28,16 @@ class _Closed(BaseModel):
 
 
 class PriceEntry(_Closed):
-    """US dollars per million tokens."""
+    """US dollars per million tokens. A price that replaces another one says from when on, UTC."""
 
     version: str | None = None
+    valid_from: Annotated[datetime, AfterValidator(_in_utc)] | None = None
     input: _Dollars
     output: _Dollars
     cached_input: _Dollars | None = None
     reasoning: _Dollars | None = None
     cache_write: _Dollars | None = None
+    batch_discount: Annotated[Decimal, Field(ge=0, le=1)] | None = None
 
 
 class ProviderEntry(_Closed):
@@ -58,7 +67,7 @@ class ModelEntry(_Closed):
 
     provider: _Name
     model: Annotated[str, StringConstraints(min_length=1, max_length=190)]
-    price: PriceEntry
+    price: PriceEntry | Annotated[list[PriceEntry], Field(min_length=1)]
     context_tokens: int = Field(default=128_000, ge=1)
     max_output_tokens: int = Field(default=4_096, ge=1)
     output_limit: int = Field(default=0, ge=0)
@@ -70,6 +79,20 @@ class ModelEntry(_Closed):
     @property
     def name(self) -> str:
         return f"{self.provider}/{self.model}"
+
+    @property
+    def prices(self) -> list[PriceEntry]:
+        return self.price if isinstance(self.price, list) else [self.price]
+
+    @model_validator(mode="after")
+    def _prices_follow_each_other(self) -> Self:
+        first, *later = self.prices
+        starts = [entry.valid_from for entry in later]
+        if first.valid_from is not None or None in starts or starts != sorted(set(starts), key=str):
+            raise ValueError("the first price has no valid_from, each later one has a later valid_from")
+        if any(entry.version is None for entry in later):
+            raise ValueError("a price with valid_from needs a version of its own")
+        return self
 
 
 class Member(_Closed):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -10,7 +11,10 @@ Dialect = Literal["openai", "anthropic", "litellm"]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, valid under `version`."""
+    """US dollars per million tokens, valid under `version`.
+
+    batch_discount: the share (0 to 1) that a provider takes off for calls through its batch interface.
+    """
 
     version: str
     input: Decimal
@@ -18,6 +22,7 @@ class Price:
     cached_input: Decimal | None = None
     reasoning: Decimal | None = None
     cache_write: Decimal | None = None
+    batch_discount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Deployment:
     max_output_tokens: the limit where a request names none; `output_limit` is the most the model allows, 0: the same
     max_tokens_field: what the provider calls the limit; reasoning models of OpenAI have a name of their own
     omits:            parameters of a request that this model refuses; they are left out
+    later_prices:     prices that replace `price`, each from its time on, in their order
     """
 
     name: str
@@ -46,6 +52,13 @@ class Deployment:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     max_tokens_field: str = "max_tokens"
     omits: tuple[str, ...] = ()
+    later_prices: tuple[tuple[datetime, Price], ...] = ()
+
+    def price_at(self, at: datetime) -> Price:
+        """The price of a call that is sent at `at`."""
+        if not self.later_prices:
+            return self.price
+        return next((price for start, price in reversed(self.later_prices) if start <= at), self.price)
 
 
 Strategy = Literal["pinned", "cheapest", "fastest", "weighted"]

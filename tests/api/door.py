@@ -16,6 +16,7 @@ from api.application import create_app
 from api.ports import ApiPorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryOriginals, MemoryProducer, MemorySource
+from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.chunks import MemoryChunks
 from connectors.memory.health import MemoryHealthBoard
 from connectors.memory.jobs import MemoryJobs
@@ -127,6 +128,7 @@ class Door:
         self.producer = MemoryProducer(self.broker)
         self.jobs = MemoryJobs(self.store, utc_now)
         self.ledger = MemoryLedger(self.store, utc_now)
+        self.budgets = MemoryBudgets(self.store, utc_now)
         self.letters = MemoryLetters(self.store, utc_now)
         self.replies = MemoryReplies()
         self.health = MemoryHealthBoard()
@@ -157,6 +159,7 @@ class Door:
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
             health=self.health,
+            budgets=self.budgets,
         )  # fmt: skip
         self.app: FastAPI
         self.client: httpx.AsyncClient

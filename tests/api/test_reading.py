@@ -148,7 +148,8 @@ async def test_every_route_is_documented_with_examples_and_errors(door: Door) ->
             assert operation["summary"], where
             assert operation["description"], where
             good = next(r for code, r in operation["responses"].items() if code.startswith("2"))
-            assert "example" in next(iter(good["content"].values())), where
+            if "204" not in operation["responses"]:
+                assert "example" in next(iter(good["content"].values())), where
             if path.startswith("/v1/"):
                 assert {"401", "500", "503"} <= operation["responses"].keys(), where
                 assert operation["security"], where

@@ -10,16 +10,18 @@ from typing import Any
 
 import asyncpg
 
+from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.letters import MemoryLetters
 from connectors.memory.store import MemoryStore
+from connectors.postgres.budgets import PostgresBudgets
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.pool import connect
 from domain.ledger.model import AttemptDone, Claim, Grip, Park, Settlement, Source, State, Take, Taken
-from domain.ports import Jobs, Ledger, Letters
+from domain.ports import Budgets, Jobs, Ledger, Letters
 
 HASH = b"\x01" + b"h" * 32
 OTHER_HASH = b"\x01" + b"o" * 32
@@ -37,6 +39,11 @@ _TABLES = (
     "jobs",
     "outbox",
     "dead_letters",
+    "budgets",
+    "budget_accounts",
+    "budget_holds",
+    "budget_entries",
+    "budget_notices",
     "questions",
 )
 _TIMES = {
@@ -49,6 +56,7 @@ _TIMES = {
     "patrol": ("seen",),
     "outbox": ("created_at",),
     "dead_letters": ("publish_at",),
+    "budget_notices": ("look_at",),
     "questions": ("asked_at",),
 }
 
@@ -62,6 +70,7 @@ class World:
     now: Callable[[], datetime]
     later: Callable[[float], Awaitable[None]]
     letters: Letters
+    budgets: Budgets
     database_url: str | None = None
     _workers: int = field(default=0)
 
@@ -89,7 +98,10 @@ async def in_memory() -> AsyncIterator[World]:
     async def later(seconds: float) -> None:
         clock[0] += timedelta(seconds=seconds)
 
-    yield World(lambda: MemoryLedger(store, now), MemoryJobs(store, now), now, later, MemoryLetters(store, now))
+    yield World(
+        lambda: MemoryLedger(store, now), MemoryJobs(store, now), now, later, MemoryLetters(store, now),
+        MemoryBudgets(store, now),
+    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -99,6 +111,7 @@ async def in_postgres(database_url: str) -> AsyncIterator[World]:
     admin = await asyncpg.connect(database_url)
     for table in _TABLES:
         await admin.execute(f"DELETE FROM {table}")
+    await admin.execute("UPDATE budget_version SET version = 0")
 
     async def later(seconds: float) -> None:
         for table, columns in _TIMES.items():
@@ -107,7 +120,10 @@ async def in_postgres(database_url: str) -> AsyncIterator[World]:
 
     try:
         jobs, letters = PostgresJobs(pool), PostgresLetters(pool)
-        yield World(lambda: PostgresLedger(pool), jobs, lambda: datetime.now(UTC), later, letters, database_url)
+        budgets = PostgresBudgets(pool)
+        yield World(
+            lambda: PostgresLedger(pool), jobs, lambda: datetime.now(UTC), later, letters, budgets, database_url
+        )
     finally:
         await admin.close()
         await pool.close()

@@ -277,10 +277,17 @@ SUBJECTS = (
     "queues",
     "workers",
     "accounts",
+    "budgets",
 )
 STATEMENTS = [(subject, name) for subject in SUBJECTS for name in statements(subject)]
 # there are few tenants, and all of them are wanted, as are all that wait where they are counted; the patrol has one row
-WALKS = {("accounts", "tenants"), ("queues", "waiting"), ("sweep", "patrol_mark"), ("sweep", "patrol_moved")}
+WALKS = {
+    ("accounts", "tenants"),
+    ("queues", "waiting"),
+    ("sweep", "patrol_mark"),
+    ("sweep", "patrol_moved"),
+    ("budgets", "rules"),
+}
 
 
 @pytest.mark.parametrize(("subject", "name"), STATEMENTS, ids=str)

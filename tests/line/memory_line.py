@@ -12,6 +12,7 @@ from agents.emit import Emitter
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.pacing import Pace
+from agents.infer.purse import Purse
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
@@ -19,9 +20,11 @@ from agents.intake.reading import Reader
 from agents.intake.tenants import Defaults, Tenants
 from agents.lease import LeaseKeeper
 from agents.line import Delivery
+from agents.wake.bookkeeping import Bookkeeper
 from agents.wake.loop import Wake, WakePorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryProducer
+from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.chunks import MemoryChunks
 from connectors.memory.ledger import MemoryLedger
@@ -70,6 +73,7 @@ class MemoryLine:
         self.model = ScriptedModel(script, then=says({"label": "good"}))
         self.cache, self.replies = MemoryCache(1 << 20, self.seconds), MemoryReplies()
         self.chunks = MemoryChunks()
+        self.budgets = MemoryBudgets(self.store, self.clock)
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
         self.pacer: Pacer = MemoryPacer(self.seconds)
         self.preparer, self.generations = _preparer(), Generations()
@@ -107,14 +111,19 @@ class MemoryLine:
         emitter = Emitter(producer, self.replies, ledger, self.metrics)
         settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
         policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0, lambda: 0.0)
+        purse = Purse(self.budgets, self.clock)
         pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
         speaker = Speaker(self.chunks, self.metrics)
-        caller = Caller(self.model, policy, self.metrics, self.clock, pace, speaker)
+        caller = Caller(self.model, policy, self.metrics, purse, pace, speaker)
         return Infer(
             InferPorts(
-                ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), self.tracing, self.clock
+                ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), purse, self.tracing,
+                self.clock,
             )
-        )
+        )  # fmt: skip
+
+    def bookkeeper(self) -> Bookkeeper:
+        return Bookkeeper(self.budgets, MemoryProducer(self.broker), self.metrics)
 
     async def warm(self, name: str) -> None:
         """The deployments have answered before and named no limit."""

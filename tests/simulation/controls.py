@@ -5,6 +5,7 @@ from dataclasses import replace
 from agents.line import Delivery, Lines
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.store import Request
+from domain.budgets.model import Over
 from domain.ledger.model import Claim, Claimed, Settled, Settlement, Standing, Take, Taken
 from domain.ledger.rules import Dispatchable
 from tests.simulation.workers import Variant
@@ -67,6 +68,13 @@ class Inattentive(MemoryLedger):
         return super()._take(replace(take, question=None), me)
 
 
+class Spendthrift(MemoryLedger):
+    """Nothing is held: calls are paid for after they were made."""
+
+    def _reserve(self, row: Request, take: Take, repeated: bool) -> Over | None:
+        return None
+
+
 class Unordered(Lines):
     """Acknowledges what is finished, whatever comes before it."""
 
@@ -85,5 +93,6 @@ CONTROLS = {
     "epochs of calls unread": Variant(ledger=Undated),
     "cancels unheard at the take": Variant(ledger=Deaf),
     "questions unread": Variant(ledger=Inattentive),
+    "money not held": Variant(ledger=Spendthrift),
     "acknowledged out of order": Variant(lines=Unordered),
 }

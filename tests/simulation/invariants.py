@@ -34,6 +34,9 @@ class Invariants:
 
     def check(self) -> None:
         """Raises Violation where a statement broke a rule."""
+        for account in self._store.accounts.values():
+            if account.held_usd < 0 or account.spent_usd + account.held_usd > account.limit_usd:
+                raise self._world.violated(f"a budget never promises more than it has (L12): {account}")
         for key, row in self._store.requests.items():
             outcomes = tuple([attempt.outcome for attempt in row.tried])
             now = (row.run, row.epoch, row.state, row.worker, row.results.get(row.run), outcomes, row.cancel_requested)

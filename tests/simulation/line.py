@@ -16,11 +16,13 @@ import agents.infer.caller
 import agents.stage
 import agents.wake.loop
 from connectors.memory.broker import MemoryBroker
+from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.pacer import MemoryPacer
 from connectors.memory.store import MemoryStore, StoredJob
+from domain.budgets.model import Budget
 from domain.jobs.model import Job
 from domain.ledger.model import Cancel
 from domain.ports import Record
@@ -36,7 +38,7 @@ from topics.base import format_time
 from topics.table import CALLS, REQUESTS
 
 SESSION = 10.0  # seconds without a heartbeat after which a member is out of its group
-PATIENCE = 3_600.0  # simulated seconds in which everything must have come to an end
+PATIENCE = 7_500.0  # simulated seconds in which everything must have come to an end
 LABEL = {"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}, "required": ["label"]}
 ORDINARY = Variant()
 READERS = (agents.stage, agents.wake.loop, agents.infer.caller)
@@ -51,6 +53,8 @@ class Simulation:
         self.store, self.broker = MemoryStore(), MemoryBroker(partitions=2, now=world.clock.utc)
         self.provider = Provider(world, self.store)
         self.oracle = Oracle(world, self.store, self.provider)
+        if plan.limit_usd is not None:
+            at_once(MemoryBudgets(self.store, world.clock.utc).put(Budget(TENANT, "all", plan.limit_usd, "hour")))
         cache, limiter = MemoryCache(1 << 20, world.clock.monotonic), MemoryLimiter(world.clock.monotonic)
         pacer = MemoryPacer(world.clock.monotonic)
         self._shared = Shared(
@@ -139,6 +143,8 @@ class Simulation:
             "prompt": f"Is {prompt} good?",
             "output_schema": LABEL,
         }
+        if self.plan.limit_usd is not None and self.plan.rejects:
+            body["on_limit"] = "reject"
         if ask.what == "fail":
             body["on_unknown_outcome"] = "fail"
         elif ask.what == "deadline":

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from connectors.memory.spending import fold
 from connectors.memory.store import AttemptState, MemoryStore, Request
 from domain.ledger.results import call_id
 from domain.ports import Record
@@ -80,6 +81,22 @@ class Oracle:
                 raise self._world.violated(f"{key} is {row.state} and emitted, and its result is on no topic")
             for run in range(1, row.run + 1):
                 self._bill(row, run)
+        if self._store.budgets:
+            self._money()
+
+    def _money(self) -> None:
+        """What the provider asks for is covered, and what is held after all is over is of calls nobody knows of."""
+        fold(self._store, 1_000, self._world.clock.utc())
+        billed = sum((call.cost_usd for calls in self._provider.calls.values() for call in calls), Decimal(0))
+        accounts = list(self._store.accounts.values())
+        covered = sum((account.spent_usd + account.held_usd for account in accounts), Decimal(0))
+        if billed > covered:
+            raise self._world.violated(f"the provider bills {billed}, the budget knows of {accounts} (L12)")
+        for key in self._store.holds:
+            row = self._store.requests[key[:2]]
+            outcome = row.attempts[key[2]][key[3] - 1].outcome
+            if outcome not in UNSURE | {"timeout"}:
+                raise self._world.violated(f"{key} ended as {outcome}, and its money is still held (L12)")
 
     def _bill(self, row: Request, run: int) -> None:
         calls = {call.name: call for call in self._provider.calls.get(call_id(row.tenant, row.id, run), ())}

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from domain.admission.model import Charge
+from domain.budgets.model import Budget, Notice, Over, Rules, Standing
 from domain.errors import Permanent
 from domain.ledger.model import (
     Cancel,
@@ -28,6 +30,8 @@ from domain.ledger.model import (
 from domain.ports import Record
 from tests.simulation.clock import ProcessLoop
 from tests.simulation.world import World, at_once
+
+IN_HAND = frozenset({Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED, Grip.OVER_BUDGET})
 
 
 class Statements:
@@ -64,12 +68,12 @@ class Statements:
     async def take(self, batch: Sequence[Take]) -> list[Taken | Permanent]:
         answers: list[Taken | Permanent] = await self._ask("take", batch)
         for take, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Taken) and answer.grip in (Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED):
+            if isinstance(answer, Taken) and answer.grip in IN_HAND:
                 self._in_hand[take.tenant, take.id] = answer.epoch
         return answers
 
-    async def go_on(self, batch: Sequence[Next]) -> list[int | Permanent]:
-        answer: list[int | Permanent] = await self._ask("go_on", batch)
+    async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
+        answer: list[int | Over | Permanent] = await self._ask("go_on", batch)
         return answer
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
@@ -137,6 +141,45 @@ class Statements:
     def _let_go(self, batch: Sequence[Settlement] | Sequence[Park]) -> None:
         for item in batch:
             self._in_hand.pop((item.tenant, item.id), None)
+
+
+class Books:
+    """Implements what infer and the bookkeeper need of Budgets: statements of the same database."""
+
+    def __init__(self, world: World, loop: ProcessLoop, inner: MemoryBudgets) -> None:
+        self._world, self._loop, self._inner = world, loop, inner
+
+    async def _ask(self, verb: str, *arguments: Any) -> Any:
+        effect = lambda: at_once(getattr(self._inner, verb)(*arguments))  # noqa: E731
+        return await self._world.operate("ledger", verb, self._loop, effect).future
+
+    async def rules(self) -> Rules:
+        found: Rules = await self._ask("rules")
+        return found
+
+    async def fold(self, limit: int) -> int:
+        if not self._inner._store.entries:
+            return 0
+        booked: int = await self._ask("fold", limit)
+        return booked
+
+    async def notices(self, limit: int) -> list[Notice]:
+        if all(one.told for one in self._inner._store.notices.values()):
+            return []
+        found: list[Notice] = await self._ask("notices", limit)
+        return found
+
+    async def told(self, notices: Sequence[Notice]) -> None:
+        await self._ask("told", notices)
+
+    async def put(self, budget: Budget) -> bool:
+        return await self._inner.put(budget)
+
+    async def delete(self, tenant: str, name: str) -> bool:
+        return await self._inner.delete(tenant, name)
+
+    async def standings(self, tenant: str) -> list[Standing]:
+        return await self._inner.standings(tenant)
 
 
 class Produces:

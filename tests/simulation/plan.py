@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from random import Random
 from typing import Literal, TypeVar
 
@@ -82,9 +83,12 @@ class Plan:
     intakes: int = 1
     infers: int = 2
     per_minute: int = 600_000
+    limit_usd: Decimal | None = None  # of the tenant's budget of the hour
+    rejects: bool = True  # at that limit; else requests wait for the next hour
 
     def __str__(self) -> str:
         lines = [f"seed={self.seed} intakes={self.intakes} infers={self.infers} per_minute={self.per_minute}"]
+        lines[0] += f" limit_usd={self.limit_usd} rejects={self.rejects}"
         lines += [f"  {ask}" for ask in self.asks]
         lines += [f"  {fault}" for fault in self.faults]
         return "\n".join([*lines, f"  answers={list(self.answers)}"])
@@ -98,7 +102,7 @@ def plan(seed: int) -> Plan:
         asks.append(Ask(_one(rng, LATER), int(rng.random() * 30), int(rng.random() * len(asks)), _seconds(rng)))
     faults = [_fault(rng) for _ in range(int(rng.random() * 6))]
     answers = [_one(rng, ANSWERS) for _ in range(int(rng.random() * 4))]
-    return Plan(
+    made = Plan(
         seed,
         tuple(asks),
         tuple(faults),
@@ -107,6 +111,13 @@ def plan(seed: int) -> Plan:
         infers=2 + (rng.random() < 0.2),
         per_minute=6 if rng.random() < 0.05 else 600_000,
     )
+    if rng.random() < 0.25:
+        return replace(made, limit_usd=_one(rng, LIMITS), rejects=rng.random() < 0.8)
+    return made
+
+
+LIMITS = (Decimal("0.001"), Decimal("0.004"), Decimal("0.007"), Decimal("0.013"), Decimal(1))
+"""No call, one, two, one that escalates, any number: a call of the small model may cost 0.0026, of the large 0.042."""
 
 
 def smaller(plan: Plan) -> list[Plan]:
@@ -114,6 +125,8 @@ def smaller(plan: Plan) -> list[Plan]:
     fewer = [replace(plan, faults=_without(plan.faults, n)) for n in range(len(plan.faults))]
     fewer += [replace(plan, asks=_without(plan.asks, n)) for n in range(len(plan.asks)) if len(plan.asks) > 1]
     fewer += [replace(plan, answers=_without(plan.answers, n)) for n in range(len(plan.answers))]
+    if plan.limit_usd is not None:
+        fewer.append(replace(plan, limit_usd=None))
     if plan.intakes > 1:
         fewer.append(replace(plan, intakes=1))
     if plan.infers > 1:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.simulation.controls import CONTROLS
 from tests.simulation.line import silence
-from tests.simulation.plan import ANSWERS, KINDS, LATER, PLACES, Ask, Fault, Plan, plan
+from tests.simulation.plan import ANSWERS, KINDS, LATER, LIMITS, PLACES, Ask, Fault, Plan, plan
 from tests.simulation.runner import run, run_seeds
 
 SECONDS = st.floats(0, 60)
@@ -22,10 +22,13 @@ PLANS = st.builds(
     st.lists(st.sampled_from(sorted(set(ANSWERS))), max_size=4).map(tuple),
     st.integers(1, 2),
     st.integers(1, 3),
+    st.just(600_000),
+    st.sampled_from((None, *LIMITS)),
+    st.booleans(),
 )
 
 
-def test_L2_L6_L8_L9_L11_L14_L15_S2_S5_hold_in_every_schedule() -> None:
+def test_L2_L6_L8_L9_L11_L12_L14_L15_S2_S5_hold_in_every_schedule() -> None:
     report = run_seeds(range(800))
     assert report.failure is None, report.failure.explained()
     assert report.schedules == 800
@@ -51,7 +54,7 @@ def test_a_line_without_a_safeguard_fails(without: str) -> None:
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
 @given(PLANS)
-def test_L2_L6_L8_L9_L11_L15_S2_S5_hold_under_any_plan(plan: Plan) -> None:
+def test_L2_L6_L8_L9_L11_L12_L15_S2_S5_hold_under_any_plan(plan: Plan) -> None:
     with silence():
         simulation, error = run(plan)
     assert error is None, f"{error}\n{plan!r}\n{simulation.world.story()}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -15,6 +16,7 @@ from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.pacing import Pace
+from agents.infer.purse import Purse
 from agents.infer.settler import Settler, SettlerPorts
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
@@ -23,9 +25,11 @@ from agents.lease import LeaseKeeper
 from agents.line import Delivery, Lines
 from agents.source import BatchSource, EachSource, Source
 from agents.stage import Stage
+from agents.wake.bookkeeping import Bookkeeper
 from agents.wake.loop import Wake, WakePorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker
+from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
@@ -42,12 +46,13 @@ from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
 from domain.tracing import NoTracing
 from tests.simulation.groups import Member
-from tests.simulation.outside import Answers, Limits, NoMetrics, Produces, Statements
+from tests.simulation.outside import Answers, Books, Limits, NoMetrics, Produces, Statements
 from tests.simulation.provider import Provider, ProviderClient
 from tests.simulation.world import Violation, World
 from topics.table import CALLS, REQUESTS
 
 POLL = 10.0  # of wake; it sweeps each time
+BOOK_EVERY = 5.0
 SLOTS = 4
 TENANT = "acme"
 TEMPLATES = Path(__file__).parents[2] / "domain" / "prompting" / "library"
@@ -134,6 +139,8 @@ class Worker:
         if self.role == "wake":
             ports = WakePorts(self._ledger, self._producer, self._emitter, self._metrics, self._shared.world.clock.utc)
             self.tasks.append(asyncio.ensure_future(Wake(ports, poll=POLL).run()))
+            if self.world.plan.limit_usd is not None:
+                self.tasks.append(asyncio.ensure_future(self._book()))
             return
         source = self._intake() if self.role == "intake" else await self._infer()
         stage = Stage(FLOW[self.role].policy, [source], self._metrics)
@@ -141,6 +148,15 @@ class Worker:
         self.member = source._handler.member = Member(self.loop, stage)  # type: ignore[attr-defined]
         self.tasks.append(asyncio.ensure_future(source.consume(self.member.stream)))
         joined(self)
+
+    async def _book(self) -> None:
+        """As the bookkeeper of the product, less often."""
+        budgets = MemoryBudgets(self._shared.store, self.world.clock.utc)
+        keeper = Bookkeeper(Books(self.world, self.loop, budgets), self._producer, self._metrics)
+        while True:
+            await asyncio.sleep(BOOK_EVERY)
+            with suppress(Unavailable):
+                await keeper.book()
 
     def trouble(self) -> str | None:
         """What of it ended that should not have."""
@@ -189,9 +205,10 @@ class Worker:
             self._ledger, self._producer, cache, self._emitter, self._metrics, clock.utc, timedelta(hours=1)
         )
         model = ProviderClient(shared.provider, self.loop, self.incarnation)
+        purse = Purse(Books(world, self.loop, MemoryBudgets(shared.store, clock.utc)), clock.utc)
         pace = Pace(shared.pacer, self.incarnation, self._metrics, clock.utc, clock.monotonic)
         policy = CallPolicy(RetryPolicy(5), Budget(), 60.0, world.rng.random)
-        caller = Caller(model, policy, self._metrics, clock.utc, pace)
+        caller = Caller(model, policy, self._metrics, purse, pace)
         if any(ask.what == "cancel" for ask in world.plan.asks):
             self.tasks.append(asyncio.ensure_future(keep_listening(self._ledger, caller)))
         handler = Infer(
@@ -202,6 +219,7 @@ class Worker:
                 lease,
                 caller,
                 Settler(settler),
+                purse,
                 NoTracing(),
                 clock.utc,
             )

@@ -6,7 +6,8 @@
 -- this statement changes nothing when it is done after its caller gave it up; $9 the epoch under which this process
 -- already has the request in hand, 0 when it has not: a row that this worker has dispatched under another epoch was
 -- taken by a statement whose answer was lost; $10 what is asked, NULL where every request is to be asked for itself: what
--- another one asks already is left as it is ('asked'), and coalesce.sql says what becomes of it (L14).
+-- another one asks already is left as it is ('asked'), and coalesce.sql says what becomes of it (L14); $11 the version of
+-- the budgets that the reservations of the batch follow from (L12).
 -- A row dispatched within the last second is in live hands whatever the leases say: this snapshot may be older.
 WITH given AS (
     SELECT *
@@ -40,6 +41,7 @@ WITH given AS (
                WHEN cancel_requested THEN 'cancelled'
                WHEN dispatches - repeated::integer >= 3
                     OR (fail_on_unknown AND dispatches - repeated::integer > 0) THEN 'exhausted'
+               WHEN calls AND $11::bigint <> (SELECT version FROM budget_version WHERE only_row) THEN 'outdated'
                ELSE 'taken'
            END AS found_grip
     FROM found f
@@ -88,7 +90,7 @@ WITH given AS (
 )
 SELECT (n - 1)::integer AS n, grip, epoch + (NOT repeated AND grip <> 'asked')::integer AS epoch,
        attempts + (calls AND grip = 'taken' AND NOT repeated)::integer AS attempt,
-       coalesce(calls AND grip = 'taken' AND least(dispatches, attempts) > repeated::integer, false) AS repeats
+       coalesce(calls AND grip = 'taken' AND least(dispatches, attempts) > repeated::integer, false) AS repeats, repeated
 FROM judged;
 
 -- name: go_on
@@ -165,7 +167,8 @@ WITH given AS (
 ), parked AS (
     UPDATE claims c
     SET state = 'waiting', epoch = j.epoch + 1, worker = NULL, updated_at = now(),
-        dispatches = CASE WHEN j.state = 'dispatched' THEN 0 ELSE c.dispatches END  -- intake heard of no call (L9)
+        dispatches = CASE WHEN j.state = 'dispatched' THEN 0 ELSE c.dispatches END,  -- intake heard of no call (L9)
+        waited_for_budget = c.waited_for_budget OR j.reason = 'budget'
     FROM judged j
     WHERE c.tenant = j.tenant AND c.id = j.id AND j.mine
 ), waits AS (

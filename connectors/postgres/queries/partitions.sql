@@ -34,6 +34,16 @@ DELETE FROM jobs WHERE created_at < $1::date AT TIME ZONE 'utc';
 -- name: forget_letters
 DELETE FROM dead_letters WHERE last_seen < $1::date AT TIME ZONE 'utc';
 
+-- name: forget_budget_accounts
+-- Of periods that nobody looks at any more, with what attempts of unknown cost held in them.
+WITH gone AS (
+    DELETE FROM budget_accounts WHERE created_at < $1::date AT TIME ZONE 'utc' - interval '1 year'
+    RETURNING tenant, serial, label
+), noticed AS (
+    DELETE FROM budget_notices x USING gone g WHERE x.tenant = g.tenant AND x.serial = g.serial AND x.label = g.label
+)
+DELETE FROM budget_holds WHERE created_at < $1::date AT TIME ZONE 'utc' - interval '1 year';
+
 -- name: forget_bodies_in_default
 DELETE FROM bodies_default WHERE day < $1;
 
