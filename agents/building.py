@@ -112,13 +112,14 @@ async def _intake(process: Process) -> list[Source]:
     changes, generations = outside.changes(), Generations(lambda model: _behind(models, model))
     await _patiently(lambda: begin_hearing(changes, generations))
     process.keep(keep_hearing(changes, generations, outside.metrics))
+    preparer = catalog.preparer(settings, models, outside.schemas.find)
     handler = Intake(
         IntakePorts(
             ledger=outside.ledger,
             limiter=outside.limiter,
             cache=outside.near_and_far_cache(),
             tenants=tenants,
-            reader=Reader(catalog.preparer(settings, models), tenants, utc_now, process.tracing, generations),
+            reader=Reader(preparer, tenants, utc_now, process.tracing, generations),
             emitter=process.emitter,
             metrics=outside.metrics,
             clock=utc_now,

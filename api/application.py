@@ -47,11 +47,14 @@ from api.providers.service import Providers
 from api.queues import routes as queues_routes
 from api.queues.service import QueueReader
 from api.rendering import render_for
+from api.schemas import routes as schemas_routes
+from api.schemas.service import SchemaService
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from domain.accounts.keys import pepper
 from domain.errors import InvalidRequest, Transient
 from domain.redriving.redriver import Redriver
+from domain.registry.schemas import Registry
 from domain.settings import Settings
 from topics.codec import MAX_BYTES
 
@@ -100,6 +103,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     jobs = JobReader(ports.jobs)
     app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
     app.include_router(letters_routes.router(_dead_letters(ports, now)))
+    app.include_router(schemas_routes.router(SchemaService(ports.schemas, Registry(ports.schemas, now))))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(budgets_routes.router(BudgetKeeper(ports.budgets)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))

@@ -19,6 +19,7 @@ from domain.ports import (
     Producer,
     Queues,
     Replies,
+    Schemas,
     UsageReader,
 )
 from domain.routing.catalogue import Catalogue
@@ -57,6 +58,7 @@ class ApiPorts:
     queues: Queues
     health: HealthBoard
     budgets: Budgets
+    schemas: Schemas
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

@@ -30,6 +30,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "expired": (410, "No longer kept"),
     "too_large": (413, "Too large"),
     "unsupported_encoding": (415, "Unsupported content encoding"),
+    "incompatible_schema": (409, "The new version does not fit the one before"),
     "unavailable": (503, "Temporarily unavailable"),
     # those of a result
     "invalid_request": (422, "Invalid request"),

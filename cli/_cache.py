@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def invalidate(stack: Stack, what: What, tenant: str | None) -> None:
     target = find(stack)
     owner, now = target.tenant_or(tenant), datetime.now(UTC)
     models = catalog.catalogue(target.settings, target.environ)
-    found = scopes(owner, _wanted(what), catalog.preparer(target.settings, models), now)
+    find_schemas = partial(catalog.find_schemas, target.settings.database_url.get_secret_value())
+    preparer = catalog.preparer(target.settings, models, find_schemas)
+    found = asyncio.run(scopes(owner, _wanted(what), preparer, now))
     asyncio.run(_say(target, owner, found, now))
     for scope in found:
         print(f"forgotten: {scope.kind} {scope.value}".rstrip())

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import typer
@@ -63,7 +64,9 @@ def redrive(stack: Stack, choice: Choice, edits: Edits, pace: Pace, names: list[
     order = Order(wanted, pace.limit, pace.rate, _edit(edits), pace.dry_run)
 
     def work(letters: Letters) -> Awaitable[Report]:
-        preparer = catalog.preparer(target.settings, catalog.catalogue(target.settings, target.environ))
+        find_schemas = partial(catalog.find_schemas, target.settings.database_url.get_secret_value())
+        models = catalog.catalogue(target.settings, target.environ)
+        preparer = catalog.preparer(target.settings, models, find_schemas)
         originals = KafkaOriginals(security.librdkafka(target.settings))
         return Redriver(letters, originals, preparer, lambda: datetime.now(UTC)).redrive(order)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -29,6 +30,7 @@ from cli._submit_options import AskOptions, RowOptions, RunOptions
 from cli._target import Target, find
 from connectors import catalog
 from domain.pricing.estimate import Estimator
+from domain.schemas.model import is_reference
 from topics.base import format_money
 from topics.codec import Read
 
@@ -148,8 +150,13 @@ def _requests(
 
 def _estimate(target: Target, requests: Iterator[tuple[Read, bytes]], summary: Summary, as_json: bool) -> None:
     models = catalog.catalogue(target.settings, target.environ)
-    estimator = Estimator(catalog.preparer(target.settings, models))
+    preparer = catalog.preparer(
+        target.settings, models, partial(catalog.find_schemas, target.settings.database_url.get_secret_value())
+    )
+    estimator = Estimator(preparer)
     for read, _ in requests:
+        if is_reference(read.request.output_schema):
+            asyncio.run(preparer.load((read.request,)))
         reason = estimator.add(read)
         if reason is not None:
             summary.refused.append(Refusal(summary.rows, reason))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import budgets, letters
+from cli import budgets, letters, schemas
 from cli._options import expanded
 from cli._output import print_json, print_table
 from cli._stack import Stack
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
         app.add_typer(group, name=name)
     letters.register(app)
     budgets.register(app)
+    schemas.register(app)
 
 
 def apply(

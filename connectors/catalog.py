@@ -1,6 +1,7 @@
 """Settings -> built connectors: the one file that names them all. Each main.py takes from here what it needs."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +26,7 @@ from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.partitions import ensure_partitions, sweep
 from connectors.postgres.pool import Pool, connect
 from connectors.postgres.queues import PostgresQueues
+from connectors.postgres.schemas import PostgresSchemas
 from connectors.redis.cache import RedisCache
 from connectors.redis.chunks import RedisChunks
 from connectors.redis.client import RedisClient
@@ -39,6 +41,8 @@ from domain.errors import InvalidSettings
 from domain.ports import Model
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue, environment_names
+from domain.schemas.book import Book, Find
+from domain.schemas.model import SchemaRef, SchemaVersion
 from domain.settings import Settings
 from topics.table import DEAD_LETTERS
 
@@ -82,10 +86,19 @@ def _with_key_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[st
     return found
 
 
-def preparer(settings: Settings, models: Catalogue) -> Preparer:
+def preparer(settings: Settings, models: Catalogue, find: Find) -> Preparer:
     """What the door and intake prepare requests with. Raises InvalidSettings."""
     directories = [SHIPPED_TEMPLATES, *([Path(settings.templates)] if settings.templates else [])]
-    return Preparer(Library.load(directories), models)
+    return Preparer(Library.load(directories), models, Book(find, time.monotonic))
+
+
+async def find_schemas(url: str, wanted: Sequence[SchemaRef]) -> list[SchemaVersion | None]:
+    """For a process that has no connection of its own. Raises Unavailable."""
+    pool = await connect(url, 1)
+    try:
+        return await PostgresSchemas(pool).find(wanted)
+    finally:
+        await pool.close()
 
 
 @dataclass(slots=True)
@@ -108,6 +121,10 @@ class Outside:
     @property
     def letters(self) -> PostgresLetters:
         return PostgresLetters(self.pool)
+
+    @property
+    def schemas(self) -> PostgresSchemas:
+        return PostgresSchemas(self.pool)
 
     @property
     def queues(self) -> PostgresQueues:

@@ -99,6 +99,7 @@ class Intake:
         found = read(delivery)
         if isinstance(found, Read):
             await self._ports.tenants.load({found.request.tenant})
+            await self._ports.reader.load([found])
         if isinstance(found, Read) and self._ports.tenants.exists(found.request.tenant):
             item = self._ports.reader.judge(delivery, found)
             if isinstance(item, Incoming):
@@ -114,6 +115,7 @@ class Intake:
         found = [(delivery, read(delivery)) for delivery in batch]
         names = {r.request.tenant if isinstance(r, Read) else r.tenant for _, r in found if r is not None}
         await self._ports.tenants.load({name for name in names if name is not None})
+        await self._ports.reader.load([what for _, what in found])
         incoming = []
         for delivery, what in found:
             if what is None:

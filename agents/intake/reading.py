@@ -1,7 +1,7 @@
 """From a delivery to what intake decides on: a prepared call, a refusal with its reason, or a dead letter."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -65,6 +65,10 @@ class Reader:
         self._tenants = tenants
         self._clock = clock
         self._tracing = tracing
+
+    async def load(self, found: Iterable[Read | Unreadable | None]) -> None:
+        """Fetch what preparing these needs from outside: named schemas, where there are any. Raises Unavailable."""
+        await self._preparer.load(read.request for read in found if isinstance(read, Read))
 
     def judge(self, delivery: Delivery, read: Read | Unreadable) -> Incoming | Record:
         """What to claim, or the dead letter of what cannot be attributed to a request."""

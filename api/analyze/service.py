@@ -95,7 +95,7 @@ class Analyze:
         joins: a repeat under an Idempotency-Key waits for the first request; else it is not waited for.
         watches: its waiter is told of states and text as well.
         """
-        submission = self._reader.read(ask)
+        submission = await self._reader.read(ask)
         if submission.request.on_limit == "reject":
             await self._glance.check(ask.caller)
         job, after_run = submission.job, 0
@@ -123,7 +123,7 @@ class Analyze:
     async def asynchronous(self, ask: Ask, patience: Patience) -> Response:
         """202, whether the request is new or a repeat."""
         with self._alone(ask):
-            submission = self._reader.read(ask)
+            submission = await self._reader.read(ask)
             if submission.request.on_limit == "reject":
                 await self._glance.check(ask.caller)
             return await self._accepted(submission, await self._submit(submission, patience), patience)

@@ -54,14 +54,15 @@ class Reader:
         self._instance = instance
         self._now = now
 
-    def read(self, ask: Ask) -> Submission:
-        """Raises Problem: invalid_request, unknown_template, unknown_model, too_large."""
+    async def read(self, ask: Ask) -> Submission:
+        """Raises Problem: invalid_request, unknown_template, unknown_model, too_large; Unavailable."""
         now = self._now()
         try:
             fields = codec.read_object(ask.body)
             keyed = _complete(fields, ask, now)
             request = codec.check_request(fields, ask.body).request
             digest = codec.body_hash(fields)
+            await self._preparer.load((request,))
             self._preparer.prepare(request, Origin(codec.request_hash(digest), now))
         except codec.Unreadable as error:
             raise of_unreadable(error) from None

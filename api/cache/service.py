@@ -43,7 +43,7 @@ class Cache:
         """Once the broker has it. Raises InvalidRequest, Problem."""
         now = self._now()
         try:
-            found = scopes(tenant, wanted, self._preparer, now)
+            found = await scopes(tenant, wanted, self._preparer, now)
         except Unreadable as error:
             raise problems.of_unreadable(error) from None
         said = records(tenant, found, uuid.uuid4().hex, now)

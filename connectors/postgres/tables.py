@@ -10,29 +10,20 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Date,
-    DateTime,
     Index,
     LargeBinary,
     MetaData,
-    Numeric,
     SmallInteger,
     Text,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-
-class Base(DeclarativeBase):
-    """Python types to PostgreSQL's: text without a length, times with a zone, exact numbers."""
-
-    type_annotation_map = {str: Text(), bytes: LargeBinary(), datetime: DateTime(timezone=True), Decimal: Numeric()}
-
-
-def _key() -> Mapped[str]:
-    """Part of a key: compared bytewise, as Python compares."""
-    return mapped_column(Text(collation="C"), primary_key=True)
+from connectors.postgres.rows import Base
+from connectors.postgres.rows import key as _key
+from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
 
 
 class ClaimRow(Base):
@@ -385,5 +376,7 @@ class BudgetNoticeRow(Base):
     look_at: Mapped[datetime]
     told_at: Mapped[datetime | None]
 
+
+__all__ = ["OutputSchemaNameRow", "OutputSchemaRow", "metadata"]
 
 metadata: MetaData = Base.metadata

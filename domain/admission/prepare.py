@@ -3,17 +3,19 @@
 The door and intake use the same preparation, so that they refuse the same things for the same reasons.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.caching.keys import cache_key
-from domain.errors import InvalidRequest, Problem
+from domain.caching.keys import cache_key, stamped
 from domain.output.schema import compile as compile_schema
 from domain.prompting.library import Library
 from domain.prompting.template import Template
 from domain.routing.catalogue import Catalogue
 from domain.routing.options import check as check_options
+from domain.schemas.book import Book
+from domain.schemas.model import is_reference
 from topics.base import format_money, format_time
 from topics.call import PromptCall
 from topics.request import PromptRequest
@@ -35,16 +37,26 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """Holds what preparing needs; `prepare` raises InvalidRequest with a code of contracts.md."""
+    """Holds what preparing needs; `prepare` raises InvalidRequest with a code of contracts.md.
+
+    `load` comes first: it fetches the named schemas of a batch, where there are any.
+    """
 
     library: Library
     catalogue: Catalogue
+    book: Book
+
+    async def load(self, requests: Iterable[PromptRequest]) -> None:
+        """Raises Unavailable."""
+        named = [(one.tenant, one.output_schema) for one in requests if is_reference(one.output_schema)]
+        if named:
+            await self.book.load(named)
 
     def prepare(self, request: PromptRequest, origin: Origin) -> PromptCall:
         check_options(request.provider_options)
         template = self._template(request)
         messages = _messages(request, template)
-        schema = _schema(request, template)
+        schema, schema_ref = self._schema(request, template)
         model = request.model if "model" in request.model_fields_set or template is None else template.model
         self.catalogue.resolve(model)
         parameters = _parameters(request, template)
@@ -57,9 +69,10 @@ class Preparer:
             request_hash=origin.request_hash,
             submitted_at=format_time(request.submitted_at or origin.received_at),
             output_schema=schema,
+            schema_ref=schema_ref,
             parameters=parameters,
             provider_options=request.provider_options,
-            cache_key=self._cache_key(request, model, messages, parameters, schema),
+            cache_key=self._cache_key(request, model, messages, parameters, stamped(schema, schema_ref)),
             cache_ttl_s=template.cache_ttl_s if template else None,
             fresh=request.cache == "refresh",
             template={"name": template.name, "version": template.version} if template else None,
@@ -87,11 +100,24 @@ class Preparer:
         model: str,
         messages: list[dict[str, Any]],
         parameters: dict[str, Any],
-        schema: dict[str, Any] | None,
+        schema: dict[str, Any] | list[Any] | None,
     ) -> str | None:
         if request.cache == "bypass":
             return None
         return cache_key(request.tenant, model, messages, parameters, request.provider_options, schema)
+
+    def _schema(
+        self, request: PromptRequest, template: Template | None
+    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """The JSON Schema, and the name and version where it has one."""
+        schema = request.output_schema
+        if schema is None:
+            return template.output_schema if template else None, None
+        if is_reference(schema):
+            named = self.book.get(request.tenant, schema)
+            return named.schema, named.ref
+        compile_schema(schema)
+        return schema, None
 
     def _template(self, request: PromptRequest) -> Template | None:
         if request.template is None:
@@ -105,17 +131,6 @@ def _messages(request: PromptRequest, template: Template | None) -> list[dict[st
     if request.messages is not None:
         return [message.model_dump(exclude_none=True) for message in request.messages]
     return [{"role": "user", "content": request.prompt}]
-
-
-def _schema(request: PromptRequest, template: Template | None) -> dict[str, Any] | None:
-    schema = request.output_schema
-    if schema is None:
-        return template.output_schema if template else None
-    if set(schema) <= {"name", "version"} and isinstance(schema.get("name"), str):
-        reason = f"no output schema is named {schema['name']!r}; send the JSON Schema itself"
-        raise InvalidRequest("invalid_request", reason, [Problem("/output_schema/name", "unknown name")])
-    compile_schema(schema)
-    return schema
 
 
 def _parameters(request: PromptRequest, template: Template | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Invalidation(Message):
         return self
 
 
-def scopes(tenant: str, wanted: Invalidation, preparer: Preparer, now: datetime) -> list[Scope]:
+async def scopes(tenant: str, wanted: Invalidation, preparer: Preparer, now: datetime) -> list[Scope]:
     """Raises Unreadable and InvalidRequest where `request` is none, or has no answer that could be kept."""
     found = [Scope("tenant")] if wanted.all else []
     found += [Scope("key", wanted.key)] if wanted.key else []
@@ -53,6 +53,7 @@ def scopes(tenant: str, wanted: Invalidation, preparer: Preparer, now: datetime)
     if wanted.request is not None:
         fields = {"id": "cache", **wanted.request, "tenant": tenant}
         request = check_request(fields, b"").request
+        await preparer.load((request,))
         key = preparer.prepare(request, Origin("", now)).cache_key
         if key is None:
             reason = "the answer to a request with cache: bypass is not kept"

@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 
 from domain.admission.prepare import Origin, Preparer
-from domain.caching.keys import cache_key
+from domain.caching.keys import cache_key, stamped
 from domain.errors import InvalidRequest, Problem
 from domain.letters.model import Letter
 from domain.output.schema import compile as compile_schema
+from domain.schemas.model import is_reference
 from topics import headers as head
 from topics.base import format_time
 from topics.call import PromptCall
@@ -85,6 +86,17 @@ def next_call(letter: Letter, edit: Edit, original: bytes | None, preparer: Prep
     return replace(call, deadline=None, reply_to=None, submitted_at=format_time(now))
 
 
+def reference_in(letter: Letter) -> Mapping[str, Any] | None:
+    """The named schema that the request in a letter asks for, if it does."""
+    if letter.topic != REQUESTS:
+        return None
+    try:
+        schema = read_object(kept(letter).value).get("output_schema")
+    except (Unreadable, InvalidRequest):
+        return None
+    return schema if isinstance(schema, dict) and is_reference(schema) else None
+
+
 def next_record(letter: Letter, edit: Edit) -> bytes | None:
     """What to publish instead of the record as it came, None where nothing is edited. Raises InvalidRequest."""
     record = kept(letter)
@@ -129,16 +141,19 @@ def _call(letter: Letter, record: Kept, preparer: Preparer, now: datetime) -> Pr
 
 def _edited(call: PromptCall, edit: Edit, preparer: Preparer) -> PromptCall:
     """Another model, another schema; the messages stay as they were rendered."""
-    schema = call.output_schema
-    if edit.output_schema is not None:
-        schema = dict(edit.output_schema)
+    schema, ref = call.output_schema, call.schema_ref
+    if is_reference(edit.output_schema):
+        named = preparer.book.get(call.tenant, edit.output_schema)
+        schema, ref = named.schema, named.ref
+    elif edit.output_schema is not None:
+        schema, ref = dict(edit.output_schema), None
         compile_schema(schema)
     model = edit.model or call.model
     preparer.catalogue.resolve(model)
     key = call.cache_key
     if key is not None:
-        key = cache_key(call.tenant, model, call.messages, call.parameters, call.provider_options, schema)
-    return replace(call, model=model, output_schema=schema, cache_key=key)
+        key = cache_key(call.tenant, model, call.messages, call.parameters, call.provider_options, stamped(schema, ref))
+    return replace(call, model=model, output_schema=schema, schema_ref=ref, cache_key=key)
 
 
 def _templated(call: PromptCall, edit: Edit, source: bytes | None, preparer: Preparer, now: datetime) -> PromptCall:

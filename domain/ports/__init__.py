@@ -13,6 +13,7 @@ from domain.ports.ledger import Ledger
 from domain.ports.limits import Limiter
 from domain.ports.model import Model
 from domain.ports.pacing import Pacer
+from domain.ports.schemas import Schemas
 from domain.ports.sinks import BatchSource, Item, Refused, Sink
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
 
@@ -39,6 +40,7 @@ __all__ = [
     "Refused",
     "Replies",
     "Reply",
+    "Schemas",
     "Sink",
     "UsageReader",
 ]

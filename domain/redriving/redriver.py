@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from domain.admission.prepare import Preparer
 from domain.errors import InvalidRequest, Permanent
 from domain.letters.model import Letter, Redriven, Republish, Rerun, Wanted
-from domain.letters.redrive import Edit, body_hash_of, kept, next_call, next_record
+from domain.letters.redrive import Edit, body_hash_of, kept, next_call, next_record, reference_in
 from domain.ports import Letters, Originals
 from domain.pricing.estimate import Estimate, Estimator
+from domain.schemas.model import is_reference
 from topics.codec import Tombstone, Unreadable, read_request
 from topics.table import REQUESTS, TABLE
 
@@ -87,6 +88,14 @@ class Redriver:
         values = await self._originals.read([source for _, source in known]) if known else []
         return {letter: value for (letter, _), value in zip(known, values, strict=True) if value is not None}
 
+    async def load(self, letters: Sequence[Letter], edit: Edit) -> None:
+        """The named schemas that planning these needs, if any."""
+        wanted = [(one.tenant or "", schema) for one in letters if (schema := reference_in(one)) is not None]
+        if is_reference(edit.output_schema):
+            wanted += [(one.tenant or "", edit.output_schema) for one in letters]
+        if wanted:
+            await self._preparer.book.load(wanted)
+
     async def start(self, plans: Sequence[Rerun | Republish]) -> list[Redriven | Permanent]:
         reruns = [plan for plan in plans if isinstance(plan, Rerun)]
         records = [plan for plan in plans if isinstance(plan, Republish)]
@@ -132,6 +141,7 @@ class _Chunk:
         report, order = self.report, self.order
         report.matched += len(batch)
         originals = await self.redriver.originals(batch, order.edit)
+        await self.redriver.load(batch, order.edit)
         plans = list(self._plans(batch, originals))
         if order.dry_run:
             report.redriven += len(plans)

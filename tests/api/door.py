@@ -1,6 +1,7 @@
 """The API over the in-memory twins, and a small line behind it that answers as intake and infer would."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.queues import MemoryQueues
 from connectors.memory.replies import MemoryReplies
+from connectors.memory.schemas import MemorySchemas
 from connectors.memory.sink import MemorySink, MemoryUsage
 from connectors.memory.store import MemoryStore
 from domain.accounts import keys
@@ -36,6 +38,7 @@ from domain.ledger.results import Ending, Spent, finish, rejected
 from domain.ports import BatchSource, Item, Ledger, Replies, Reply
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
+from domain.schemas.book import Book
 from domain.settings import Settings
 from topics import codec
 from topics.headers import API_KEY, REPLY_TO, text_of
@@ -137,7 +140,8 @@ class Door:
         self.metrics = MemoryMetrics()
         self.sink = MemorySink()
         catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
-        self.preparer = Preparer(Library.load([LIBRARY]), catalogue)
+        self.schemas = MemorySchemas()
+        self.preparer = Preparer(Library.load([LIBRARY]), catalogue, Book(self.schemas.find, time.monotonic))
         self.issued = keys.issue("acme", "test", PEPPER, utc_now())
         self.other = keys.issue("globex", "test", PEPPER, utc_now())
         self.asleep = keys.issue("asleep", "test", PEPPER, utc_now())
@@ -158,8 +162,7 @@ class Door:
             catalogue=catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
-            health=self.health,
-            budgets=self.budgets,
+            health=self.health, budgets=self.budgets, schemas=self.schemas,
         )  # fmt: skip
         self.app: FastAPI
         self.client: httpx.AsyncClient

@@ -69,7 +69,7 @@ async def test_D1_while_the_first_is_in_progress_its_key_is_a_409(door: Door) ->
 async def test_D1_a_key_that_another_instance_may_be_producing_is_a_409_until_nobody_can_be(door: Door) -> None:
     submission = door.app.state.parts.analyze._reader
     theirs = Ask(Caller(Tenant("acme"), door.issued.key, ()), orjson.dumps(ASK), False, "", "7f3d")
-    await door.jobs.submit([submission.read(theirs).job])  # and it has not been produced yet, or never will be
+    await door.jobs.submit([(await submission.read(theirs)).job])  # and it has not been produced yet, or never will be
     for path in ("/v1/analyze", "/v1/analyze/async"):
         assert_problem(await door.ask(ASK, path, **KEY), 409, "in_progress")
     assert door.produced() == []

@@ -7,6 +7,7 @@ import pytest
 
 from domain.accounts.keys import well_formed
 from domain.errors import Conflict
+from domain.registry.schemas import Incompatible
 from topics.table import TABLE
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stack")]
@@ -55,3 +56,26 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(cli, tenant):
 
 def test_a_key_of_nobody_is_refused(cli):
     assert isinstance(cli("keys", "create", "--tenant", "nobody").exception, Conflict)
+
+
+def test_schemas_get_versions_that_fit(cli, tenant, tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    first.write_text('{"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}}')
+    second.write_text('{"type": "object", "properties": {"label": {"enum": ["good"]}}}')
+    of = ("--tenant", tenant)
+    assert "verdict is now at version 1 (BACKWARD)" in cli("schemas", "add", "verdict", str(first), *of).output
+    assert "is already at version 1" in cli("schemas", "add", "verdict", str(first), *of).output
+    refused = cli("schemas", "add", "verdict", str(second), *of)
+    assert isinstance(refused.exception, Incompatible)
+    assert 'version 1 allows "bad"' in refused.output
+    assert cli("schemas", "compatibility", "verdict", "forward", *of).exit_code == 0
+    assert "would be at version 2" in cli("schemas", "add", "verdict", str(second), "--dry-run", *of).output
+    assert "is now at version 2 (FORWARD)" in cli("schemas", "add", "verdict", str(second), *of).output
+    [row] = json.loads(cli("schemas", "list", "--json", *of).output)
+    assert (row["name"], row["latest"], row["compatibility"]) == ("verdict", 2, "FORWARD")
+    assert json.loads(cli("schemas", "show", "verdict", "--version", "1", *of).output)["version"] == 1
+    assert isinstance(cli("schemas", "show", "none", *of).exception, Conflict)
+    assert isinstance(cli("schemas", "compatibility", "none", "FULL", *of).exception, Conflict)
+    row = json.dumps({"tenant": tenant, "prompt": "Is it good?", "output_schema": {"name": "verdict", "version": 1}})
+    asked = cli("submit", "-", "--estimate", "--json", *of, stdin=row)
+    assert json.loads(asked.output)["requests"] == 1, asked.output

@@ -36,6 +36,7 @@ IMPLEMENTATIONS = {
         "connectors.redis.pacer:RedisPacer",
         "connectors.careful:CarefulPacer",
     ),
+    "Schemas": ("connectors.memory.schemas:MemorySchemas", "connectors.postgres.schemas:PostgresSchemas"),
     "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
 }
 PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]

@@ -33,6 +33,7 @@ from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.model import ScriptedModel, Step, says
 from connectors.memory.pacer import MemoryPacer
 from connectors.memory.replies import MemoryReplies
+from connectors.memory.schemas import MemorySchemas
 from connectors.memory.store import MemoryStore
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
@@ -43,6 +44,7 @@ from domain.ports import Pacer
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
+from domain.schemas.book import Book
 from domain.tracing import NoTracing, Tracing
 from topics.records import UsageRecord
 from topics.result import PromptResult
@@ -54,8 +56,8 @@ LABEL = {"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}, "
 
 
 @cache
-def _preparer() -> Preparer:
-    return Preparer(Library.load([TEMPLATES]), Catalogue.simulated("http://127.0.0.1:1/v1"))
+def _parts() -> tuple[Library, Catalogue]:
+    return Library.load([TEMPLATES]), Catalogue.simulated("http://127.0.0.1:1/v1")
 
 
 class MemoryLine:
@@ -76,7 +78,8 @@ class MemoryLine:
         self.budgets = MemoryBudgets(self.store, self.clock)
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
         self.pacer: Pacer = MemoryPacer(self.seconds)
-        self.preparer, self.generations = _preparer(), Generations()
+        self.schemas, self.generations = MemorySchemas(), Generations()
+        self.preparer = Preparer(*_parts(), Book(self.schemas.find, self.seconds))
         self.offsets: dict[tuple[str, int], int] = {}
         self._keepers: list[LeaseKeeper] = []
 

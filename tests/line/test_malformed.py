@@ -29,7 +29,7 @@ class Wire:
     def __init__(self, provider: Provider, url: str, model: DirectModel) -> None:
         self.provider = provider
         self.line = MemoryLine()
-        self.line.preparer = Preparer(Library.load([SHIPPED]), Catalogue.simulated(url))
+        self.line.preparer = Preparer(Library.load([SHIPPED]), Catalogue.simulated(url), self.line.preparer.book)
         self.line.model = model  # type: ignore[assignment]
 
     async def run(self, texts: Sequence[str], model: str = "fast") -> None:

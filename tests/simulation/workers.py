@@ -35,6 +35,7 @@ from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.pacer import MemoryPacer
 from connectors.memory.replies import MemoryReplies
+from connectors.memory.schemas import MemorySchemas
 from connectors.memory.store import MemoryStore
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
@@ -44,6 +45,7 @@ from domain.ports import Record
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
+from domain.schemas.book import Book
 from domain.tracing import NoTracing
 from tests.simulation.groups import Member
 from tests.simulation.outside import Answers, Books, Limits, NoMetrics, Produces, Statements
@@ -60,7 +62,9 @@ TEMPLATES = Path(__file__).parents[2] / "domain" / "prompting" / "library"
 
 @cache
 def preparer() -> Preparer:
-    return Preparer(Library.load([TEMPLATES]), Catalogue.simulated("http://127.0.0.1:1/v1"))
+    return Preparer(
+        Library.load([TEMPLATES]), Catalogue.simulated("http://127.0.0.1:1/v1"), Book(MemorySchemas().find, lambda: 0.0)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What adds versions: decisions that need a port."""

@@ -1,0 +1,1 @@
+"""Named output schemas: their versions, and what a new one may change."""
