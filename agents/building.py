@@ -123,6 +123,7 @@ async def _intake(process: Process) -> list[Source]:
             emitter=process.emitter,
             metrics=outside.metrics,
             clock=utc_now,
+            content_filter=catalog.content_filter(settings),
         )
     )
     return [BatchSource(settings.topic_prefix + topic, handler) for topic in FLOW["intake"].reads]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 from connectors.careful import CarefulPacer
@@ -16,6 +17,7 @@ from connectors.kafka.producer import KafkaProducer
 from connectors.llm.litellm import foreign
 from connectors.llm.router import RoutedModel
 from connectors.memory.cache import MemoryCache
+from connectors.memory.content_filter import BlocklistFilter
 from connectors.memory.pacer import MemoryPacer
 from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
@@ -38,9 +40,10 @@ from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.tiered import TieredCache
 from domain.admission.prepare import Preparer
 from domain.errors import InvalidSettings
-from domain.ports import Model
+from domain.ports import ContentFilter, Model
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue, environment_names
+from domain.safety.blocklist import Blocklist
 from domain.schemas.book import Book, Find
 from domain.schemas.model import SchemaRef, SchemaVersion
 from domain.settings import Settings
@@ -90,6 +93,28 @@ def preparer(settings: Settings, models: Catalogue, find: Find) -> Preparer:
     """What the door and intake prepare requests with. Raises InvalidSettings."""
     directories = [SHIPPED_TEMPLATES, *([Path(settings.templates)] if settings.templates else [])]
     return Preparer(Library.load(directories), models, Book(find, time.monotonic))
+
+
+def content_filter(settings: Settings) -> ContentFilter | None:
+    """What intake shows prompts to, None where nothing is filtered. Raises InvalidSettings."""
+    if settings.content_filter is not None:
+        return _plugged_in(settings.content_filter)
+    if settings.blocklist is None:
+        return None
+    try:
+        text = Path(settings.blocklist).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"STRUCTURED_PROMPT_BLOCKLIST: cannot read {settings.blocklist}: {error}") from error
+    return BlocklistFilter(Blocklist.parse(text))
+
+
+def _plugged_in(place: str) -> ContentFilter:
+    module, _, factory = place.partition(":")
+    try:
+        found: ContentFilter = getattr(import_module(module), factory)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InvalidSettings(f"STRUCTURED_PROMPT_CONTENT_FILTER: cannot make {place}: {error}") from error
+    return found
 
 
 async def find_schemas(url: str, wanted: Sequence[SchemaRef]) -> list[SchemaVersion | None]:

@@ -71,6 +71,15 @@ class Settings(BaseModel):
         "Reach models beyond the catalogue through LiteLLM (extra litellm; 190 MB and seconds to import).",
     )
     templates: str | None = _own("TEMPLATES", None, "A directory of template files beside the five shipped ones.")
+    blocklist: str | None = _own(
+        "BLOCKLIST", None, "A YAML file of names and regular expressions: prompts that hold one are `content_blocked`."
+    )
+    content_filter: str | None = _own(
+        "CONTENT_FILTER",
+        None,
+        "`package.module:factory` of a content filter of your own (domain/ports/safety.py), in place of the blocklist.",
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+    )
     simulated_provider_url: str | None = _own(
         "SIMULATED_PROVIDER_URL", None, "Use only the simulated provider at this URL, which ends in /v1."
     )

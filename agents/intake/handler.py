@@ -22,6 +22,7 @@ from agents.emit import (
     end_events,
     event_record,
 )
+from agents.intake.filtering import filtered
 from agents.intake.reading import Incoming, Reader, read
 from agents.intake.tenants import Tenants
 from agents.line import Delivery
@@ -32,7 +33,7 @@ from domain.errors import Permanent
 from domain.ledger.model import Claimed, Park, Settlement, Standing, State, Woken
 from domain.ledger.results import Ending, Spent, cancelled, event_bytes, failed, finish, rejected
 from domain.metrics import Metrics
-from domain.ports import Cache, Ledger, Limiter, Record, Reply
+from domain.ports import Cache, ContentFilter, Ledger, Limiter, Record, Reply
 from topics.base import format_time, parse_time
 from topics.codec import Read
 
@@ -50,6 +51,7 @@ class IntakePorts:
     metrics: Metrics
     clock: Callable[[], datetime]
     draw: Callable[[], float] = random.random
+    content_filter: ContentFilter | None = None
 
 
 @dataclass(slots=True)
@@ -126,7 +128,8 @@ class Intake:
                 incoming.append(item)
             else:
                 self._bury(item, plan)
-        return incoming
+        content_filter = self._ports.content_filter
+        return incoming if content_filter is None else await filtered(incoming, content_filter)
 
     def _bury(self, letter: Record, plan: Plan) -> None:
         plan.records.append(letter)

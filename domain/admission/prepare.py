@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from domain.caching.keys import cache_key, stamped
+from domain.errors import InvalidRequest, Problem
 from domain.output.schema import compile as compile_schema
 from domain.prompting.library import Library
 from domain.prompting.template import Template
 from domain.routing.catalogue import Catalogue
 from domain.routing.options import check as check_options
+from domain.safety.sanitise import sanitised, sanitised_messages
 from domain.schemas.book import Book
 from domain.schemas.model import is_reference
 from topics.base import format_money, format_time
@@ -129,8 +131,16 @@ def _messages(request: PromptRequest, template: Template | None) -> list[dict[st
     if template is not None and request.template is not None:
         return template.render(request.template.variables)
     if request.messages is not None:
-        return [message.model_dump(exclude_none=True) for message in request.messages]
-    return [{"role": "user", "content": request.prompt}]
+        return _said(sanitised_messages([message.model_dump(exclude_none=True) for message in request.messages]))
+    return _said([{"role": "user", "content": sanitised(request.prompt or "")}])
+
+
+def _said(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Raises InvalidRequest where nothing is left of what was said."""
+    if any(message["content"] or message.get("tool_calls") for message in messages):
+        return messages
+    reason = "holds nothing that a reader would see: only hidden characters, or nothing at all"
+    raise InvalidRequest("invalid_request", f"the prompt {reason}", [Problem("", reason)])
 
 
 def _parameters(request: PromptRequest, template: Template | None) -> dict[str, Any]:

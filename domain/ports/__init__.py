@@ -13,6 +13,7 @@ from domain.ports.ledger import Ledger
 from domain.ports.limits import Limiter
 from domain.ports.model import Model
 from domain.ports.pacing import Pacer
+from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
 from domain.ports.sinks import BatchSource, Item, Refused, Sink
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
@@ -25,6 +26,7 @@ __all__ = [
     "Changes",
     "Chunk",
     "Chunks",
+    "ContentFilter",
     "HealthBoard",
     "Item",
     "Jobs",
@@ -35,6 +37,7 @@ __all__ = [
     "Originals",
     "Pacer",
     "Producer",
+    "Prompt",
     "Queues",
     "Record",
     "Refused",

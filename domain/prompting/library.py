@@ -13,6 +13,8 @@ from domain.errors import InvalidRequest, InvalidSettings, Problem
 from domain.output.schema import compile as compile_schema
 from domain.prompting.environment import compile_text
 from domain.prompting.template import DEFAULT_LENGTH, Template, Turn, Variable
+from domain.safety.redaction import Kind
+from domain.safety.tags import guard, tags_of
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 _Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
@@ -43,6 +45,7 @@ class _File(_Closed):
     output_schema: dict[str, Any] | None = None
     model: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "fast"
     parameters: dict[str, Any] = {}
+    redact: list[Kind] = []
     cache_ttl_s: Annotated[int, Field(strict=True, ge=0, le=31_536_000)] | None = None
 
 
@@ -125,6 +128,8 @@ def _template(path: str, text: str) -> Template:
         output_schema=file.output_schema,
         model=file.model,
         parameters=file.parameters,
+        redact=frozenset(file.redact),
+        guard=guard(tag for turn in file.messages for tag in tags_of(turn.content)),
         defaults={name: spec.default for name, spec in variables.items() if not spec.required},
         cache_ttl_s=file.cache_ttl_s,
     )

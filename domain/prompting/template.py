@@ -1,5 +1,6 @@
 """One version of a template: its messages, what it needs, and how it becomes a prompt."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,9 @@ import orjson
 from jinja2 import TemplateError
 
 from domain.errors import InvalidRequest, Problem
+from domain.safety.redaction import Kind, redacted
+from domain.safety.sanitise import sanitised_value
+from domain.safety.tags import guarded
 
 MAX_PROMPT = 512 * 1024
 MAX_ITEMS = 1_000
@@ -37,6 +41,7 @@ class Template:
     """What a file of the library says. `output_schema`, `model` and `parameters` are defaults for the request.
 
     cache_ttl_s: how long its answers are kept, 0 for never, None for as long as others.
+    redact: what is replaced in variables. guard: finds tags of the template in them (domain/safety/tags.py).
     """
 
     name: str
@@ -48,6 +53,8 @@ class Template:
     model: str = "fast"
     parameters: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict, repr=False)
+    redact: frozenset[Kind] = frozenset()
+    guard: "re.Pattern[str] | None" = field(default=None, repr=False)
     cache_ttl_s: int | None = None
 
     def render(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -55,7 +62,7 @@ class Template:
         problems = self._problems(variables)
         if problems:
             raise self._refusal(problems)
-        values = self.defaults | {name: value for name, value in variables.items() if value is not None}
+        values = self.defaults | {name: self._safe(value) for name, value in variables.items() if value is not None}
         try:
             rendered = [
                 {"role": turn.role, "content": turn.content if isinstance(turn.content, str) else turn.content(values)}
@@ -66,6 +73,13 @@ class Template:
         if sum(len(message["content"]) for message in rendered) > MAX_PROMPT:
             raise self._refusal([Problem("/template/variables", f"make a prompt over {MAX_PROMPT} characters")])
         return rendered
+
+    def _safe(self, value: Any) -> Any:
+        """As it may stand in a prompt. Hidden characters go first: one of them could hide a tag from the guard."""
+        value = sanitised_value(value)
+        if self.redact:
+            value = redacted(value, self.redact)
+        return value if self.guard is None else guarded(value, self.guard)
 
     def _problems(self, variables: Mapping[str, Any]) -> list[Problem]:
         problems = []

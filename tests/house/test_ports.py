@@ -29,6 +29,7 @@ IMPLEMENTATIONS = {
         "connectors.redis.cache:RedisCache",
         "connectors.tiered:TieredCache",
     ),
+    "ContentFilter": ("connectors.memory.content_filter:BlocklistFilter",),
     "Chunks": ("connectors.memory.chunks:MemoryChunks", "connectors.redis.chunks:RedisChunks"),
     "HealthBoard": ("connectors.memory.health:MemoryHealthBoard", "connectors.redis.health:RedisHealthBoard"),
     "Pacer": (

@@ -40,7 +40,7 @@ from domain.admission.prepare import Preparer
 from domain.caching.generations import Generations
 from domain.output.recovery import Budget
 from domain.pacing.model import Ask, Heard
-from domain.ports import Pacer
+from domain.ports import ContentFilter, Pacer
 from domain.prompting.library import Library
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
@@ -76,6 +76,7 @@ class MemoryLine:
         self.cache, self.replies = MemoryCache(1 << 20, self.seconds), MemoryReplies()
         self.chunks = MemoryChunks()
         self.budgets = MemoryBudgets(self.store, self.clock)
+        self.content_filter: ContentFilter | None = None
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
         self.pacer: Pacer = MemoryPacer(self.seconds)
         self.schemas, self.generations = MemorySchemas(), Generations()
@@ -100,7 +101,7 @@ class MemoryLine:
                 ledger, self.limiter, self.cache, tenants,
                 Reader(self.preparer, tenants, self.clock, self.tracing, self.generations),
                 Emitter(MemoryProducer(self.broker), self.replies, ledger, self.metrics), self.metrics, self.clock,
-                draw,
+                draw, self.content_filter,
             )
         )  # fmt: skip
 
