@@ -2,7 +2,8 @@
 
 claim + take + settle + emitted in batches of 1, 50, 100 and 500, in a database of its own, which it removes. CPU is
 that of this process (`ours`) and of the server process behind its one connection (`postgres`; this machine only).
-The share of updates that stayed in their page (HOT) says whether the fill factor does its work.
+The share of updates that stayed in their page (HOT) says whether the fill factor does its work. The last lines are
+of requests that are all charged to one budget (rule L12), and what the roll-up adds an event.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -22,9 +24,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import uvloop
 
+from connectors.postgres.budgets import PostgresBudgets
 from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.migrate import upgrade
 from connectors.postgres.pool import Pool, connect
+from domain.budgets.model import Budget, Reserve
 from domain.ledger.model import AttemptDone, Claim, Settlement, Source, State, Take
 
 NOW = datetime.now(UTC)
@@ -53,21 +57,46 @@ class Clock:
         return int(self._stat.read_text().split()[0]) / 1e9
 
 
-async def round_of(ledger: PostgresLedger, clock: Clock, first: int, size: int, asking: bool = True) -> None:
-    """One batch through its life. `asking`: an equal question of another would do, and there is none (rule L14)."""
-    keys = [(f"tenant-{n % 7}", f"order-{first + n:09}") for n in range(size)]
+@dataclass(frozen=True)
+class Kind:
+    """asking: an equal question of another would do, and there is none (L14). reserve: of `tenant`'s budget (L12)."""
+
+    asking: bool = True
+    reserve: Reserve | None = None
+    rules: int = 0
+    tenant: str | None = None
+
+
+PLAIN = Kind()
+
+
+async def round_of(ledger: PostgresLedger, clock: Clock, first: int, size: int, kind: Kind = PLAIN) -> None:
+    """One batch through its life."""
+    keys = [(kind.tenant or f"tenant-{n % 7}", f"order-{first + n:09}") for n in range(size)]
     claims = [
         Claim(t, i, b"\x01" + b"h" * 32, Source("prompt.requests", 3, first + n), CALL, "standard", NOW)
         for n, (t, i) in enumerate(keys)
     ]
     await clock.time("claim", lambda: ledger.claim(claims))
     takes = [
-        Take(t, i, 1, "openai", "gpt-4o-mini", question=sha256(i.encode()).digest() if asking else None)
+        Take(
+            t,
+            i,
+            1,
+            "openai",
+            "gpt-4o-mini",
+            True,
+            None,
+            sha256(i.encode()).digest() if kind.asking else None,
+            kind.reserve,
+            kind.rules,
+        )
         for t, i in keys
     ]
     taken = await clock.time("take", lambda: ledger.take(takes))
+    done = replace(DONE, frees=kind.reserve is not None)
     ends = [
-        Settlement(t, i, 1, taken[n].epoch, State.COMPLETED, RESULT, "infer", None, DONE)
+        Settlement(t, i, 1, taken[n].epoch, State.COMPLETED, RESULT, "infer", None, done)
         for n, (t, i) in enumerate(keys)
     ]
     settled = await clock.time("settle", lambda: ledger.settle(ends))
@@ -85,15 +114,38 @@ async def sizes(pool: Pool, events: int) -> None:
     print(f"{'batch':>6} {'events':>7}   ours µs (claim take settle emitted)   postgres µs (…)   wall µs an event")
     await round_of(ledger, Clock(row["pid"]), 10**8, 50)  # plans are made once
     for size, asking in ((1, True), (50, True), (100, True), (500, True), (100, False)):
-        rounds = max(4, min(events, 300 * size) // size)
-        clock = Clock(row["pid"])
-        for _ in range(rounds):
-            await ledger.renew()
-            await round_of(ledger, clock, first, size, asking)
-            first += size
-        count = rounds * size
-        print(f"{size:>6} {count:>7}   {_line(clock.ours, count)}   {_line(clock.postgres, count)}", end="")
-        print(f"   {sum(clock.wall.values()) / count * 1e6:7.1f}")
+        first = await _measure(ledger, row["pid"], first, (size, events), Kind(asking))
+    kind = await _hot_budget(pool)
+    print("all of them charged to one budget")
+    await round_of(ledger, Clock(row["pid"]), 2 * 10**8, 50, kind)
+    for size in (1, 50, 100, 500):
+        first = await _measure(ledger, row["pid"], first, (size, events), kind)
+    began, booked = time.perf_counter(), 0
+    while count := await PostgresBudgets(pool).fold(5_000):
+        booked += count
+    print(f"the roll-up: {(time.perf_counter() - began) / booked * 1e6:.1f} µs an event (wall)")
+
+
+async def _measure(ledger: PostgresLedger, pid: int, first: int, how: tuple[int, int], kind: Kind) -> int:
+    size, events = how
+    rounds = max(4, min(events, 300 * size) // size)
+    clock = Clock(pid)
+    for _ in range(rounds):
+        await ledger.renew()
+        await round_of(ledger, clock, first, size, kind)
+        first += size
+    count = rounds * size
+    print(f"{size:>6} {count:>7}   {_line(clock.ours, count)}   {_line(clock.postgres, count)}", end="")
+    print(f"   {sum(clock.wall.values()) / count * 1e6:7.1f}")
+    return first
+
+
+async def _hot_budget(pool: Pool) -> Kind:
+    budgets = PostgresBudgets(pool)
+    await budgets.put(Budget("tenant-0", "all", Decimal(10**6), "month"))
+    rules = await budgets.rules()
+    reserve = Reserve(Decimal("0.0024"), (rules.budgets[0].serial,))
+    return Kind(True, reserve, rules.version, "tenant-0")
 
 
 def _line(spent: dict[str, float], count: int) -> str:
