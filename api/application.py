@@ -110,7 +110,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(cache_routes.router(Cache(ports.usage, ports.producer, ports.preparer, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
-    app.include_router(models_routes.router(listing(ports.catalogue)))
+    app.include_router(models_routes.router(lambda: listing(ports.catalogue, now())))
     app.include_router(providers_routes.router(Providers(ports.health, ports.catalogue, now)))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app

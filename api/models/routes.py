@@ -1,5 +1,6 @@
 """GET /v1/models."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -29,8 +30,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(body: bytes) -> APIRouter:
-    """`body` is made once: the catalogue does not change while a process runs."""
+def router(listing: Callable[[], bytes]) -> APIRouter:
+    """The catalogue does not change while a process runs, but which of its prices is valid may."""
     routes = APIRouter(tags=["models"])
 
     @routes.get(
@@ -38,6 +39,6 @@ def router(body: bytes) -> APIRouter:
     )
     async def models() -> Response:
         """What may stand in `model`."""
-        return Response(body, media_type=JSON)
+        return Response(listing(), media_type=JSON)
 
     return routes

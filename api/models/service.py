@@ -1,5 +1,6 @@
 """The model catalogue as clients see it: names and prices, never addresses or keys."""
 
+from datetime import datetime
 from typing import Any
 
 from domain.routing.catalogue import Catalogue
@@ -8,14 +9,14 @@ from topics import codec
 from topics.base import format_money
 
 
-def listing(catalogue: Catalogue) -> bytes:
-    """The body of GET /v1/models."""
+def listing(catalogue: Catalogue, now: datetime) -> bytes:
+    """The body of GET /v1/models, at the prices of now."""
     aliases = {alias: [one.name for one in members] for alias, members in catalogue.aliases.items()}
-    items = [_fields(one, aliases) for one in catalogue.deployments]
+    items = [_fields(one, aliases, one.price_at(now)) for one in catalogue.deployments]
     return codec.encode({"items": items, "next_cursor": None, "aliases": aliases})
 
 
-def _fields(one: Deployment, aliases: dict[str, list[str]]) -> dict[str, Any]:
+def _fields(one: Deployment, aliases: dict[str, list[str]], price: Price) -> dict[str, Any]:
     return {
         "id": one.name,
         "provider": one.provider,
@@ -24,8 +25,8 @@ def _fields(one: Deployment, aliases: dict[str, list[str]]) -> dict[str, Any]:
         "context_tokens": one.context_tokens,
         "max_output_tokens": one.max_output_tokens,
         "structured_output": one.structured,
-        "price_usd_per_million_tokens": _price(one.price),
-        "price_version": one.price.version,
+        "price_usd_per_million_tokens": _price(price),
+        "price_version": price.version,
     }
 
 

@@ -60,8 +60,9 @@ class Estimator:
         total.requests += 1
         total.input_tokens += inward
         total.output_tokens_at_most += outward
-        total.usd_at_least += cost(deployment.price, Tokens(inward, 0))
-        total.usd_at_most += cost(deployment.price, Tokens(inward, outward))
+        price = deployment.price_at(datetime.now(UTC))
+        total.usd_at_least += cost(price, Tokens(inward, 0))
+        total.usd_at_most += cost(price, Tokens(inward, outward))
         if call.output_schema is not None:
             self._lint(compile_schema(call.output_schema), deployment)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -105,6 +106,24 @@ async def test_L12_all_budgets_of_a_call_must_have_it_or_none_is_charged(world: 
     assert answers[0].over is not None
     assert answers[0].over.budget == "narrow"
     assert [await money(world, name) for name in ("all", "narrow")] == [(0, 0), (0, 0)]
+
+
+async def test_L12_L14_those_who_ask_the_same_are_refused_together_or_wait_behind_one_that_is_paid(
+    world: World,
+) -> None:
+    serial = await budget(world, "0.05")
+    ids = [f"r{n}" for n in range(20)]
+    worker = await claimed(world, *ids, "other")
+    same = [replace(take, question=b"what?") for take in await paid(world, [serial], "0.10", *ids)]
+    cheap = await paid(world, [serial], "0.01", "other")
+    assert await grips(worker, [*same, *cheap]) == [Grip.OVER_BUDGET] * 20 + [Grip.TAKEN]
+    await worker.park([park(id, 1, world.now(), reason="budget") for id in ids])
+    await budget(world, "0.15")
+    await worker.wake(20)
+    same = [replace(take, question=b"what?") for take in await paid(world, [serial], "0.10", *ids)]
+    met = await grips(worker, same)
+    assert (met.count(Grip.TAKEN), met.count(Grip.BEHIND)) == (1, 19)
+    assert await money(world) == (0, Decimal("0.11"))
 
 
 async def test_L12_what_is_refused_is_in_hand_without_an_attempt_and_may_end_or_wait(world: World) -> None:
