@@ -34,14 +34,20 @@ def cpu_seconds(pid: int) -> float:
 
 
 class Process:
-    """A program of ours, `python -m MODULE …`, until `stop`. What it writes goes to a file."""
+    """A program, of ours `python -m MODULE …`, until `stop`. What it writes goes to a file."""
 
-    def __init__(self, name: str, words: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        interpreter: Sequence[str] = (sys.executable, "-m"),
+    ) -> None:
         self.name = name
         self._log = Path(tempfile.mkstemp(prefix=f"bench-{name}-", suffix=".log")[1])
         with self._log.open("wb") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", *words],
+                [*interpreter, *words],
                 cwd=ROOT,
                 env={**plain_environment(), **(environment or {})},
                 stdout=log,
