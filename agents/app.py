@@ -195,6 +195,7 @@ class DrainingWorker(faust.Worker):
     def __init__(self, *apps: StageApp, **options: Any) -> None:
         super().__init__(*apps, **options)
         self._apps = apps
+        self.spinner = None  # it writes a terminal's escape sequences also where there is none
 
     async def _stop_on_signal(self, signal: Any) -> None:
         await asyncio.gather(*(app.stage.drain() for app in self._apps))

@@ -4,7 +4,7 @@ Mended: a code fence, prose before and after, trailing commas, a comma missing a
 names without quotes, Python's True, False and None, comments, line breaks inside a string, brackets missing at the end.
 Not mended: whatever would invent or lose a word. An answer cut within a string, a number or a member, or one that could
 be read in two ways, is asked for again. Linear in its size, which is bounded
-(docs/decisions/0011-mending-is-ours.md has the figures).
+(docs/decisions/0023-mending-is-ours.md has the figures).
 """
 
 import re
