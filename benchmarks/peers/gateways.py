@@ -1,9 +1,6 @@
 """The gateways as their pages say to run them, each behind OpenAI's route, all in front of the same provider."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
@@ -14,10 +11,11 @@ from urllib.parse import urlsplit
 
 from benchmarks.engines import free_port
 from benchmarks.peers.installing import portkey_server, python_of
-from benchmarks.processes import Process, plain_environment
+from benchmarks.processes import Process, run
 from ops.local.environment import read_env
 
 RETRIES = 5
+TENANT = "probes"
 MODEL = "gpt-4o-mini"
 PRICE = (0.15e-6, 0.6e-6)
 """US dollars a token of MODEL, in and out, as LiteLLM's own list has it."""
@@ -60,7 +58,7 @@ class Gateway(ABC):
     def start(self) -> None:
         """Raises Failed."""
 
-    def run(self, command: list[str], ready: str, environment: dict[str, str] | None = None) -> Process:
+    def serve(self, command: list[str], ready: str, environment: dict[str, str] | None = None) -> Process:
         process = Process(self.name, command[1:], environment, interpreter=command[:1])
         self._stack.callback(process.stop)
         process.wait_http(ready, 120)
@@ -101,7 +99,7 @@ class LiteLLM(Gateway):
             "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": "sk-local", "LITELLM_LOG": "ERROR",
             "DISABLE_ADMIN_UI": "True",
         }  # fmt: skip
-        self.run([litellm, *words, "--telemetry", "False"], f"http://127.0.0.1:{port}/health/liveliness", own)
+        self.serve([litellm, *words, "--telemetry", "False"], f"http://127.0.0.1:{port}/health/liveliness", own)
 
 
 class Portkey(Gateway):
@@ -118,7 +116,7 @@ class Portkey(Gateway):
             "provider": "openai", "custom_host": self.provider, "api_key": "sk-x", "retry": {"attempts": RETRIES},
         }  # fmt: skip
         self.headers = {"x-portkey-config": json.dumps(config)}
-        self.run(["node", str(portkey_server()), f"--port={port}", "--headless"], f"http://127.0.0.1:{port}/")
+        self.serve(["node", str(portkey_server()), f"--port={port}", "--headless"], f"http://127.0.0.1:{port}/")
 
 
 class TensorZero(Gateway):
@@ -175,14 +173,17 @@ class Ours(Gateway):
         self._stack.callback(self._cli, "down")
         env = read_env(self.place)
         self.chat = f"{env['API_URL']}/openai/v1/chat/completions"
-        self.headers = {"authorization": f"Bearer {env['API_KEY']}"}
         self.provider = env["PROVIDER_URL"]
+        # a tenant whose own limit is not what is asked about
+        self._cli("tenants", "create", TENANT, "--requests-per-minute", "100000", "--burst", "10000")
+        key = json.loads(self._cli("keys", "create", "--tenant", TENANT, "--json"))["key"]
+        self.headers = {"authorization": f"Bearer {key}"}
         if self.budget_usd is not None:
-            self._cli("budgets", "create", "probe", "--limit", f"{self.budget_usd:.9f}", "--per", "day")
+            limit = f"{self.budget_usd:.9f}"
+            self._cli("budgets", "create", "probe", "--tenant", TENANT, "--limit", limit, "--per", "day")
 
-    def _cli(self, *words: str) -> None:
-        command = [sys.executable, "-m", "cli.main", *words, "--data", str(self.place)]
-        subprocess.run(command, env=plain_environment(), check=True, stdout=subprocess.DEVNULL, cwd=os.getcwd())
+    def _cli(self, *words: str) -> str:
+        return run(["cli.main", *words, "--data", str(self.place)], {})
 
 
 GATEWAYS: dict[str, type[Gateway]] = {"ours": Ours, "litellm": LiteLLM, "portkey": Portkey, "tensorzero": TensorZero}

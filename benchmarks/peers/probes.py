@@ -22,6 +22,7 @@ AT_ONCE = 50
 CAP, CAPPED = 20, 200
 PATIENCE_S = 60
 MAX_TOKENS = 40
+QUESTION = "Is order {} on its way?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ async def identical(asker: Asker) -> str:
     await asker.told(latency_ms={"mean": 500})
     answers = await asker.ask_all(["The parcel came on time and whole, thank you."] * AT_ONCE)
     calls = (await asker.bill())["calls"]
-    return f"{_done(answers)} answered, {calls} calls"
+    return f"{_done(answers)} answered, {calls} calls{_refused(answers)}"
 
 
 async def invalid(asker: Asker) -> str:
@@ -91,21 +92,19 @@ async def capped(asker: Asker) -> str:
     answers = await asker.ask_all([f"Was order {number} delivered in time?" for number in range(CAPPED)])
     seconds = time.perf_counter() - began
     wasted = (await asker.bill())["rate_limited"]
-    return f"{_done(answers)} answered, {wasted} wasted 429s, {seconds:.1f} s"
+    return f"{_done(answers)} answered, {wasted} wasted 429s, {seconds:.1f} s{_refused(answers)}"
 
 
-async def cost_of_one(asker: Asker) -> float:
-    """US dollars of a call of `over_budget` that takes all the tokens it may: more than it will cost."""
-    await asker.told()
-    await asker.ask("Is order 10 on its way?")
-    return float((await asker.bill())["input_tokens"] * PRICE[0] + MAX_TOKENS * PRICE[1])
+def most_of_one() -> float:
+    """US dollars a call of `over_budget` may cost: no text has more tokens than bytes, no answer more than allowed."""
+    return len(json.dumps([QUESTION.format(99), SCHEMA])) * PRICE[0] + MAX_TOKENS * PRICE[1]
 
 
 async def over_budget(asker: Asker) -> str:
     await asker.told(latency_ms={"mean": 300})
-    answers = await asker.ask_all([f"Is order {number} on its way?" for number in range(10, 10 + AT_ONCE)])
+    answers = await asker.ask_all([QUESTION.format(number) for number in range(10, 10 + AT_ONCE)])
     calls = (await asker.bill())["calls"]
-    return f"{calls} calls, {_done(answers)} answered"
+    return f"{calls} calls, {_done(answers)} answered{_refused(answers)}"
 
 
 PROBES: dict[str, tuple[str, Callable[[Asker], Awaitable[str]]]] = {
@@ -113,11 +112,17 @@ PROBES: dict[str, tuple[str, Callable[[Asker], Awaitable[str]]]] = {
     "invalid": ("10 answers that break their schema the first time", invalid),
     "capped": (f"a provider of {CAP} requests/s, {CAPPED} at once", capped),
 }
-BUDGET = f"a budget worth 1.33 calls, {AT_ONCE} at once"
+BUDGET = f"a budget for 1.33 calls at the most that one may cost, {AT_ONCE} at once"
 
 
 def _done(answers: list[Answer]) -> int:
     return sum(answer.status == 200 for answer in answers)
+
+
+def _refused(answers: list[Answer]) -> str:
+    """What the others were told."""
+    told = Counter(answer.status for answer in answers if answer.status != 200)
+    return "".join(f", {count} told {status}" for status, count in told.most_common())
 
 
 def _verdict(answer: Answer) -> str:
