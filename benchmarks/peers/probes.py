@@ -22,7 +22,8 @@ AT_ONCE = 50
 CAP, CAPPED = 20, 200
 PATIENCE_S = 60
 MAX_TOKENS = 40
-QUESTION = "Is order {} on its way?"
+QUESTION = "Is order {} on its way? " + "It was sent from the usual place on the usual day. " * 80
+"""Long, so that a price by its bytes is near to whatever is thought to be the most it may cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,12 @@ class Asker:
         async with self._session.get(self._control) as response:
             return dict(await response.json())
 
-    async def ask(self, prompt: str) -> Answer:
+    async def ask(self, prompt: str, schema: dict[str, Any] | None = SCHEMA) -> Answer:
         body = {
             "model": self._gateway.model,
             "messages": [{"role": "user", "content": prompt}],
             "max_tokens": MAX_TOKENS,
-            **self._gateway.response_format(SCHEMA),
+            **(self._gateway.response_format(schema) if schema else {}),
         }
         try:
             async with self._session.post(self._gateway.chat, json=body, headers=self._gateway.headers) as response:
@@ -67,8 +68,8 @@ class Asker:
             return Answer(0)
         return Answer(status, said["choices"][0]["message"]["content"] if status == 200 else None)
 
-    async def ask_all(self, prompts: list[str]) -> list[Answer]:
-        return list(await asyncio.gather(*(self.ask(prompt) for prompt in prompts)))
+    async def ask_all(self, prompts: list[str], schema: dict[str, Any] | None = SCHEMA) -> list[Answer]:
+        return list(await asyncio.gather(*(self.ask(prompt, schema) for prompt in prompts)))
 
 
 async def identical(asker: Asker) -> str:
@@ -97,12 +98,12 @@ async def capped(asker: Asker) -> str:
 
 def most_of_one() -> float:
     """US dollars a call of `over_budget` may cost: no text has more tokens than bytes, no answer more than allowed."""
-    return len(json.dumps([QUESTION.format(99), SCHEMA])) * PRICE[0] + MAX_TOKENS * PRICE[1]
+    return len(QUESTION.format(99)) * PRICE[0] + MAX_TOKENS * PRICE[1]
 
 
 async def over_budget(asker: Asker) -> str:
     await asker.told(latency_ms={"mean": 300})
-    answers = await asker.ask_all([QUESTION.format(number) for number in range(10, 10 + AT_ONCE)])
+    answers = await asker.ask_all([QUESTION.format(number) for number in range(10, 10 + AT_ONCE)], None)
     calls = (await asker.bill())["calls"]
     return f"{calls} calls, {_done(answers)} answered{_refused(answers)}"
 
