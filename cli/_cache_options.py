@@ -7,6 +7,17 @@ import typer
 
 
 @dataclass(frozen=True)
+class Warming:
+    """What to warm the cache with, beside a file."""
+
+    top: Annotated[int, typer.Option(min=0, max=100_000, help="The N questions that were asked most.")] = 0
+    since: Annotated[str, typer.Option(metavar="SPAN", help="Asked since then: 24h, 7d; whole days (UTC).")] = "7d"
+    template: Annotated[str | None, typer.Option(metavar="NAME", help="Only with this template.")] = None
+    tenant: Annotated[str | None, typer.Option(help="Whose; of an embedded stack demo.")] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; send and store nothing.")] = False
+
+
+@dataclass(frozen=True)
 class What:
     """Which answers; each option names some, and all of them are forgotten."""
 

@@ -64,7 +64,7 @@ def submit(stack: Stack, file: str, defaults: RowOptions, run: RunOptions) -> No
     options = dataclasses.asdict(defaults) | {"tenant": defaults.tenant or target.tenant}
     summary = Summary()
     with ExitStack() as opened:
-        requests = _requests(_open(file, opened), file.endswith(".csv"), Defaults(**options), summary)
+        requests = _requests(open_rows(file, opened), file.endswith(".csv"), Defaults(**options), summary)
         if run.estimate:
             _estimate(target, requests, summary, run.as_json)
         else:
@@ -124,7 +124,7 @@ def read_schema(path: Path) -> Any:
     return schema
 
 
-def _open(file: str, opened: ExitStack) -> io.BufferedReader:
+def open_rows(file: str, opened: ExitStack) -> io.BufferedReader:
     if file == "-":
         return io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
     try:

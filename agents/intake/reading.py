@@ -9,8 +9,7 @@ from agents.emit import Reason, dead_letter
 from agents.intake.tenants import Tenants
 from agents.line import Delivery
 from domain.admission.prepare import Origin, Preparer
-from domain.caching.entry import lifetime
-from domain.caching.generations import Generations
+from domain.caching.generations import Generations, cacheable
 from domain.errors import InvalidRequest, Problem
 from domain.ledger.model import Claim, Source
 from domain.ledger.results import Ending, rejected
@@ -92,7 +91,8 @@ class Reader:
         origin, trouble = _origin(delivery, request_hash(digest), logged_at, span.traceparent)
         refusal = rejected("invalid_request", trouble) if trouble else None
         try:
-            call = self._cacheable(self._preparer.prepare(request, origin))
+            prepared = self._preparer.prepare(request, origin)
+            call = cacheable(prepared, self._tenants.cache_ttl_s(request.tenant), self._generations)
         except InvalidRequest as error:
             call = _bare_call(request.tenant, request.id, origin, request)
             refusal = rejected(error.code, str(error), error.problems)
@@ -100,14 +100,6 @@ class Reader:
             refusal = rejected("deadline_exceeded", "the deadline had passed when the request arrived")
         claim = _claim(delivery, call, digest, request.submitted_at or logged_at, request)
         return Incoming(delivery, call, claim, span, refusal, request.on_limit == "reject", request.cache != "refresh")
-
-    def _cacheable(self, call: PromptCall) -> PromptCall:
-        """With the key under which its answer is known as of now, or without one, and how long it is kept."""
-        own = self._tenants.cache_ttl_s(call.tenant)
-        if own is not None:
-            call.cache_ttl_s = lifetime(own, call.cache_ttl_s, own)
-        call.cache_key = None if call.cache_ttl_s == 0 else self._generations.key(call)
-        return call
 
     def _unreadable(self, delivery: Delivery, error: Unreadable, tenant: str, id: str, logged_at: datetime) -> Incoming:
         digest = b"\x00" + hashlib.sha256(delivery.value or b"").digest()

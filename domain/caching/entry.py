@@ -12,7 +12,7 @@ from topics.codec import encode
 Verdict = Literal["fresh", "early", "expired"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """An answer, with what it took. `at` is when it came, in seconds since 1970; `ttl` and `took` are seconds."""
 
@@ -47,8 +47,10 @@ def remembered(ending: Ending, at: float, ttl: float, took: float, cost_usd: str
 def read(value: bytes) -> Entry:
     """What `remembered` wrote; an entry of an earlier version tells neither its age nor its cost."""
     found = orjson.loads(value)
-    facts = {name: found[name] for name in ("at", "ttl", "took", "cost_usd") if name in found}
-    return Entry(found["output"], found["provider"], found["model"], **facts)
+    if "at" not in found:
+        return Entry(found["output"], found["provider"], found["model"])
+    kept = (found["at"], found["ttl"], found["took"], found["cost_usd"])
+    return Entry(found["output"], found["provider"], found["model"], *kept)
 
 
 def lifetime(operator_s: int, *others: int | None) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import orjson
 
+from domain.caching.entry import lifetime
 from topics.call import PromptCall
 from topics.records import ControlMessage
 
@@ -97,6 +98,17 @@ class Generations:
         if kind == "model":
             return list(dict.fromkeys([call.model, *self._alias(call.model)]))
         return [text for name, value in sorted(call.tags.items()) for text in (name, f"{name}={value}")]
+
+
+def cacheable(call: PromptCall, tenant_ttl_s: int | None, known: Generations) -> PromptCall:
+    """With the key under which its answer is known as of now, or without one, and how long it is kept.
+
+    tenant_ttl_s: how long its tenant keeps answers, where it says so.
+    """
+    if tenant_ttl_s is not None:
+        call.cache_ttl_s = lifetime(tenant_ttl_s, call.cache_ttl_s, tenant_ttl_s)
+    call.cache_key = None if call.cache_ttl_s == 0 else known.key(call)
+    return call
 
 
 def _versions(named: dict[str, Any] | None) -> list[str]:

@@ -18,7 +18,8 @@ QUESTION, OTHER = b"q" * 32, b"o" * 32
 
 def call(id: str, tenant: str = "acme", **more: Any) -> PromptCall:
     at = "2026-01-01T00:00:00.000Z"
-    return PromptCall(tenant, id, "standard", "fast", [{"role": "user", "content": "?"}], "sha256:1", at, **more)
+    messages = more.pop("messages", [{"role": "user", "content": "?"}])
+    return PromptCall(tenant, id, "standard", "fast", messages, "sha256:1", at, **more)
 
 
 def asks(id: str, offset: int = 1, tenant: str = "acme", **more: Any) -> Claim:
