@@ -134,7 +134,7 @@ async def _infer(process: Process) -> list[Source]:
     models = catalog.catalogue(settings, process.environ)
     retry = RetryPolicy(attempts=settings.max_attempts)
     repair = Budget(settings.repair_syntax, settings.re_asks, settings.escalate)
-    policy = CallPolicy(retry, repair, settings.call_timeout_s)
+    policy = CallPolicy(retry, repair, settings.call_timeout_s, slots=settings.infer_slots)
     process.lease = LeaseKeeper(outside.ledger, str(uuid_utils.uuid7()), "infer", metrics)
     await _patiently(process.lease.start)
     settler = SettlerPorts(

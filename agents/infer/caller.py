@@ -33,12 +33,16 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """Bounds of a run; `timeout` in seconds, `repair` for requests that say nothing of it, `jitter` within [0, 1)."""
+    """Bounds of a run; `timeout` in seconds, `repair` for requests that say nothing of it, `jitter` within [0, 1).
+
+    `slots` of the worker, shared by the deployments; 0 shares none.
+    """
 
     retry: RetryPolicy
     repair: Budget
     timeout: float
     jitter: Callable[[], float] = random.random
+    slots: int = 0
 
 
 class Caller:
@@ -55,7 +59,7 @@ class Caller:
     ) -> None:
         self.outside = Outside()
         self.pace = pace
-        self.routes = Routes()
+        self.routes = Routes(policy.slots)
         self._model = model
         self._policy = policy
         self._metrics = metrics

@@ -99,10 +99,26 @@ class Infer:
 
     async def _work(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None) -> None:
         deadline = parse_time(call.deadline) if call.deadline else None
-        found, after = self._where(call, deadline), 0.0
+        found, routes = self._where(call, deadline), self._ports.caller.routes
+        if isinstance(found, Ending):
+            await self._go(delivery, call, run, epoch, found)
+            return
+        if routes.full(found[1]) and await self._held(call, run, epoch, routes.back_in(), "breaker"):
+            return
+        routes.hold(found[1])
+        try:
+            await self._go(delivery, call, run, epoch, found)
+        finally:
+            routes.let_go(found[1])
+
+    async def _go(
+        self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, found: Where | Ending
+    ) -> None:
+        """To the place that was found, or to its end."""
+        deadline, after = parse_time(call.deadline) if call.deadline else None, 0.0
         # tokens come before the dispatch (rule L6)
         if not isinstance(found, Ending) and not self._ports.caller.pace.free(found[1]):
-            if (after := await self._token(found[1], call)) and await self._held(call, run, epoch, after):
+            if (after := await self._token(found[1], call)) and await self._held(call, run, epoch, after, "pacing"):
                 return
             found = self._overdue(deadline) or found
         await self._ports.lease.ready()
@@ -171,9 +187,9 @@ class Infer:
         with self.outside.wait(LONGEST_S):
             return await self._ports.caller.pace.enter(deployment, call)
 
-    async def _held(self, call: PromptCall, run: int, epoch: int | None, after: float) -> bool:
+    async def _held(self, call: PromptCall, run: int, epoch: int | None, after: float, reason: str) -> bool:
         """False when the row does not stand where its call was produced: what became of it is for the take to say."""
-        return epoch is not None and await self._ports.settler.hold(call, run, epoch, after, "pacing")
+        return epoch is not None and await self._ports.settler.hold(call, run, epoch, after, reason)
 
     def _where(self, call: PromptCall, deadline: datetime | None) -> Where | Ending:
         """Where to call, or why no call may be made any more."""

@@ -20,6 +20,7 @@ from topics.call import PromptCall
 
 CHARACTERS_A_TOKEN = 4
 LAST_ANSWERS = 64
+BACK_S = 2.0
 PATIENT_S = 5.0
 """A refusal that is over sooner is waited for; nobody pays another model's price for it."""
 _ITS_OWN = frozenset({400, 404, 409, 413, 422, 429})
@@ -28,12 +29,16 @@ _ITS_OWN = frozenset({400, 404, 409, 413, 422, 429})
 
 @dataclass(slots=True)
 class Seen:
-    """What this worker sees of a deployment. `told` is what the fleet was told last: down or not."""
+    """What this worker sees of a deployment. `told` is what the fleet was told last: down or not.
+
+    `slots` are held by deliveries that go there first.
+    """
 
     deployment: Deployment
     breaker: Breaker = field(default_factory=Breaker)
     took: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_ANSWERS))
     told: bool = False
+    slots: int = 0
 
     @property
     def p50(self) -> float | None:
@@ -41,9 +46,15 @@ class Seen:
 
 
 class Routes:
-    """`clock` gives seconds that only go on, `draw` numbers in [0, 1)."""
+    """`clock` gives seconds that only go on, `draw` numbers in [0, 1). `slots` are the worker's, 0: without bound."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        slots: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._slots = slots
         self._clock = clock
         self._draw = draw
         self.seen: dict[str, Seen] = {}
@@ -61,6 +72,25 @@ class Routes:
             size = next((one.context_tokens for one in alias.deployments if one.name == tried[-1]), 0)
             left = [one for one in left if one.context_tokens > size]
         return next((one for one in left if self._allows(one)), None)
+
+    def full(self, deployment: Deployment) -> bool:
+        """Whether it holds as many of the slots as it may; a worker that calls nobody else gives it all of them."""
+        seen = self.seen.get(deployment.name)
+        if seen is None or len(self.seen) < 2 or not self._slots or seen.slots < self._slots // 2:
+            return False
+        return seen.slots >= seen.breaker.most_in_flight(self._clock(), self._slots)
+
+    def hold(self, deployment: Deployment) -> None:
+        """A delivery that takes a slot will call it."""
+        self._of(deployment).slots += 1
+
+    def let_go(self, deployment: Deployment) -> None:
+        """The slot is free again."""
+        self._of(deployment).slots -= 1
+
+    def back_in(self) -> float:
+        """Seconds after which a call that found no slot comes again."""
+        return BACK_S * (0.5 + self._draw())
 
     def sent(self, deployment: Deployment) -> None:
         self._of(deployment).breaker.sent(self._clock())
@@ -92,7 +122,7 @@ class Routes:
 
     def _allows(self, deployment: Deployment) -> bool:
         seen = self.seen.get(deployment.name)
-        return seen is None or seen.breaker.allows()
+        return seen is None or (not self.full(deployment) and seen.breaker.allows())
 
     def _ordered(self, alias: Alias, call: PromptCall) -> list[Deployment]:
         prompt = sum(len(str(message.get("content", ""))) for message in call.messages) // CHARACTERS_A_TOKEN

@@ -72,35 +72,29 @@ class Watch:
 
     async def _exchange(self, all_seen: list[Seen], now: float) -> None:
         await self._board.tell(self._worker, self._routes.reports(self._worker, self._now()))
-        for seen in all_seen:
-            await self._tell(seen)
         down = await self._board.down([seen.deployment.name for seen in all_seen])
         for seen in all_seen:
-            self._hear(seen, down.get(seen.deployment.name), now)
+            await self._agree(seen, seen.deployment.name in down, now)
             if seen.breaker.may_probe(now) and await self._board.probe(seen.deployment.name):
                 seen.breaker.let_one_go(now)
 
-    async def _tell(self, seen: Seen) -> None:
-        """What this worker found itself since the last look."""
+    async def _agree(self, seen: Seen, down: bool, now: float) -> None:
+        """Between what this worker found since the last look and what the fleet knows: whoever changed it is right."""
         name, breaker = seen.deployment.name, seen.breaker
-        if breaker.opened is not None:
-            since = self._now()
-            if await self._board.take_down(name, since):
-                await self._event("provider.degraded", seen, since)
-            seen.told = True
-        elif seen.told:
+        mine = breaker.opened is not None
+        if mine and not seen.told:
+            if await self._board.take_down(name, self._now()):
+                await self._event("provider.degraded", seen, self._now())
+        elif not mine and seen.told:
             if await self._board.bring_up(name):
                 await self._event("provider.recovered", seen, self._now())
-            seen.told = False
-
-    def _hear(self, seen: Seen, since: float | None, now: float) -> None:
-        """What others found: another worker's outage, or its answer."""
-        if since is not None and seen.breaker.opened is None:
-            seen.breaker.open(now)
-            seen.told = True
-        elif since is None and seen.breaker.opened is not None and seen.told:
-            seen.breaker.close()
-            seen.told = False
+        elif mine and down:
+            await self._board.keep_down(name)
+        elif mine:
+            breaker.close()  # another worker got an answer
+        elif down:
+            breaker.open(now)  # another worker found it
+        seen.told = breaker.opened is not None
 
     async def _event(self, type: str, seen: Seen, at: float) -> None:
         deployment = seen.deployment

@@ -33,6 +33,11 @@ class MemoryHealthBoard:
         self._down[deployment] = (known.get(deployment, since), self._clock() + FRESH_S)
         return not known
 
+    async def keep_down(self, deployment: str) -> None:
+        known = await self.down([deployment])
+        if deployment in known:
+            self._down[deployment] = (known[deployment], self._clock() + FRESH_S)
+
     async def bring_up(self, deployment: str) -> bool:
         known = await self.down([deployment])
         self._down.pop(deployment, None)

@@ -52,14 +52,14 @@ class RedisHealthBoard:
         return {name: float(since) for name, since in zip(deployments, found, strict=True) if since is not None}
 
     async def take_down(self, deployment: str, since: float) -> bool:
-        async def take() -> bool:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.set(_down(deployment), repr(since), px=FRESH_MS, nx=True)
-                pipe.pexpire(_down(deployment), FRESH_MS)
-                first, _ = await pipe.execute()
-                return bool(first)
+        key, value = _down(deployment), repr(since)
+        taking = await self._client.run(
+            "take a provider down", lambda: self._redis.set(key, value, px=FRESH_MS, nx=True)
+        )
+        return bool(taking)
 
-        return await self._client.run("take a provider down", take)
+    async def keep_down(self, deployment: str) -> None:
+        await self._client.run("keep a provider down", lambda: self._redis.pexpire(_down(deployment), FRESH_MS))
 
     async def bring_up(self, deployment: str) -> bool:
         return bool(await self._client.run("bring a provider up", lambda: self._redis.delete(_down(deployment))))

@@ -22,7 +22,11 @@ class HealthBoard(Protocol):
         ...
 
     async def take_down(self, deployment: str, since: float) -> bool:
-        """It is down, for 15 s more; False when that was known."""
+        """It is down, for 15 s; False when that was known."""
+        ...
+
+    async def keep_down(self, deployment: str) -> None:
+        """For 15 s more, unless somebody brought it up meanwhile."""
         ...
 
     async def bring_up(self, deployment: str) -> bool:

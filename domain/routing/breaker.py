@@ -4,6 +4,7 @@ It opens when in the last seconds more calls failed than were answered, and when
 second do not come for five. While it is open one call goes every five seconds; an answer closes it.
 """
 
+import math
 from dataclasses import dataclass
 
 HALF_LIFE_S = 2.0
@@ -46,6 +47,14 @@ class Breaker:
         if self.in_flight == 0:
             self.heard = now
         self.in_flight += 1
+
+    def most_in_flight(self, now: float, slots: int) -> int:
+        """How many calls it may hold of a worker's slots: twice what its answers need (rate x latency, Little's law).
+
+        Never less than half of all, so that a load may grow; one that hangs answers nothing and leaves the other half.
+        """
+        rate = self.good * 0.5 ** (max(0.0, now - self.at) / HALF_LIFE_S) * math.log(2) / HALF_LIFE_S
+        return max(slots // 2, min(slots, int(2 * rate * (self.latency or 0.0))))
 
     def answered(self, now: float, seconds: float) -> None:
         """It answered after so many seconds, whatever the answer is worth."""

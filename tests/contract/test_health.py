@@ -51,7 +51,11 @@ async def test_the_first_who_gets_an_answer_says_that_it_is_up(board: HealthBoar
     assert await board.bring_up("a/x")
     assert not await board.bring_up("a/x")
     assert await board.down(NAMES) == {}
+    await board.keep_down("a/x")
+    assert await board.down(NAMES) == {}
     assert await board.take_down("a/x", 300.0)
+    await board.keep_down("a/x")
+    assert await board.down(NAMES) == {"a/x": 300.0}
 
 
 async def test_one_of_the_fleet_tries_a_deployment_at_a_time(board: HealthBoard) -> None:

@@ -105,7 +105,7 @@ class MemoryLine:
             )
         )  # fmt: skip
 
-    async def infer(self, name: str = "w1", attempts: int = 5, re_asks: int = 2) -> Infer:
+    async def infer(self, name: str = "w1", attempts: int = 5, re_asks: int = 2, slots: int = 0) -> Infer:
         ledger = MemoryLedger(self.store, self.clock)
         producer = MemoryProducer(self.broker)
         lease = LeaseKeeper(ledger, name, "infer", self.metrics, lambda: 0.0)
@@ -114,7 +114,7 @@ class MemoryLine:
         lease._sent_at = 0.0
         emitter = Emitter(producer, self.replies, ledger, self.metrics)
         settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
-        policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0, lambda: 0.0)
+        policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0, lambda: 0.0, slots)
         purse = Purse(self.budgets, self.clock)
         pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
         speaker = Speaker(self.chunks, self.metrics)

@@ -1,5 +1,6 @@
 """A provider fails: the next deployment of the alias answers, the fleet knows, and operators are told."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -126,6 +127,31 @@ async def test_one_call_tries_it_again_and_all_come_back() -> None:
     assert types == ["provider.degraded", "provider.recovered"]
 
 
+async def test_who_brings_it_back_is_right_for_all() -> None:
+    line = MemoryLine()
+    line.model._then = down("small")
+    fleet = Fleet(line)
+    workers = [await fleet.worker(name) for name in ("w1", "w2")]
+    for worker, watch in workers:
+        for n in range(4):
+            await line.answer(request(f"{watch._worker}{n}", model="careful", cache="bypass"), worker)
+    for _, watch in workers:
+        await watch.turn(line.seconds())
+    line.model._then = GOOD
+    line.pass_time(seconds=6)
+    for _, watch in workers:
+        await watch.turn(line.seconds())
+    await line.answer(request("back", model="careful", cache="bypass"), workers[0][0])
+    for _ in range(2):
+        for _, watch in workers:
+            await watch.turn(line.seconds())
+    for n, (worker, _) in enumerate(workers):
+        await line.answer(request(f"after{n}", model="careful", cache="bypass"), worker)
+    assert models(line)[-3:] == ["small", "small", "small"]
+    types = [event["type"] for event in line.out("prompt.events")]
+    assert types == ["provider.degraded", "provider.recovered"]
+
+
 async def test_without_redis_a_worker_sees_for_itself() -> None:
     line = MemoryLine()
     line.model._then = down("small")
@@ -141,3 +167,27 @@ async def test_without_redis_a_worker_sees_for_itself() -> None:
     await watch.turn(line.seconds())
     await line.answer(request("c", model="careful", cache="bypass"), first)
     assert models(line)[-2:] == ["small", "large"]
+
+
+async def test_what_finds_no_slot_at_a_hanging_deployment_waits_and_others_are_served() -> None:
+    line = MemoryLine()
+    worker = await line.infer(slots=4)
+    await line.answer(request("a", model="smart"), worker)
+    line.model.hold()
+    tasks = []
+    for n in range(2):
+        await line.intake().handle_batch([line.publish(request(f"h{n}", cache="bypass"))])
+        tasks += [asyncio.ensure_future(worker.handle(one)) for one in line.calls()]
+    while line.model.in_flight < 2:
+        await asyncio.sleep(0)
+    assert await line.answer(request("late", cache="bypass"), worker) is None
+    assert [event["data"]["reason"] for event in line.out("prompt.events")] == ["breaker"]
+    line.model.let_go()
+    result = await line.answer(request("other", model="smart", cache="bypass"), worker)
+    assert result is not None
+    assert result["status"] == "completed"
+    await asyncio.gather(*tasks)
+    line.pass_time(seconds=4)
+    await line.wake().wake_due()
+    await worker.handle(line.calls()[0])
+    assert {row["id"] for row in line.out("prompt.results")} == {"a", "h0", "h1", "late", "other"}

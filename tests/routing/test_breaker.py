@@ -33,7 +33,7 @@ class Outage:
 
     def __init__(self, start: float, end: float, hang: float = 0.0) -> None:
         self.now, self.start, self.end, self.hang = 0.0, start, end, hang
-        self.routes = Routes(lambda: self.now, random.Random(1).random)
+        self.routes = Routes(0, lambda: self.now, random.Random(1).random)
         self.alias = Alias((A, B))
         self.calls, self.answered, self.of_first = 0, 0, 0
         self.opened_at: float | None = None
@@ -133,6 +133,42 @@ def test_slow_models_are_not_taken_for_dead() -> None:
         breaker.sent(0.0)
     breaker.look(19.0)
     assert breaker.opened is None
+
+
+def slots_held(routes: Routes, deployment: Deployment, wanted: int) -> int:
+    """How many of so many deliveries get a slot."""
+    held = 0
+    for _ in range(wanted):
+        if not routes.full(deployment):
+            routes.hold(deployment)
+            held += 1
+    return held
+
+
+def test_a_deployment_that_hangs_leaves_half_of_the_slots() -> None:
+    routes = Routes(100, lambda: 0.0)
+    routes.hold(B)
+    assert slots_held(routes, A, 500) == 50
+    assert routes.first(Alias((A, B)), CALL) is B
+
+
+def test_a_deployment_that_answers_gets_twice_what_its_answers_need() -> None:
+    now = [0.0]
+    routes = Routes(100, lambda: now[0])
+    routes.hold(B)
+    for tick in range(400):
+        now[0] = tick / 40
+        routes.sent(A)
+        routes.answered(A, 1.0)
+    assert 70 <= slots_held(routes, A, 500) <= 90
+    now[0] += 10.0
+    for _ in range(20):
+        routes.let_go(A)
+    assert routes.full(A)
+
+
+def test_a_deployment_that_is_the_only_one_gets_all_slots() -> None:
+    assert slots_held(Routes(100, lambda: 0.0), A, 500) == 500
 
 
 @pytest.mark.parametrize(
