@@ -30,6 +30,7 @@ from domain.output.schema import compile as compile_schema
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
 from domain.routing.model import Alias, Deployment
+from domain.routing.parts import kinds
 from domain.tracing import Tracing
 from topics import headers as head
 from topics.base import parse_time
@@ -196,7 +197,7 @@ class Infer:
         if (ending := self._overdue(deadline)) is not None:
             return ending
         try:
-            route = self._ports.catalogue.route(call.model)
+            route = self._ports.catalogue.route(call.model, kinds(call.messages))
         except InvalidRequest as error:
             return rejected(error.code, str(error), error.problems)
         to = self._ports.caller.routes.first(route, call)

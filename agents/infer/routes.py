@@ -16,6 +16,7 @@ from domain.routing.breaker import Breaker
 from domain.routing.choose import ordered, pick
 from domain.routing.health import Report
 from domain.routing.model import Alias, Deployment
+from domain.routing.parts import length
 from topics.call import PromptCall
 
 CHARACTERS_A_TOKEN = 4
@@ -125,7 +126,7 @@ class Routes:
         return seen is None or (not self.full(deployment) and seen.breaker.allows())
 
     def _ordered(self, alias: Alias, call: PromptCall) -> list[Deployment]:
-        prompt = sum(len(str(message.get("content", ""))) for message in call.messages) // CHARACTERS_A_TOKEN
+        prompt = sum(length(message.get("content", "")) for message in call.messages) // CHARACTERS_A_TOKEN
         p50: dict[str, float] = {}
         if alias.strategy == "fastest":
             p50 = {name: seen.p50 or 0.0 for name, seen in self.seen.items()}

@@ -17,6 +17,7 @@ _MODEL = {
     "context_tokens": 128000,
     "max_output_tokens": 16384,
     "structured_output": "json_schema",
+    "takes": ["text", "image_url", "file"],
     "price_usd_per_million_tokens": {"input": "0.15", "output": "0.6", "cached_input": "0.075"},
     "price_version": "2026-11",
 }

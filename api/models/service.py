@@ -25,6 +25,7 @@ def _fields(one: Deployment, aliases: dict[str, list[str]], price: Price) -> dic
         "context_tokens": one.context_tokens,
         "max_output_tokens": one.max_output_tokens,
         "structured_output": one.structured,
+        "takes": None if one.takes is None else ["text", *one.takes],
         "price_usd_per_million_tokens": _price(price),
         "price_version": price.version,
     }

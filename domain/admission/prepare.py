@@ -15,6 +15,7 @@ from domain.prompting.library import Library
 from domain.prompting.template import Template
 from domain.routing.catalogue import Catalogue
 from domain.routing.options import check as check_options
+from domain.routing.parts import check_references, kinds
 from domain.safety.sanitise import sanitised, sanitised_messages
 from domain.schemas.book import Book
 from domain.schemas.model import is_reference
@@ -60,7 +61,9 @@ class Preparer:
         messages = _messages(request, template)
         schema, schema_ref = self._schema(request, template)
         model = request.model if "model" in request.model_fields_set or template is None else template.model
-        self.catalogue.resolve(model)
+        if parts := kinds(messages):
+            check_references(messages)
+        self.catalogue.route(model, parts)
         parameters = _parameters(request, template)
         return PromptCall(
             tenant=request.tenant,

@@ -1,6 +1,7 @@
 """The models a process can call: what a request's `model` stands for, in order of preference."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 
 from domain.errors import InvalidRequest, Problem
@@ -14,7 +15,9 @@ from domain.routing.catalogue_file import (
     read,
 )
 from domain.routing.model import Alias, Deployment, Price
+from domain.routing.parts import nobody, takers
 
+NO_PARTS: frozenset[str] = frozenset()
 Foreign = Callable[[str], Deployment | None]
 """Finds a `provider/model` that is not in the catalogue (LiteLLM knows thousands), with its price."""
 
@@ -96,10 +99,19 @@ class Catalogue:
             raise self._unknown(model)
         return (one,)
 
-    def route(self, model: str) -> Alias:
-        """The same as `resolve`, with how to choose among them. Raises InvalidRequest("unknown_model")."""
+    def route(self, model: str, wanted: frozenset[str] = NO_PARTS) -> Alias:
+        """The same as `resolve`, with how to choose among them; only those that take content parts of types `wanted`.
+
+        Raises InvalidRequest: unknown_model, invalid_request where none takes them.
+        """
         found = self._routes.get(model)
-        return found if found is not None and found.deployments else Alias(self.resolve(model))
+        alias = found if found is not None and found.deployments else Alias(self.resolve(model))
+        if not wanted:
+            return alias
+        left = takers(alias.deployments, wanted)
+        if not left:
+            raise nobody(model, alias.deployments, wanted)
+        return replace(alias, deployments=left)
 
     def _beyond(self, model: str) -> Deployment | None:
         known = {entry.name for entry in self._file.models} | self._file.aliases.keys()
@@ -148,6 +160,7 @@ def _deployment(entry: ModelEntry, provider: ProviderEntry, version: str, enviro
         headers=dict(provider.headers),
         max_tokens_field=entry.max_tokens_field,
         omits=entry.omits,
+        takes=entry.takes,
         later_prices=tuple((one.valid_from, _price(one, version)) for one in later if one.valid_from is not None),
     )
 

@@ -75,6 +75,7 @@ class ModelEntry(_Closed):
     timeout_s: float | None = Field(default=None, gt=0, le=3600)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     omits: tuple[str, ...] = ()
+    takes: tuple[Literal["image_url", "file"], ...] | None = None
 
     @property
     def name(self) -> str:

@@ -33,6 +33,7 @@ class Deployment:
     base_url:         up to and without `/chat/completions` or `/messages`
     max_output_tokens: the limit where a request names none; `output_limit` is the most the model allows, 0: the same
     max_tokens_field: what the provider calls the limit; reasoning models of OpenAI have a name of their own
+    takes:            content parts besides text (image_url, file); None: not known, the provider says
     omits:            parameters of a request that this model refuses; they are left out
     later_prices:     prices that replace `price`, each from its time on, in their order
     """
@@ -52,6 +53,7 @@ class Deployment:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     max_tokens_field: str = "max_tokens"
     omits: tuple[str, ...] = ()
+    takes: tuple[str, ...] | None = None
     later_prices: tuple[tuple[datetime, Price], ...] = ()
 
     def price_at(self, at: datetime) -> Price:
