@@ -27,13 +27,14 @@ from agents.infer.watching import Watch
 from agents.intake.changes import begin_hearing, keep_hearing
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
-from agents.intake.tenants import Defaults, Tenants
 from agents.lease import LeaseKeeper
 from agents.process import Process
 from agents.progress import watch_consumer
 from agents.source import BatchSource, EachSource, Source
 from agents.stage import Stage
+from agents.tenants import Tenants
 from agents.wake.bookkeeping import Bookkeeper
+from agents.wake.lanes import Lanes
 from agents.wake.loop import Wake, WakePorts
 from agents.wake.republish import Republisher
 from agents.wake.waiting import watch_waiting
@@ -41,11 +42,13 @@ from connectors import catalog
 from connectors.catalog import Outside, utc_now
 from connectors.kafka import security
 from connectors.kafka.group import GroupObserver
+from domain.accounts.limits import Defaults
 from domain.caching.generations import Generations
 from domain.errors import Unavailable
 from domain.output.recovery import Budget
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
+from topics.table import requests_of
 
 log = structlog.get_logger("worker")
 UPKEEP_EVERY = 3600.0
@@ -61,7 +64,10 @@ async def add(process: Process, name: str) -> None:
 
 def _add_wake(process: Process) -> None:
     outside = process.outside
-    ports = WakePorts(outside.ledger, outside.producer, process.emitter, outside.metrics, utc_now)
+    lanes = Lanes(outside.ledger, outside.limiter, outside.flights, _tenants(process), utc_now)
+    ports = WakePorts(
+        outside.ledger, outside.producer, process.emitter, outside.metrics, utc_now, lanes, process.departures
+    )
     process.wake = Wake(ports)
     process.tasks.append(asyncio.ensure_future(_keep_up(outside)))
     process.keep(Bookkeeper(outside.budgets, outside.producer, outside.metrics).run())
@@ -108,25 +114,28 @@ def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
 async def _intake(process: Process) -> list[Source]:
     settings, outside = process.settings, process.outside
     models = catalog.catalogue(settings, process.environ)
-    tenants = Tenants(outside.accounts, Defaults(settings.requests_per_minute, settings.burst))
+    tenants = _tenants(process)
     changes, generations = outside.changes(), Generations(lambda model: _behind(models, model))
     await _patiently(lambda: begin_hearing(changes, generations))
     process.keep(keep_hearing(changes, generations, outside.metrics))
     preparer = catalog.preparer(settings, models, outside.schemas.find)
+    shared = [settings.topic_prefix + topic for topic in FLOW["intake"].reads]
+    own = {settings.topic_prefix + requests_of(tenant): tenant for tenant in settings.tenants_with_topics}
     handler = Intake(
         IntakePorts(
             ledger=outside.ledger,
             limiter=outside.limiter,
             cache=outside.near_and_far_cache(),
             tenants=tenants,
-            reader=Reader(preparer, tenants, utc_now, process.tracing, generations),
+            reader=Reader(preparer, tenants, utc_now, process.tracing, generations, own),
             emitter=process.emitter,
             metrics=outside.metrics,
             clock=utc_now,
             content_filter=catalog.content_filter(settings),
         )
     )
-    return [BatchSource(settings.topic_prefix + topic, handler) for topic in FLOW["intake"].reads]
+    # a source each: a flood on one topic leaves the batches of the others alone
+    return [BatchSource(topic, handler) for topic in (*shared, *own)]
 
 
 async def _infer(process: Process) -> list[Source]:
@@ -145,6 +154,7 @@ async def _infer(process: Process) -> list[Source]:
         metrics=metrics,
         clock=utc_now,
         cache_ttl=timedelta(seconds=settings.cache_ttl_s),
+        departures=process.departures,
     )
     purse = Purse(outside.budgets, utc_now)
     pace = Pace(outside.pacer, process.lease.incarnation, metrics, utc_now)
@@ -167,7 +177,7 @@ async def _infer(process: Process) -> list[Source]:
         )
     )
     return [
-        EachSource(settings.topic_prefix + topic, handler, max(1, int(settings.infer_slots * share)))
+        EachSource(settings.topic_prefix + topic, handler, settings.infer_slots, share)
         for topic, share in FLOW["infer"].reads.items()
     ]
 
@@ -175,6 +185,12 @@ async def _infer(process: Process) -> list[Source]:
 def _behind(models: Catalogue, alias: str) -> list[str]:
     """What may answer an alias."""
     return [f"{one.provider}/{one.model}" for one in models.aliases.get(alias, ())]
+
+
+def _tenants(process: Process) -> Tenants:
+    settings = process.settings
+    defaults = Defaults(settings.requests_per_minute, settings.burst, settings.lane_in_flight)
+    return Tenants(process.outside.accounts, defaults)
 
 
 async def _patiently(work: Callable[[], Awaitable[None]]) -> None:

@@ -96,6 +96,8 @@ class Feed(Protocol):
     """What a stage asks of its sources."""
 
     stage: Any
+    used_at: float
+    """When something came last, by the monotonic clock."""
 
     def begin(self) -> None:
         """Start what may start."""

@@ -12,6 +12,7 @@ import uvloop
 
 from agents import app as faust_app
 from agents import building
+from agents.departures import Departures
 from agents.emit import Emitter
 from agents.process import Process
 from connectors.catalog import connect_all
@@ -54,7 +55,8 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
     service = f"structured-prompt-{'-'.join(names)}"
     tracing = start_tracing(settings.otel_endpoint, service, version("structured-prompt"))
     outside.stack.callback(tracing.close)
-    process = Process(settings, environ, outside, emitter, tracing)
+    departures = Departures(outside.limiter)
+    process = Process(settings, environ, outside, emitter, tracing, departures)
     for name in names:
         await building.add(process, name)
     if process.wake is not None and process.apps:

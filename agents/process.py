@@ -8,6 +8,7 @@ from typing import Any
 
 from agents import app as faust_app
 from agents.deliver.condition import Condition
+from agents.departures import Departures
 from agents.emit import Emitter
 from agents.lateness import lateness
 from agents.lease import LeaseKeeper
@@ -31,6 +32,7 @@ class Process:
     outside: Outside
     emitter: Emitter
     tracing: Tracing
+    departures: Departures
     stages: list[Stage] = field(default_factory=list)
     apps: list[faust_app.StageApp] = field(default_factory=list)
     lease: LeaseKeeper | None = None
@@ -76,6 +78,7 @@ class Process:
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=2.0)
         await self.emitter.close()
+        await self.departures.flush()
         if self.lease is not None:
             await self.lease.stop()
         if self.watchdog is not None:

@@ -14,9 +14,13 @@ import structlog
 from agents.contract import Batch, Each, NotForUs, Outside
 from agents.line import Delivery
 from agents.stage import Stage
+from domain.admission.fairness import FairQueue
 from domain.errors import Transient
 
 log = structlog.get_logger("stage")
+
+RECENTLY = 2.0
+"""Seconds for which a better lane counts as in use after its last record."""
 
 
 class Source(ABC):
@@ -25,8 +29,8 @@ class Source(ABC):
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.stage: Stage
+        self.used_at = float("-inf")
         self._outside = Outside()
-        self._ready: deque[Delivery] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def consume(self, stream: Any) -> None:
@@ -35,20 +39,25 @@ class Source(ABC):
             async for event in stream.noack().events():
                 delivery = delivery_of(event.message)
                 self.stage.lines.add(delivery)
-                self._ready.append(delivery)
+                self.used_at = time.monotonic()
+                self._queue(delivery)
                 self.begin()
 
     @abstractmethod
     def begin(self) -> None:
         """Start what may start."""
 
+    @abstractmethod
+    def forget(self, gone: Callable[[Delivery], bool]) -> None:
+        """Drop what has not begun and is not ours any more."""
+
+    @abstractmethod
+    def _queue(self, delivery: Delivery) -> None:
+        """Keep it until it may start."""
+
     def late(self, now: float) -> float:
         """By how many seconds a wait for somebody else is over its own time; not above 0 when none is."""
         return self._outside.late(now)
-
-    def forget(self, gone: Callable[[Delivery], bool]) -> None:
-        """Drop what has not begun and is not ours any more."""
-        self._ready = deque(delivery for delivery in self._ready if not gone(delivery))
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -66,24 +75,48 @@ class Source(ABC):
 
 
 class EachSource(Source):
-    """Hands out single deliveries while fewer than `slots` of the whole stage run.
+    """Hands out single deliveries, of each tenant in turn, while fewer than its `share` of the stage's `slots` run.
 
-    Sources of one stage share its slots: one that may fill more of them keeps room that the others cannot take.
+    Sources of one stage share its slots: one that may fill more of them keeps room that the others cannot take. The
+    same share holds for what may be inside at once, and a source beside which a better one is in use takes a quarter
+    of that: who is inside shares one interpreter, and an interactive call would wait behind all of them.
     """
 
-    def __init__(self, topic: str, handler: Each, slots: int) -> None:
+    def __init__(self, topic: str, handler: Each, slots: int, share: float = 1.0) -> None:
         super().__init__(topic)
         self._handler = handler
-        self._slots = slots
+        self._slots = max(1, int(slots * share))
+        self._share = share
+        self._ready: FairQueue[Delivery] = FairQueue()
         self._outside = handler.outside
         self._outside.more = self._more
 
     def begin(self) -> None:
-        running, outside, inside = self.stage.running, self._outside, self.stage.policy.inside
+        if not self._ready:
+            return
+        running, outside, inside = self.stage.running, self._outside, self._inside()
         while self._ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
-            delivery = self._ready.popleft()
+            delivery = self._ready.take()
             self.stage.began(delivery)
             self._start(self._one(delivery))
+
+    def forget(self, gone: Callable[[Delivery], bool]) -> None:
+        self._ready.drop(gone)
+
+    def _queue(self, delivery: Delivery) -> None:
+        self._ready.put(tenant_of(delivery), delivery)
+
+    def _inside(self) -> int:
+        """How many may be inside for one more of this lane to begin."""
+        room = self.stage.policy.inside * self._share
+        moment = time.monotonic() - RECENTLY
+        for better in self.stage.sources:
+            if better is self:
+                break
+            if better.used_at > moment:
+                room /= 4
+                break
+        return max(1, int(room))
 
     def _more(self) -> None:
         self.stage.begin()
@@ -107,20 +140,35 @@ class EachSource(Source):
 
 
 class BatchSource(Source):
-    """Hands out natural batches, one at a time."""
+    """Hands out natural batches, one at a time; smaller ones while another source of the stage is in use, whose batches
+    share the interpreter with these."""
 
     def __init__(self, topic: str, handler: Batch) -> None:
         super().__init__(topic)
         self._handler = handler
+        self._ready: deque[Delivery] = deque()
+
+    def forget(self, gone: Callable[[Delivery], bool]) -> None:
+        self._ready = deque(delivery for delivery in self._ready if not gone(delivery))
+
+    def _queue(self, delivery: Delivery) -> None:
+        self._ready.append(delivery)
 
     def begin(self) -> None:
         if not self._ready or self._tasks or not self.stage.open:
             return
-        size = min(len(self._ready), self.stage.policy.batch)
+        size = min(len(self._ready), self._most())
         batch = [self._ready.popleft() for _ in range(size)]
         for delivery in batch:
             self.stage.began(delivery)
         self._start(self._batch(batch))
+
+    def _most(self) -> int:
+        most, sources = self.stage.policy.batch, self.stage.sources
+        if len(sources) == 1:
+            return most
+        moment = time.monotonic() - RECENTLY
+        return max(1, most // 5) if any(one is not self and one.used_at > moment for one in sources) else most
 
     async def _batch(self, batch: Sequence[Delivery]) -> None:
         try:
@@ -168,6 +216,11 @@ async def attempt(work: Callable[[], Awaitable[None]], stage: Stage) -> None:
             stage.metrics.count("dependency_waits", stage=stage.policy.name)
             await asyncio.sleep(error.retry_after or wait)
             wait = min(wait * 2, 5.0)
+
+
+def tenant_of(delivery: Delivery) -> bytes:
+    """Whose call it is: its key is `tenant/id`, and a tenant's name has no slash."""
+    return (delivery.key or b"").partition(b"/")[0]
 
 
 def delivery_of(message: Any) -> Delivery:

@@ -23,7 +23,7 @@ from api.analyze.service import Analyze
 from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
 from api.analyze.waiters import Heard, Waiters
-from api.authentication import Defaults, Keyring
+from api.authentication import Keyring
 from api.budgets import routes as budgets_routes
 from api.budgets.service import BudgetKeeper
 from api.cache import routes as cache_routes
@@ -35,6 +35,10 @@ from api.health.service import Readiness
 from api.jobs import routes as jobs_routes
 from api.jobs.cancelling import Canceller
 from api.jobs.service import JobReader
+from api.limits import routes as limits_routes
+from api.limits.glance import Glance
+from api.limits.middleware import RateLimits
+from api.limits.service import LimitReader
 from api.middleware import REQUEST_ID, Authenticate, BodyLimit, Frame
 from api.models import routes as models_routes
 from api.models.service import listing
@@ -52,6 +56,7 @@ from api.schemas.service import SchemaService
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from domain.accounts.keys import pepper
+from domain.accounts.limits import Defaults
 from domain.errors import InvalidRequest, Transient
 from domain.redriving.redriver import Redriver
 from domain.registry.schemas import Registry
@@ -85,14 +90,15 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     waiters = Waiters(instance, Heard(ports.replies, ports.chunks), ports.jobs, ports.metrics)
     reader = Reader(ports.preparer, instance, now)
     marks = Marks(ports.jobs)
-    analyze = Analyze(ports, reader, waiters, marks)
+    glance = Glance(ports.limiter)
+    analyze = Analyze(ports, reader, waiters, marks, glance)
     parts = Parts(ports, waiters, marks, analyze, Readiness(ports.dependencies))
     app = FastAPI(
         title="Structured Prompt",
         version=VERSION,
         docs_url=None,
         redoc_url=None,
-        middleware=_middleware(ports, settings),
+        middleware=_middleware(ports, settings, glance),
         lifespan=partial(_lifespan, parts),
         exception_handlers={HTTPException: _answer_http, **dict.fromkeys(HANDLED, _answer)},
     )
@@ -106,6 +112,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(schemas_routes.router(SchemaService(ports.schemas, Registry(ports.schemas, now))))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(budgets_routes.router(BudgetKeeper(ports.budgets)))
+    app.include_router(limits_routes.router(LimitReader(ports.limiter)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
     app.include_router(cache_routes.router(Cache(ports.usage, ports.producer, ports.preparer, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)
@@ -120,13 +127,14 @@ def _dead_letters(ports: ApiPorts, now: Callable[[], datetime]) -> DeadLetters:
     return DeadLetters(ports.letters, Redriver(ports.letters, ports.originals, ports.preparer, now), now)
 
 
-def _middleware(ports: ApiPorts, settings: Settings) -> list[Middleware]:
+def _middleware(ports: ApiPorts, settings: Settings, glance: Glance) -> list[Middleware]:
     secret = pepper(settings.key_pepper.get_secret_value())
     keyring = Keyring(ports.accounts, secret, Defaults(settings.requests_per_minute, settings.burst))
     return [
         Middleware(Frame, metrics=ports.metrics),
         Middleware(BodyLimit, max_bytes=MAX_BYTES),
         Middleware(Authenticate, keyring=keyring),
+        Middleware(RateLimits, glance=glance),
         Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM_BYTES, zstd=False),
     ]
 

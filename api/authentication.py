@@ -10,9 +10,9 @@ from starlette.requests import Request
 
 from api.problems import Problem
 from domain.accounts import keys
-from domain.accounts.limits import limits_of
+from domain.accounts.limits import Defaults, gates_of, limits_of
 from domain.accounts.model import ApiKey, Tenant
-from domain.admission.model import Limit
+from domain.admission.model import Gate, Limit
 from domain.ports import Accounts
 
 SCOPE = "structured_prompt.caller"
@@ -23,19 +23,13 @@ MAX_REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A verified key; `limits` are those each of its requests must pass, the tenant's first."""
+    """A verified key; `limits` are those each of its requests must pass, the tenant's first, `gates` those of its calls
+    in flight."""
 
     tenant: Tenant
     key: ApiKey
     limits: tuple[Limit, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """The limits of a tenant without its own."""
-
-    per_minute: int
-    burst: int
+    gates: tuple[Gate, ...] = ()
 
 
 class Keyring:
@@ -85,7 +79,8 @@ class Keyring:
         tenant = await self._accounts.tenant(key.tenant)
         if tenant is None:
             return None
-        return Caller(tenant, key, limits_of(tenant, key, self._defaults.per_minute, self._defaults.burst))
+        gates = tuple(gate for gate in gates_of(tenant, key, "") if gate.rejects and gate.places is not None)
+        return Caller(tenant, key, limits_of(tenant, key, self._defaults.per_minute, self._defaults.burst), gates)
 
 
 def secret_of(headers: list[tuple[bytes, bytes]]) -> str | None:

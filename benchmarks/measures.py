@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.engines import Engines
+from benchmarks.fairness import LATENCY_MS, QUIET, beside_flood, beside_unread
 from benchmarks.line import Line, Ours, PlainPython, Prototype, Run, Stub
 from benchmarks.report import Figure
 from benchmarks.route import ALONE, WARM_UP, added_ms
@@ -120,6 +121,32 @@ def plain(bench: Bench) -> list[Figure]:
     ]
 
 
+def fair(bench: Bench) -> list[Figure]:
+    """What a flood does to who comes behind it: to another lane, and to another tenant of the same lane."""
+    with Ours("ours", bench.engines, bench.stub, settings={"STRUCTURED_PROMPT_TENANT_TOPICS": QUIET}) as ours:
+        ours.add("wake", ["worker", "--stage", "wake"])
+        bench.stub.reset(latency_ms=LATENCY_MS)
+        try:
+            lanes = [beside_flood(ours, "interactive", "bulk", bench.count(10_000)) for _ in range(bench.runs)]
+            tenants = [beside_flood(ours, "standard", "standard", bench.count(10_000)) for _ in range(bench.runs)]
+            topics = [beside_unread(ours, bench.count(10_000)) for _ in range(bench.runs)]
+        finally:
+            bench.stub.reset(latency_ms=0)
+    return [
+        *_beside("interactive, 10,000 bulk events of another tenant queued", "≤ 1.20 ×", lanes),
+        *_beside("a quiet tenant, 10,000 events of another in its lane claimed", "≤ 2.00 ×", tenants),
+        *_beside("a quiet tenant with a topic of its own, 10,000 events of another just sent", "≤ 2.00 ×", topics),
+    ]
+
+
+def _beside(what: str, goal: str, pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[Figure]:
+    alone, beside = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return [
+        Figure(f"ms, {what}, {name}; beside it: alone", _at(beside, q), _at(alone, q), goal if q > 0.9 else "")
+        for name, q in (("p50", 0.5), ("p99", 0.99))
+    ]
+
+
 MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "throughput": throughput,
     "patience": patience,
@@ -127,6 +154,7 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "everything": everything,
     "sink": sink,
     "plain": plain,
+    "fair": fair,
 }
 
 

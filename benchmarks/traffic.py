@@ -43,8 +43,16 @@ def requests(count: int, name: str, prompts: int | None = None) -> list[Request]
     ]
 
 
-def _request(id: str, tenant: str, subject: str) -> Request:
+def of_tenant(count: int, tenant: str, lane: str) -> list[Request]:
+    """Requests of one tenant in one lane, none of which was ever asked before."""
+    run = uuid4().hex[:8]
+    return [_request(f"{run}-{n:06d}", tenant, f"{run} {n}", lane) for n in range(count)]
+
+
+def _request(id: str, tenant: str, subject: str, lane: str = "standard") -> Request:
     fields = {"id": id, "tenant": tenant, "prompt": f"Document {subject}. Summarise it in one line, please. "}
+    if lane != "standard":
+        fields["lane"] = lane
     value = orjson.dumps({**fields, "output_schema": SCHEMA})
     filling = "lorem ipsum dolor sit amet " * 20
     fields["prompt"] += filling[: max(0, SIZE - len(value))]
@@ -83,14 +91,39 @@ class Client:
                 return time.perf_counter() - started, message.value() or b""
         raise Lost(f"no result of {request.key!r} within {seconds} s")
 
+    def paced(
+        self, batch: Sequence[Request], per_second: float, topic: str | None = None, seconds: float = 60
+    ) -> list[float]:
+        """Seconds from each one's time to its result; arrivals at fixed times, whoever is still waited for. Raises
+        Lost. Results of others are passed over."""
+        due = {request.key: number / per_second for number, request in enumerate(batch)}
+        taken, started, sent = [], time.perf_counter(), 0
+        deadline = started + len(batch) / per_second + seconds
+        while len(taken) < len(batch) and time.perf_counter() < deadline:
+            now = time.perf_counter() - started
+            while sent < len(batch) and sent / per_second <= now:
+                self._publish([batch[sent]], topic)
+                sent += 1
+            messages = self._consumer.consume(500, 0.002)
+            now = time.perf_counter() - started
+            taken += [now - due.pop(key) for key in _keys(messages) if key in due]
+        if due:
+            raise Lost(f"{len(due)} of {len(batch)} paced requests have no result")
+        return sorted(taken)
+
+    def publish(self, batch: Sequence[Request]) -> None:
+        """Send them, and wait for nobody."""
+        self._publish(batch)
+        self._producer.flush(30)
+
     def close(self) -> None:
         self._producer.flush(10)
         del self._producer  # it would look for its broker for ever
         self._consumer.close()
 
-    def _publish(self, batch: Iterable[Request]) -> None:
+    def _publish(self, batch: Iterable[Request], topic: str | None = None) -> None:
         for number, request in enumerate(batch):
-            self._producer.produce(self._topic, request.value, key=request.key)
+            self._producer.produce(topic or self._topic, request.value, key=request.key)
             if number % 1000 == 999:
                 self._producer.poll(0)
         self._producer.poll(0)

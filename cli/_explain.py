@@ -59,7 +59,7 @@ def _facts(record: RequestRecord) -> dict[str, Any]:
     source = record.source
     facts["source"] = f"{source.topic}/{source.partition}/{source.offset}"
     facts["repeated"] = record.repeated
-    if record.not_before is not None:
+    if record.reason is not None:
         facts["waits_for"], facts["waits_until"] = facts.pop("reason"), facts.pop("not_before")
     known = [attempt.cost_usd for attempt in record.attempts if attempt.cost_usd is not None]
     facts["cost_usd"] = format_money(sum(known, Decimal(0))) if known else None

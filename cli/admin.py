@@ -1,26 +1,27 @@
 """`topics`, `migrate`, `tenants`, `keys`, `dead-letters`: operations on the engines themselves."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
 
 from cli import budgets, letters, schemas
+from cli._limit_options import LimitOptions
 from cli._options import expanded
 from cli._output import print_json, print_table
 from cli._stack import Stack
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 Tenant = Annotated[str | None, typer.Option(help="Whose; of an embedded stack demo.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Unless given, as in the settings.")]
+PlanOf = Annotated[str | None, typer.Option(help="A plan, whose limits hold where the tenant has none of its own.")]
+Clear = Annotated[bool, typer.Option("--clear", help="Forget what is not given, instead of leaving it.")]
 
 
 @dataclass(frozen=True)
 class TenantOptions:
-    """What a tenant has of its own."""
+    """What a tenant has beside its limits."""
 
-    requests_per_minute: Limit = None
-    burst: Limit = None
+    plan: PlanOf = None
     store_answers: Annotated[bool, typer.Option("--store-answers", help="Keep answers in ClickHouse too.")] = False
     cache_ttl_s: Annotated[int | None, typer.Option(min=0, help="Seconds answers are kept; 0 for never.")] = None
 
@@ -30,8 +31,9 @@ def register(app: typer.Typer) -> None:
     app.command()(expanded(migrate))
     for name, help, commands in (
         ("topics", "The topics on the brokers.", (apply,)),
-        ("tenants", "Customers.", (create_tenant, list_tenants)),
-        ("keys", "API keys.", (create_key, revoke_key, list_keys)),
+        ("plans", "Limits that tenants share.", (set_plan, list_plans)),
+        ("tenants", "Customers.", (create_tenant, limit_tenant, list_tenants)),
+        ("keys", "API keys.", (create_key, limit_key, revoke_key, list_keys)),
     ):
         group = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
         for command in commands:
@@ -50,9 +52,10 @@ def apply(
     """Create missing topics and say what differs from the table. Never changes or deletes one."""
     from cli._target import find
     from connectors.kafka.admin import apply as apply_table
-    from topics.table import TABLE
+    from topics.table import with_tenants
 
-    reports = apply_table(find(stack).settings, TABLE)
+    settings = find(stack).settings
+    reports = apply_table(settings, with_tenants(settings.tenants_with_topics))
     if as_json:
         print_json([{"name": r.name, "state": r.state, "differences": r.differences} for r in reports])
     else:
@@ -78,13 +81,45 @@ def create_tenant(
     stack: Stack,
     name: Annotated[str, typer.Argument(help="Letters, digits, '.', '_' and '-'.")],
     own: TenantOptions,
+    limits: LimitOptions = LimitOptions(),
     if_missing: Annotated[bool, typer.Option("--if-missing", help="No error when it exists.")] = False,
 ) -> None:
     """Create a tenant; its requests are accepted from now on."""
     from cli import _accounts
     from domain.accounts.model import Tenant
 
-    _accounts.create_tenant(stack, Tenant(name, **vars(own)), if_missing)
+    _accounts.create_tenant(stack, Tenant(name, **asdict(limits), **vars(own)), if_missing)
+
+
+def limit_tenant(
+    stack: Stack,
+    name: Annotated[str, typer.Argument(help="As `tenants list` shows it.")],
+    limits: LimitOptions = LimitOptions(),
+    plan: PlanOf = None,
+    clear: Clear = False,
+) -> None:
+    """Give a tenant other limits, or another plan; within 5 s everywhere."""
+    from cli import _accounts
+
+    _accounts.limit_tenant(stack, name, limits, plan, clear)
+
+
+def set_plan(
+    stack: Stack,
+    name: Annotated[str, typer.Argument(help="What tenants name it by.")],
+    limits: LimitOptions = LimitOptions(),
+) -> None:
+    """Create a plan, or give it other limits: what is not given is not limited by it."""
+    from cli import _accounts
+
+    _accounts.set_plan(stack, name, limits)
+
+
+def list_plans(stack: Stack, as_json: AsJson = False) -> None:
+    """Every plan with its limits."""
+    from cli import _accounts
+
+    _accounts.list_plans(stack, as_json)
 
 
 def list_tenants(stack: Stack, as_json: AsJson = False) -> None:
@@ -98,12 +133,26 @@ def create_key(
     stack: Stack,
     tenant: Tenant = None,
     name: Annotated[str, typer.Option(help="What it is for.")] = "cli",
+    limits: LimitOptions = LimitOptions(),
     as_json: AsJson = False,
 ) -> None:
     """Create an API key. It is printed once and stored only as a keyed hash."""
     from cli import _accounts
 
-    _accounts.create_key(stack, tenant, name, as_json)
+    _accounts.create_key(stack, tenant, name, limits, as_json)
+
+
+def limit_key(
+    stack: Stack,
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it: key_…")],
+    tenant: Tenant = None,
+    limits: LimitOptions = LimitOptions(),
+    clear: Clear = False,
+) -> None:
+    """Give a key limits of its own, beside its tenant's; within 5 s everywhere."""
+    from cli import _accounts
+
+    _accounts.limit_key(stack, tenant, id, limits, clear)
 
 
 def revoke_key(

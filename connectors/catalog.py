@@ -23,6 +23,7 @@ from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.budgets import PostgresBudgets
 from connectors.postgres.jobs import PostgresJobs
+from connectors.postgres.lanes import PostgresFlights
 from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.partitions import ensure_partitions, sweep
@@ -182,8 +183,12 @@ class Outside:
         return PostgresAccounts(self.pool)
 
     @property
+    def flights(self) -> PostgresFlights:
+        return PostgresFlights(self.pool)
+
+    @property
     def limiter(self) -> MeteredLimiter:
-        return MeteredLimiter(RedisLimiter(self.redis), self.metrics)
+        return MeteredLimiter(RedisLimiter(self.redis, self.flights), self.metrics)
 
     @property
     def health(self) -> RedisHealthBoard:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from domain.admission.model import Charge
+from domain.admission.model import PASSES, Admission, Charge, Departure, Flight, Gate, Look
 from domain.budgets.model import Over
 from domain.errors import Permanent
 from domain.ledger.model import (
@@ -17,6 +17,7 @@ from domain.ledger.model import (
     Finished,
     Next,
     Park,
+    Release,
     RequestRecord,
     Settled,
     Settlement,
@@ -37,21 +38,33 @@ class MeteredLimiter:
         self._limiter = limiter
         self._metrics = metrics
 
-    async def admit(self, batch: Sequence[Charge]) -> list[float]:
-        waits = await self._limiter.admit(batch)
-        decisions = Counter(_decision(charge, wait) for charge, wait in zip(batch, waits, strict=True))
+    async def admit(self, batch: Sequence[Charge]) -> list[Admission]:
+        admissions = await self._limiter.admit(batch)
+        decisions = Counter(map(_decision, batch, admissions))
         for outcome, count in decisions.items():
             self._metrics.count("limit_decisions", count, outcome=outcome)
-        return waits
+        return admissions
 
-    async def peek(self, charge: Charge) -> float:
+    async def peek(self, charge: Charge) -> Look:
         return await self._limiter.peek(charge)
 
+    async def leave(self, batch: Sequence[Departure]) -> None:
+        await self._limiter.leave(batch)
 
-def _decision(charge: Charge, wait: float) -> str:
-    if wait <= 0:
+    async def free(self, gates: Sequence[Gate]) -> list[int | None]:
+        return await self._limiter.free(gates)
+
+    async def stale(self, older_s: float, limit: int) -> list[Flight]:
+        return await self._limiter.stale(older_s, limit)
+
+
+def _decision(charge: Charge, admission: Admission) -> str:
+    if admission is PASSES:
         return "passed"
-    return "rejected" if charge.reject else "waits"
+    gate = admission.gate
+    if charge.reject and (gate is None or gate.rejects):
+        return "rejected"
+    return "waits" if gate is None else "queued"
 
 
 class MeteredProducer:
@@ -126,6 +139,12 @@ class MeteredLedger:
 
     async def wake(self, limit: int) -> list[Woken]:
         return await self._ledger.wake(limit)
+
+    async def gates(self, limit: int, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
+        return await self._ledger.gates(limit, after)
+
+    async def let_in(self, batch: Sequence[Release]) -> list[Woken]:
+        return await self._ledger.let_in(batch)
 
     async def stray(self, limit: int) -> list[Woken]:
         return await self._ledger.stray(limit)

@@ -85,12 +85,13 @@ _LIST = (
     _counter("requests_woken", "Waiting requests that were due and went back to their lane.", "lane"),
     _counter("fenced", "Settlements refused because another worker had taken the request over (rule L11).", "stage"),
     _counter("replies_lost", "Replies that could not be sent; who waits looks into the ledger."),
-    # found is stray, unemitted or overdue; more than a few mean that workers die (rule L15)
+    # found is stray, unemitted, overdue or in_flight (its place was not given back); more than a few mean that workers
+    # die (rule L15)
     _counter("requests_found", "Requests the sweeper had to carry on.", "found"),
     _gauge("waiting_overdue_seconds", "By how much the earliest waiting request is late."),
     _gauge("waiting", "Requests that wait, by reason; every wake process tells the same.", "reason"),
     _counter("letters_republished", "Records of dead letters that were published again."),
-    # outcome is passed, waits or rejected
+    # outcome is passed, waits (until a time), queued (until a place is free) or rejected
     _counter("limit_decisions", "Answers of the rate limiter.", "outcome"),
     # outcome is hit, miss or early: found, and asked anew because it ends soon
     _counter("cache_lookups", "Exact cache look-ups.", "outcome"),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from domain.errors import InvalidSettings
+from topics.codec import is_tenant_name
 
 OWN = "STRUCTURED_PROMPT_"
 SCHEMES = {
@@ -90,6 +91,12 @@ class Settings(BaseModel):
     )
     requests_per_minute: int = _own("REQUESTS_PER_MINUTE", 600_000, "A tenant's limit unless it has its own.", ge=1)
     burst: int = _own("BURST", 100_000, "Requests a tenant may send at once unless it has its own.", ge=1)
+    lane_in_flight: int = _own(
+        "LANE_IN_FLIGHT", 2_000, "Calls of a tenant in flight in one lane; the rest waits its turn.", ge=1
+    )
+    tenant_topics: str = _own(
+        "TENANT_TOPICS", "", "Tenants with a topic prompt.requests.TENANT of their own, separated by commas."
+    )
     worker_name: str | None = _own(
         "WORKER_NAME", None, "Static name of this worker in its consumer group: a quick restart moves no partitions."
     )
@@ -131,6 +138,20 @@ class Settings(BaseModel):
         if text is not None and (not text.startswith(starts) or text in starts):
             raise ValueError(f"must be an address that starts with {' or '.join(starts)}")
         return value
+
+    @field_validator("tenant_topics")
+    @classmethod
+    def _tenants(cls, value: str) -> str:
+        for name in filter(None, value.split(",")):
+            if not is_tenant_name(name.strip()):
+                raise ValueError(f"{name.strip()!r} is no name of a tenant")
+        return value
+
+    @property
+    def tenants_with_topics(self) -> tuple[str, ...]:
+        """In the order given, each once."""
+        names = (name.strip() for name in self.tenant_topics.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def cache_ttl(self) -> timedelta:

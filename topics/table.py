@@ -1,6 +1,7 @@
 """The topics, on one screen. Retention None means compacted. Sizes in bytes, the key is what partitions by."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from topics.request import LANES
@@ -30,6 +31,17 @@ DEAD_LETTERS = "prompt.dead-letters"
 CONTROL = "prompt.control"
 CALLS = {lane: f"prompt.calls.{lane}" for lane in LANES}
 
+
+def requests_of(tenant: str) -> str:
+    """The topic of requests of one tenant alone, beside the one that all share."""
+    return f"{REQUESTS}.{tenant}"
+
+
+def is_requests(topic: str) -> bool:
+    """Whether it holds requests, of all tenants or of one."""
+    return topic == REQUESTS or topic.startswith(REQUESTS + ".")
+
+
 _WEEK = timedelta(days=7)
 _MONTH = timedelta(days=28)
 
@@ -42,3 +54,9 @@ TABLE: tuple[Topic, ...] = (
     Topic(DEAD_LETTERS, "DeadLetter", "original key", "all stages", 4, _MONTH, 2 * MIB),
     Topic(CONTROL, "ControlMessage", "subject", "api", 1, None, 64 * KIB),
 )
+
+
+def with_tenants(tenants: Sequence[str]) -> tuple[Topic, ...]:
+    """The table, and a topic of requests for each of these tenants, like the one that all share."""
+    shared = TABLE[0]
+    return (*TABLE, *(replace(shared, name=requests_of(tenant), writers=tenant) for tenant in tenants))

@@ -170,6 +170,8 @@ class Infer:
         """What follows from a take that no call follows from."""
         if taken.grip is Grip.UNEMITTED:
             await self._ports.settler.emit_again(call, run, taken)
+        elif taken.grip is Grip.BEHIND:
+            self._ports.settler.waits(call, run)
         elif taken.grip is Grip.ANSWERED:
             await self._ports.settler.settle_as(call, run, taken)
         elif taken.grip is Grip.EXHAUSTED:

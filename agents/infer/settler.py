@@ -10,6 +10,7 @@ from typing import TypeVar
 import stamina
 import structlog
 
+from agents.departures import Departures
 from agents.emit import (
     Emission,
     Emitter,
@@ -52,6 +53,7 @@ class SettlerPorts:
     metrics: Metrics
     clock: Callable[[], datetime]
     cache_ttl: timedelta
+    departures: Departures
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ class Settler:
         if leaves_dead_letter(ending.state, ending.code):
             self._add_dead_letter(end.emission, delivery, ending, spent, now)
         if await persist(lambda: self._ends.submit(end)):
+            self._ports.departures.add(call, work.run, spent.tokens.input + spent.tokens.output)
             seconds = (now - parse_time(call.submitted_at)).total_seconds()
             self._ports.metrics.observe("request_seconds", seconds, lane=call.lane)
 
@@ -101,7 +104,12 @@ class Settler:
         settlement = answered(call.encode(), run, taken.epoch, taken.result or b"")
         end = End(settlement, Emission.stored(call, run, settlement.result, ()), ())
         if await persist(lambda: self._ends.submit(end)):
+            self._ports.departures.add(call, run, 0)
             self._ports.metrics.count("requests_coalesced")
+
+    def waits(self, call: PromptCall, run: int) -> None:
+        """It waits behind another that asks the same: it is not in flight meanwhile."""
+        self._ports.departures.add(call, run, None)
 
     async def _end_all(self, batch: Sequence[End]) -> list[bool | Permanent]:
         """Whether each settlement won. Repeated as a whole after a failure: a settlement that won wins again."""
@@ -118,7 +126,10 @@ class Settler:
             elif isinstance(answer, Settled):
                 fenced.append(end)
         answers = [end.answer for end in won if end.answer is not None]
-        emissions = [*(end.emission for end in won), *map(Emission.finished, followers)]
+        ended_too = [Emission.finished(one) for one in followers]
+        for emission in ended_too:
+            self._ports.departures.add(emission.call, emission.run, 0)
+        emissions = [*(end.emission for end in won), *ended_too]
         emitting = self._ports.emitter.emit(emissions, self._paid_for_nothing(fenced))
         # both only need the commit, and neither the other
         await asyncio.gather(emitting, self._remember(answers))
@@ -169,6 +180,7 @@ class Settler:
             # another worker has the run; the attempt was made all the same
             await persist(lambda: self._ports.producer.send([usage_record(call, work.run, done.record)]))
         else:
+            self._ports.departures.add(call, work.run, None)
             await self._tell_waiting(call, work.run, work.epoch, not_before, step.reason)
 
     async def hold(self, call: PromptCall, run: int, epoch: int, after: float, reason: str) -> bool:
@@ -177,6 +189,7 @@ class Settler:
         park = Park(call.tenant, call.id, run, epoch, until, reason, call.lane)
         if not await persist(lambda: self._parks.submit(park)):
             return False
+        self._ports.departures.add(call, run, None)
         await self._tell_waiting(call, run, epoch, until, reason)
         return True
 

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
 
@@ -22,11 +22,12 @@ from agents.emit import (
     end_events,
     event_record,
 )
+from agents.intake.admitting import charges_of, park_of, refused
 from agents.intake.filtering import filtered
 from agents.intake.reading import Incoming, Reader, read
-from agents.intake.tenants import Tenants
 from agents.line import Delivery
-from domain.admission.model import Charge
+from agents.tenants import Tenants
+from domain.admission.model import PASSES, Admission
 from domain.caching.entry import Entry
 from domain.caching.entry import read as read_entry
 from domain.errors import Permanent
@@ -206,29 +207,24 @@ class Intake:
         """Hand on what may pass now; the rest waits for its admission time or is rejected, as the request says."""
         if not going_on:
             return
-        tenants = self._ports.tenants
-        charges = [
-            Charge(tenants.limits(item.call.tenant, item.call.api_key_id), item.reject_on_limit) for item, _ in going_on
-        ]
-        waits = await self._ports.limiter.admit(charges)
-        for (item, claimed), wait in zip(going_on, waits, strict=True):
-            if wait <= 0:
+        charges = charges_of(going_on, self._ports.tenants, self._ports.reader.catalogue)
+        admissions = await self._ports.limiter.admit(charges)
+        for (item, claimed), admission in zip(going_on, admissions, strict=True):
+            if admission is PASSES or admission.passes:
                 plan.hand_on(item, claimed)
             else:
-                self._too_fast(item, claimed, wait, plan)
+                self._hold_back(item, claimed, admission, plan)
 
-    def _too_fast(self, item: Incoming, claimed: Claimed, wait: float, plan: Plan) -> None:
-        call = item.call
-        data = {"wait_s": round(wait, 3), "rejected": item.reject_on_limit, "epoch": claimed.epoch}
-        event = event_bytes("rate_limit.exceeded", call, claimed.run, plan.now, data)
-        plan.records.append(event_record(call, event, format_time(plan.now)))
-        if item.reject_on_limit:
-            reason = f"over the rate limit; try again in {wait:.1f} s"
-            plan.endings.append((item, claimed, rejected("rate_limited", reason)))
-            return
-        until = plan.now + timedelta(seconds=wait)
-        park = Park(call.tenant, call.id, claimed.run, claimed.epoch, until, "rate_limit", call.lane)
-        plan.parks.append((item, park))
+    def _hold_back(self, item: Incoming, claimed: Claimed, admission: Admission, plan: Plan) -> None:
+        call, ending = item.call, refused(item, admission)
+        if admission.gate is None or admission.gate.rejects:  # to wait for one's turn in a lane is no news
+            data = {"wait_s": round(admission.wait, 3), "rejected": ending is not None, "epoch": claimed.epoch}
+            event = event_bytes("rate_limit.exceeded", call, claimed.run, plan.now, data)
+            plan.records.append(event_record(call, event, format_time(plan.now)))
+        if ending is not None:
+            plan.endings.append((item, claimed, ending))
+        else:
+            plan.parks.append((item, park_of(item, claimed, admission, plan.now)))
 
     async def _write(self, plan: Plan) -> None:
         ledger = self._ports.ledger

@@ -1,19 +1,20 @@
 """From a delivery to what intake decides on: a prepared call, a refusal with its reason, or a dead letter."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agents.emit import Reason, dead_letter
-from agents.intake.tenants import Tenants
 from agents.line import Delivery
+from agents.tenants import Tenants
 from domain.admission.prepare import Origin, Preparer
 from domain.caching.generations import Generations, cacheable
 from domain.errors import InvalidRequest, Problem
 from domain.ledger.model import Claim, Source
 from domain.ledger.results import Ending, rejected
 from domain.ports import Record
+from domain.routing.catalogue import Catalogue
 from domain.tracing import Span, Tracing
 from topics import headers as head
 from topics.base import format_time
@@ -49,7 +50,10 @@ def read(delivery: Delivery) -> Read | Unreadable | None:
 
 
 class Reader:
-    """Turns what was read into what is claimed. Pure but for the tenants that were loaded before."""
+    """Turns what was read into what is claimed. Pure but for the tenants that were loaded before.
+
+    own: of the topics that belong to one tenant, whose they are. Who may write there is that tenant, whatever it says.
+    """
 
     def __init__(
         self,
@@ -58,12 +62,19 @@ class Reader:
         clock: Callable[[], datetime],
         tracing: Tracing,
         generations: Generations | None = None,
+        own: Mapping[str, str] | None = None,
     ) -> None:
         self._generations = generations or Generations()
+        self._own = own or {}
         self._preparer = preparer
         self._tenants = tenants
         self._clock = clock
         self._tracing = tracing
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models a request may name."""
+        return self._preparer.catalogue
 
     async def load(self, found: Iterable[Read | Unreadable | None]) -> None:
         """Fetch what preparing these needs from outside: named schemas, where there are any. Raises Unavailable."""
@@ -75,6 +86,12 @@ class Reader:
         tenant, id = (read.tenant, read.id) if isinstance(read, Unreadable) else (read.request.tenant, read.request.id)
         if self._clock() - logged_at > HORIZON:
             return self._letter(delivery, "too_old", f"older than the {HORIZON.days} days ids are kept", tenant, id)
+        owner = self._own.get(delivery.topic)
+        if owner is not None and tenant is not None and tenant != owner:
+            reason = (
+                f"a request of {tenant!r} on the topic of {owner!r}; a tenant publishes on its own or the shared one"
+            )
+            return self._letter(delivery, "unknown_tenant", reason, owner, id)
         if tenant is not None and not self._tenants.exists(tenant):
             reason = f"no tenant {tenant!r}; create it with: structured-prompt tenants create {tenant}"
             return self._letter(delivery, "unknown_tenant", reason, tenant, id)

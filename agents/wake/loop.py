@@ -14,7 +14,9 @@ from datetime import datetime
 
 import structlog
 
+from agents.departures import Departures
 from agents.emit import Emission, Emitter, call_record
+from agents.wake.lanes import Lanes
 from domain.errors import Transient
 from domain.ledger.model import Finished, Settled, Settlement, Woken
 from domain.ledger.results import Ending, Spent, cancelled, finish, overdue, spent_before, unheard
@@ -39,6 +41,8 @@ class WakePorts:
     emitter: Emitter
     metrics: Metrics
     clock: Callable[[], datetime]
+    lanes: Lanes
+    departures: Departures
 
 
 class Wake:
@@ -61,11 +65,12 @@ class Wake:
             self.turned_at = time.monotonic()
             try:
                 busy = await self.end_cancelled()
-                busy |= await self.wake_due()
                 if time.monotonic() - swept_at >= SWEEP_EVERY:
                     await self.sweep()
                     swept_at = time.monotonic()
-                wait, faults = (0.0 if busy else self._poll), 0
+                busy |= await self.wake_due()
+                # a place becomes free at any time: who waits for one is looked after more often
+                wait, faults = (0.0 if busy else self._poll / 4 if self._ports.lanes.waited_for else self._poll), 0
             except Transient as error:
                 wait = min(5.0, max(0.1, wait * 2))
                 log.warning("dependency_away", reason=str(error), wait_s=wait)
@@ -85,18 +90,17 @@ class Wake:
 
     async def wake_due(self) -> bool:
         """Hand on what is due; True when there may be more at once."""
+        # first those who have a place: it asks Redis too, without which nobody could be handed on
+        released = await self._ports.lanes.release(BATCH)
         woken = await self._ports.ledger.wake(BATCH)
-        await self._hand_on(woken)
-        for lane, count in Counter(row.lane for row in woken).items():
+        await self._hand_on([*released, *woken])
+        for lane, count in Counter(row.lane for row in (*released, *woken)).items():
             self._ports.metrics.count("requests_woken", count, lane=lane)
-        return len(woken) == BATCH
+        return BATCH in (len(released), len(woken))
 
     async def sweep(self) -> None:
         """What nobody works on, what was settled and perhaps not produced, what is past its deadline."""
         ledger, metrics = self._ports.ledger, self._ports.metrics
-        stray = await ledger.stray(BATCH)
-        await self._hand_on(stray)
-        metrics.count("requests_found", len(stray), found="stray")
         unemitted = await ledger.unemitted(BATCH)
         await self._emit(unemitted)
         metrics.count("requests_found", len(unemitted), found="unemitted")
@@ -106,12 +110,17 @@ class Wake:
         due = await ledger.next_due()
         seconds = (self._ports.clock() - due).total_seconds() if due else 0.0
         metrics.gauge("waiting_overdue_seconds", max(0.0, seconds))
+        # from here on it needs Redis: nobody is handed on without it
+        metrics.count("requests_found", await self._ports.lanes.look(), found="in_flight")
+        stray = await ledger.stray(BATCH)
+        await self._hand_on(stray)
+        metrics.count("requests_found", len(stray), found="stray")
 
     async def _hand_on(self, woken: Sequence[Woken]) -> None:
-        if not woken:
-            return
-        at = format_time(self._ports.clock())
-        await self._ports.producer.send([call_record(row, at) for row in woken])
+        passing = await self._ports.lanes.pass_on(woken)
+        if passing:
+            at = format_time(self._ports.clock())
+            await self._ports.producer.send([call_record(row, at) for row in passing])
 
     async def _emit(self, finished: Sequence[Finished]) -> None:
         if finished:
@@ -122,17 +131,19 @@ class Wake:
         if not rows:
             return
         ends = [await self._ending(row, how) for row in rows]
-        settled = await self._ports.ledger.settle([settlement for settlement, _ in ends])
+        settled = await self._ports.ledger.settle([settlement for settlement, _, _ in ends])
         won = [
-            Emission.stored(PromptCall.decode(row.call), row.run, settlement.result, (*lost, *answer.usage))
-            for row, (settlement, lost), answer in zip(rows, ends, settled, strict=True)
+            (Emission.stored(PromptCall.decode(row.call), row.run, settlement.result, (*lost, *answer.usage)), used)
+            for row, (settlement, lost, used), answer in zip(rows, ends, settled, strict=True)
             if isinstance(answer, Settled) and answer.won
         ]
+        for emission, used in won:
+            self._ports.departures.add(emission.call, emission.run, used)
         if won:
-            await self._ports.emitter.emit(won)
+            await self._ports.emitter.emit([emission for emission, _ in won])
 
-    async def _ending(self, row: Woken, how: Callable[[int], Ending]) -> tuple[Settlement, tuple[bytes, ...]]:
-        """The end of a run, and the usage records of those of its calls that nobody heard of again."""
+    async def _ending(self, row: Woken, how: Callable[[int], Ending]) -> tuple[Settlement, tuple[bytes, ...], int]:
+        """The end of a run, the usage records of those of its calls that nobody heard of again, the tokens it used."""
         self.turned_at = time.monotonic()
         call, now = PromptCall.decode(row.call), self._ports.clock()
         record = await self._ports.ledger.find(row.tenant, row.id)
@@ -140,7 +151,8 @@ class Wake:
         spent = spent_before(attempts, len(attempts) + 1) if attempts else Spent()
         ending, result = finish(call, row.run, how(spent.attempts), spent, now)
         settlement = Settlement(row.tenant, row.id, row.run, row.epoch, ending.state, result, "wake", ending.code)
-        return settlement, unheard(call, row.run, attempts, len(attempts) + 1)
+        used = spent.tokens.input + spent.tokens.output
+        return settlement, unheard(call, row.run, attempts, len(attempts) + 1), used
 
     async def _sleep(self, seconds: float) -> None:
         if seconds:

@@ -16,10 +16,10 @@ from starlette.responses import Response
 
 from api import problems
 from api.analyze import outcome
-from api.analyze.glance import Glance
 from api.analyze.marks import Marks
 from api.analyze.submission import Ask, Reader, Submission
 from api.analyze.waiters import FINAL, Waiter, Waiters
+from api.limits.glance import Glance
 from api.ports import ApiPorts
 from api.problems import Problem
 from domain.batching import Batcher
@@ -71,10 +71,10 @@ class Begun:
 class Analyze:
     """All routes that start work."""
 
-    def __init__(self, ports: ApiPorts, reader: Reader, waiters: Waiters, marks: Marks) -> None:
+    def __init__(self, ports: ApiPorts, reader: Reader, waiters: Waiters, marks: Marks, glance: Glance) -> None:
         self._jobs = ports.jobs
         self._producer = ports.producer
-        self._glance = Glance(ports.limiter)
+        self._glance = glance
         self._reader = reader
         self._waiters = waiters
         self._marks = marks

@@ -70,8 +70,8 @@ def fields_of(view: JobView) -> dict[str, Any]:
     }
 
 
-def _waiting(view: JobView) -> dict[str, str] | None:
+def _waiting(view: JobView) -> dict[str, str | None] | None:
     """What it waits for and until when, at least; null while it waits for nothing but a worker."""
-    if view.reason is None or view.not_before is None:
+    if view.reason is None:
         return None
-    return {"reason": view.reason, "until": format_time(view.not_before)}
+    return {"reason": view.reason, "until": format_time(view.not_before) if view.not_before else None}

@@ -30,7 +30,11 @@ def _fields(queue: Queue) -> dict[str, object]:
         "running": queue.running,
         "waiting": queue.waiting,
         "reasons": [
-            {"reason": reason, "waiting": waits.count, "next_due": format_time(waits.next_due)}
+            {
+                "reason": reason,
+                "waiting": waits.count,
+                "next_due": format_time(waits.next_due) if waits.next_due else None,
+            }
             for reason, waits in sorted(queue.waits.items())
         ],
         "next_due": None if queue.next_due is None else format_time(queue.next_due),

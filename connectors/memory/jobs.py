@@ -74,7 +74,7 @@ class MemoryJobs:
             updated_at=row.updated_at,
             error_code=row.error_code,
             result=row.results.get(row.run) if with_result else None,
-            not_before=None if wait is None else wait.not_before,
+            not_before=None if wait is None or wait.gate is not None else wait.not_before,
             reason=None if wait is None else wait.reason,
             repeated=repeated([(one.epoch, one.outcome) for one in row.tried]) if with_result else 0,
         )

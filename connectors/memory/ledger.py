@@ -7,7 +7,7 @@ transaction; rows of a batch are worked in order.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from connectors.memory import cancelling, coalescing, spending, sweeping
+from connectors.memory import cancelling, coalescing, lanes, spending, sweeping
 from connectors.memory.store import AttemptState, Key, MemoryStore, Request, Wait, refusal
 from domain.budgets.model import Over
 from domain.budgets.rules import refused_before
@@ -23,6 +23,7 @@ from domain.ledger.model import (
     Grip,
     Next,
     Park,
+    Release,
     RequestRecord,
     Settled,
     Settlement,
@@ -77,6 +78,12 @@ class MemoryLedger:
     async def wake(self, limit: int) -> list[Woken]:
         return sweeping.wake(self._store, self._now(), limit)
 
+    async def gates(self, limit: int, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
+        return lanes.gates(self._store, limit, after)
+
+    async def let_in(self, batch: Sequence[Release]) -> list[Woken]:
+        return lanes.let_in(self._store, self._now(), batch)
+
     async def stray(self, limit: int) -> list[Woken]:
         return sweeping.stray(self._store, self._now(), limit)
 
@@ -107,7 +114,7 @@ class MemoryLedger:
         return None if row is None else self._record(row)
 
     async def next_due(self) -> datetime | None:
-        return min((wait.not_before for wait in self._store.waiting.values()), default=None)
+        return min((wait.not_before for wait in self._store.waiting.values() if wait.gate is None), default=None)
 
     # --- one row of a batch ------------------------------------------------------------------------------------------
 
@@ -221,7 +228,7 @@ class MemoryLedger:
             row.state, row.worker, row.epoch = State.WAITING, None, item.epoch + 1
             row.updated_at = self._now()
             row.waited_for_budget |= item.reason == "budget"
-            wait = Wait(row.run, row.epoch, item.not_before, item.reason, item.lane)
+            wait = Wait(row.run, row.epoch, item.not_before, item.reason, item.lane, gate=item.gate)
             self._store.waiting[item.tenant, item.id] = wait
         return row.state is State.WAITING and row.epoch == item.epoch + 1
 
@@ -290,7 +297,7 @@ class MemoryLedger:
             created_at=row.claimed_at,
             updated_at=row.updated_at,
             submitted_at=row.submitted_at,
-            not_before=None if wait is None else wait.not_before,
+            not_before=None if wait is None or wait.gate is not None else wait.not_before,
             reason=None if wait is None else wait.reason,
             worker=row.worker,
             lease_until=self._store.leases.get(row.worker) if row.worker else None,

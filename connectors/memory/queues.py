@@ -18,8 +18,10 @@ class MemoryQueues:
         for (owner, _), wait in self._store.waiting.items():
             if owner == tenant and wait.reason != "lease":
                 waits = found.queues.setdefault(wait.lane, Queue(wait.lane)).waits
-                before = waits.get(wait.reason, Waits(0, wait.not_before))
-                waits[wait.reason] = Waits(before.count + 1, min(before.next_due, wait.not_before))
+                before = waits.get(wait.reason, Waits(0, None))
+                dues = (before.next_due, None if wait.gate is not None else wait.not_before)
+                first = min((due for due in dues if due is not None), default=None)
+                waits[wait.reason] = Waits(before.count + 1, first)
         for (owner, _), row in self._store.requests.items():
             if owner == tenant and row.state in (State.ACCEPTED, State.DISPATCHED):
                 queue = found.queues.setdefault(row.lane, Queue(row.lane))

@@ -131,6 +131,7 @@ class Wait:
     reason: str
     lane: str
     behind: str | None = None
+    gate: str | None = None
 
 
 @dataclass(slots=True)

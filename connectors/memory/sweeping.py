@@ -1,6 +1,6 @@
 """What brings requests back, on the in-memory store (rules L7, L10, L15)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from connectors.memory import coalescing
@@ -17,9 +17,15 @@ def live(store: MemoryStore, worker: str | None, now: datetime) -> bool:
 
 
 def wake(store: MemoryStore, now: datetime, limit: int) -> list[Woken]:
-    due = sorted((wait.not_before, key) for key, wait in store.waiting.items() if wait.not_before <= now)
+    timed = ((key, wait) for key, wait in store.waiting.items() if wait.gate is None)
+    due = sorted((wait.not_before, key) for key, wait in timed if wait.not_before <= now)
+    return come_back(store, now, [key for _, key in due[:limit]])
+
+
+def come_back(store: MemoryStore, now: datetime, keys: Sequence[Key]) -> list[Woken]:
+    """Those of them that still wait are accepted again."""
     woken = []
-    for _, key in due[:limit]:
+    for key in keys:
         row, wait = store.requests[key], store.waiting[key]
         held = row.state is State.DISPATCHED and wait.reason == "lease"
         if held and (live(store, row.worker, now) or row.updated_at > now - _MOMENT):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
 
-from connectors.postgres import cancelling, claiming, coalescing, finding, settling, sweeping
+from connectors.postgres import cancelling, claiming, coalescing, finding, lanes, settling, sweeping
 from connectors.postgres.halving import distinct, halving
 from connectors.postgres.outcomes import outcomes
 from connectors.postgres.pool import Pool, Statements, columns
@@ -27,6 +27,7 @@ from domain.ledger.model import (
     Grip,
     Next,
     Park,
+    Release,
     RequestRecord,
     Settled,
     Settlement,
@@ -98,6 +99,12 @@ class PostgresLedger:
 
     async def wake(self, limit: int) -> list[Woken]:
         return await sweeping.wake(self._pool, limit)
+
+    async def gates(self, limit: int, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
+        return await lanes.gates(self._pool, limit, after)
+
+    async def let_in(self, batch: Sequence[Release]) -> list[Woken]:
+        return await lanes.let_in(self._pool, batch)
 
     async def stray(self, limit: int) -> list[Woken]:
         return await sweeping.stray(self._pool, limit)
@@ -238,9 +245,12 @@ class PostgresLedger:
     async def _park(self, batch: Sequence[Park]) -> list[bool]:
         ordered = sorted(range(len(batch)), key=lambda place: _by_key(batch[place]))
         items = [batch[place] for place in ordered]
-        given = [(p.tenant, p.id, p.run, p.epoch, p.not_before, p.reason, p.lane, *done_columns(p.done)) for p in items]
+        given = [
+            (p.tenant, p.id, p.run, p.epoch, p.not_before, p.reason, p.lane, p.gate, *done_columns(p.done))
+            for p in items
+        ]
         async with booking(self._pool, items) as database:
-            rows = await database.fetch(_DISPATCH["park"], *columns(given, 13))
+            rows = await database.fetch(_DISPATCH["park"], *columns(given, 14))
             await complete(database, [items[row["n"]] for row in rows if row["elsewhere"]])
         answers = [False] * len(batch)
         for n, parked, _ in rows:

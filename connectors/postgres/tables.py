@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from connectors.postgres.rows import Base
-from connectors.postgres.rows import key as _key
+from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
+from connectors.postgres.rows import Base, key
 from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
 
 
@@ -31,8 +31,8 @@ class ClaimRow(Base):
 
     __tablename__ = "claims"
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     day: Mapped[date] = mapped_column(Date)
     run: Mapped[int]
     epoch: Mapped[int]
@@ -65,8 +65,8 @@ class BodyRow(Base):
     __tablename__ = "bodies"
     __table_args__ = (Index("bodies_claimed_at", "claimed_at"), {"postgresql_partition_by": "RANGE (day)"})
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     run: Mapped[int] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     claimed_at: Mapped[datetime]
@@ -79,8 +79,8 @@ class ResultRow(Base):
     __tablename__ = "results"
     __table_args__ = {"postgresql_partition_by": "RANGE (day)"}
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     run: Mapped[int] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     state: Mapped[str]
@@ -95,8 +95,8 @@ class AttemptRow(Base):
     __tablename__ = "attempts"
     __table_args__ = {"postgresql_partition_by": "RANGE (day)"}
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     run: Mapped[int] = mapped_column(primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
@@ -117,18 +117,21 @@ class WaitingRow(Base):
 
     __tablename__ = "waiting"
     __table_args__ = (
-        Index("waiting_not_before", "not_before"),
+        Index("waiting_not_before", "not_before", postgresql_where=text("gate IS NULL")),
         Index("waiting_behind", "tenant", "behind", postgresql_where=text("behind IS NOT NULL")),
+        Index("waiting_gate", "tenant", "gate", "deadline", "not_before", postgresql_where=text("gate IS NOT NULL")),
     )
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     run: Mapped[int]
     epoch: Mapped[int]
     not_before: Mapped[datetime]
     reason: Mapped[str]
     lane: Mapped[str]
     behind: Mapped[str | None] = mapped_column(Text(collation="C"))
+    gate: Mapped[str | None] = mapped_column(Text(collation="C"))
+    deadline: Mapped[datetime | None]
 
 
 class QuestionRow(Base):
@@ -137,7 +140,7 @@ class QuestionRow(Base):
     __tablename__ = "questions"
     __table_args__ = ({"prefixes": ["UNLOGGED"]},)
 
-    tenant: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
     question: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     id: Mapped[str] = mapped_column(Text(collation="C"))
     asked_at: Mapped[datetime]
@@ -149,8 +152,8 @@ class LookoutRow(Base):
     __tablename__ = "lookouts"
     __table_args__ = (Index("lookouts_look_at", "look_at"),)
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     look_at: Mapped[datetime]
 
 
@@ -163,8 +166,8 @@ class CancelRow(Base):
         Index("cancels_worker", "worker", postgresql_where=text("worker IS NOT NULL")),
     )
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     run: Mapped[int]
     worker: Mapped[int | None] = mapped_column(BigInteger)
     asked_at: Mapped[datetime]
@@ -193,36 +196,6 @@ class WorkerRow(Base):
     expires_at: Mapped[datetime]
 
 
-class TenantRow(Base):
-    """A customer."""
-
-    __tablename__ = "tenants"
-
-    name: Mapped[str] = _key()
-    active: Mapped[bool]
-    requests_per_minute: Mapped[int | None]
-    burst: Mapped[int | None]
-    store_answers: Mapped[bool]
-    cache_ttl_s: Mapped[int | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class ApiKeyRow(Base):
-    """A key, of which only the keyed hash is kept."""
-
-    __tablename__ = "api_keys"
-
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
-    name: Mapped[str]
-    digest: Mapped[bytes] = mapped_column(unique=True)
-    hint: Mapped[str]
-    created_at: Mapped[datetime]
-    requests_per_minute: Mapped[int | None]
-    burst: Mapped[int | None]
-    revoked_at: Mapped[datetime | None]
-
-
 class JobRow(Base):
     """A request that came through the API."""
 
@@ -238,8 +211,8 @@ class JobRow(Base):
         ),
     )
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     body_hash: Mapped[bytes]
     submitted_at: Mapped[datetime]
     created_at: Mapped[datetime]
@@ -253,8 +226,8 @@ class OutboxRow(Base):
     __tablename__ = "outbox"
     __table_args__ = (Index("outbox_created_at", "created_at"),)
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     created_at: Mapped[datetime]
     record: Mapped[bytes]
     traceparent: Mapped[str | None]
@@ -271,8 +244,8 @@ class DeadLetterRow(Base):
         Index("dead_letters_publish_at", "publish_at", postgresql_where=text("publish_at IS NOT NULL")),
     )
 
-    tenant: Mapped[str] = _key()
-    letter: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    letter: Mapped[str] = key()
     id: Mapped[str | None] = mapped_column(Text(collation="C"))
     run: Mapped[int | None]
     code: Mapped[str]
@@ -296,7 +269,7 @@ class BudgetRow(Base):
     __tablename__ = "budgets"
     __table_args__ = (UniqueConstraint("tenant", "name"),)
 
-    tenant: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
     serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(Text(collation="C"))
     limit_usd: Mapped[Decimal]
@@ -322,9 +295,9 @@ class BudgetAccountRow(Base):
 
     __tablename__ = "budget_accounts"
 
-    tenant: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
     serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    label: Mapped[str] = _key()
+    label: Mapped[str] = key()
     spent_usd: Mapped[Decimal]
     held_usd: Mapped[Decimal]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -335,8 +308,8 @@ class BudgetHoldRow(Base):
 
     __tablename__ = "budget_holds"
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     run: Mapped[int] = mapped_column(primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
     serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -350,8 +323,8 @@ class BudgetEntryRow(Base):
 
     __tablename__ = "budget_entries"
 
-    tenant: Mapped[str] = _key()
-    id: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
     run: Mapped[int] = mapped_column(primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
     cost_usd: Mapped[Decimal]
@@ -363,9 +336,9 @@ class BudgetNoticeRow(Base):
     __tablename__ = "budget_notices"
     __table_args__ = (Index("budget_notices_look_at", "look_at", postgresql_where=text("told_at IS NULL")),)
 
-    tenant: Mapped[str] = _key()
+    tenant: Mapped[str] = key()
     serial: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    label: Mapped[str] = _key()
+    label: Mapped[str] = key()
     mark: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     budget: Mapped[str]
     period: Mapped[str]
@@ -377,6 +350,6 @@ class BudgetNoticeRow(Base):
     told_at: Mapped[datetime | None]
 
 
-__all__ = ["OutputSchemaNameRow", "OutputSchemaRow", "metadata"]
+__all__ = ["ApiKeyRow", "OutputSchemaNameRow", "OutputSchemaRow", "PlanRow", "TenantRow", "metadata"]
 
 metadata: MetaData = Base.metadata

@@ -1,71 +1,132 @@
-"""Fleet-wide rate limits: GCRA in one Lua call a batch, on Redis's own clock."""
+"""Fleet-wide limits: GCRA and calls in flight, in one Lua call a batch, on Redis's own clock."""
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import cast
 
 import orjson
 
+from connectors.redis.arguments import Arguments, Departures, gate_key, tenant_key
 from connectors.redis.client import RedisClient
 from domain.admission import gcra
-from domain.admission.model import Charge
+from domain.admission.model import PASSES, Admission, Charge, Departure, Flight, Gate, Look
+from domain.errors import Unavailable
+from domain.ports import Flights
 
 MICRO = 1_000_000
 BOOT_KEY = "sp:limit:boot"
+KNOWN_KEY = "sp:flights:known"
 # one call stays short for the others, and below what Lua can unpack
 MAX_CHARGES = 1_000
+MOST_IN_FLIGHT = 200_000
 _HERE = Path(__file__).parent
 
 
 class RedisLimiter:
     """Implements Limiter. Raises Unavailable within the client's time-out; nothing may be assumed then.
 
-    A limit lives in one key, hash-tagged by its tenant. BOOT_KEY holds when this Redis was first seen empty: a limit
-    without state counts as used up at that moment, so that a wiped Redis grants no second burst (rule D2).
+    Keys are hash-tagged by their tenant. BOOT_KEY holds when this Redis was first seen empty: a limit without state
+    counts as used up at that moment, so that a wiped Redis grants no second burst. KNOWN_KEY says that `flights` were
+    told: without it no place is given before the ledger was asked who has one (rule D2).
     """
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, flights: Flights | None = None) -> None:
         self._client = client
-        self._admit = client.redis.register_script((_HERE / "admit.lua").read_text())
-        self._peek = client.redis.register_script((_HERE / "peek.lua").read_text())
+        self._flights = flights
+        self._admit, self._peek, self._leave, self._restore, self._stale = (
+            client.redis.register_script((_HERE / f"{name}.lua").read_text())
+            for name in ("admit", "peek", "leave", "restore", "stale")
+        )
 
-    async def admit(self, batch: Sequence[Charge]) -> list[float]:
-        waits: list[float] = []
+    async def admit(self, batch: Sequence[Charge]) -> list[Admission]:
+        admissions: list[Admission] = []
         for start in range(0, len(batch), MAX_CHARGES):
-            waits += await self._admit_some(batch[start : start + MAX_CHARGES])
-        return waits
+            admissions += await self._admit_some(batch[start : start + MAX_CHARGES])
+        return admissions
 
-    async def peek(self, charge: Charge) -> float:
-        keys = [BOOT_KEY, *(_redis_key(limit.key) for limit in charge.limits)]
+    async def peek(self, charge: Charge) -> Look:
+        keys = [BOOT_KEY, *(tenant_key("limit", limit.key) for limit in charge.limits)]
+        keys += [gate_key(gate.key) for gate in charge.gates]
         tolerances = [gcra.tolerance(limit) * MICRO for limit in charge.limits]
-        answer = await self._client.run("look at a rate limit", lambda: self._peek(keys, tolerances))
-        return cast(int, answer) / MICRO
+        answer = await self._client.run("look at limits", lambda: self._peek(keys, tolerances))
+        found = cast(list[int], answer)
+        tats = {limit.key: ahead / MICRO for limit, ahead in zip(charge.limits, found, strict=False)}
+        counts = tuple(found[len(charge.limits) :])
+        left = tuple(gcra.left(0.0, limit, tats[limit.key]) for limit in charge.limits)
+        full = _first_full(charge.gates, counts)
+        return Look(Admission(gcra.admission(0.0, charge.limits, tats, charge.tokens), full), left, counts)
 
-    async def _admit_some(self, batch: Sequence[Charge]) -> list[float]:
-        keys, argument = _arguments(batch)
+    async def leave(self, batch: Sequence[Departure]) -> None:
+        for start in range(0, len(batch), MAX_CHARGES):
+            keys, argument = Departures(batch[start : start + MAX_CHARGES]).encoded()
+            await self._client.run("give back places", lambda: self._leave(keys, [argument]))  # noqa: B023
+
+    async def free(self, gates: Sequence[Gate]) -> list[int | None]:
+        # asked also without gates: who hands on must know that Redis answers
+        keys = [BOOT_KEY, *(gate_key(gate.key) for gate in gates)]
+        _, *counts = await self._client.run("count places", lambda: self._client.redis.mget(keys))
+        return [
+            None if gate.places is None else max(0, gate.places - int(count or 0))
+            for gate, count in zip(gates, counts, strict=True)
+        ]
+
+    async def stale(self, older_s: float, limit: int) -> list[Flight]:
+        found: list[Flight] = []
+        for key in await self._client.run("list flights", self._all_flights):
+            arguments = [older_s * MICRO, limit - len(found)]
+            members = await self._client.run("look at flights", lambda: self._stale([key], arguments))  # noqa: B023
+            tenant = key.decode().partition("{")[2].rpartition("}")[0]
+            found += [Flight.of_member(tenant, member.decode()) for member in cast(list[bytes], members)]
+            if len(found) >= limit:
+                break
+        return found
+
+    async def _all_flights(self) -> list[bytes]:
+        return [key async for key in self._client.redis.scan_iter(match="sp:flights:{*", count=1_000)]
+
+    async def _admit_some(self, batch: Sequence[Charge]) -> list[Admission]:
+        arguments = Arguments(batch)
+        keys, argument = arguments.encoded(BOOT_KEY, KNOWN_KEY)
         answer = await self._client.run("admit a batch", lambda: self._admit(keys, [argument]))
-        return [wait / MICRO for wait in cast(list[int], answer)]
+        if answer == b"unknown":
+            await self._tell_flights([charge.flight for charge in batch if charge.flight])
+            answer = await self._client.run("admit a batch", lambda: self._admit(keys, [argument]))
+        if answer == b"unknown":
+            raise Unavailable("admit a batch: Redis was wiped again and again; look at its log and memory")
+        gates = arguments.gates
+        return [
+            PASSES if wait == 0 else Admission(wait / MICRO) if wait > 0 else Admission(0.0, gates[-wait - 1])
+            for wait in cast(list[int], answer)
+        ]
+
+    async def _tell_flights(self, asking: Sequence[Flight]) -> None:
+        """After a start or a wipe: what the ledger knows to be in flight but for those who ask. Several may do it at
+        once."""
+        by_tenant: dict[str, list[Flight]] = {}
+        out = {(flight.tenant, flight.member) for flight in asking}
+        for flight in await self._flights.in_flight(MOST_IN_FLIGHT) if self._flights else ():
+            if (flight.tenant, flight.member) not in out:
+                by_tenant.setdefault(flight.tenant, []).append(flight)
+        for tenant, flights in by_tenant.items():
+            for start in range(0, len(flights), MAX_CHARGES):
+                await self._tell(tenant, flights[start : start + MAX_CHARGES])
+        await self._client.run("remember flights", lambda: self._client.redis.set(KNOWN_KEY, 1))
+
+    async def _tell(self, tenant: str, flights: Sequence[Flight]) -> None:
+        keys = [KNOWN_KEY, tenant_key("flights", tenant)]
+        places: dict[str, int] = {}
+        rows = []
+        for flight in flights:
+            for gate in flight.gates:
+                if gate not in places:
+                    keys.append(gate_key(gate))
+                    places[gate] = len(keys)
+            rows.append([flight.member, *(places[gate] for gate in flight.gates)])
+        await self._client.run("tell flights", lambda: self._restore(keys, [orjson.dumps(rows)]))
 
 
-def _redis_key(key: str) -> str:
-    tenant, slash, rest = key.partition("/")
-    return f"sp:limit:{{{tenant}}}{slash}{rest}"
-
-
-def _arguments(batch: Sequence[Charge]) -> tuple[list[str], bytes]:
-    """The keys of all limits, and what admit.lua says of its first argument."""
-    places: dict[str, int] = {}
-    limits: list[tuple[float, float]] = []
-    groups: list[list[int]] = []
-    for (wanted, reject), run in groupby(batch, attrgetter("limits", "reject")):
-        group = [sum(1 for _ in run), int(reject)]
-        for limit in wanted:
-            if limit.key not in places:
-                limits.append((gcra.interval(limit) * MICRO, gcra.tolerance(limit) * MICRO))
-                places[limit.key] = len(limits)
-            group.append(places[limit.key])
-        groups.append(group)
-    keys = [BOOT_KEY, *map(_redis_key, places)]
-    return keys, orjson.dumps({"limits": limits, "groups": groups})
+def _first_full(gates: Sequence[Gate], counts: Sequence[int]) -> Gate | None:
+    for gate, count in zip(gates, counts, strict=True):
+        if gate.places is not None and count >= gate.places:
+            return gate
+    return None

@@ -244,7 +244,8 @@ class Cancelling(StrEnum):
 class Park:
     """Put a request into waiting until `not_before` (rule L10); its call comes back through wake.
 
-    reason: rate_limit | budget | pacing | breaker | retry | lease | coalesced
+    reason: rate_limit | lane | concurrency | budget | pacing | breaker | retry | lease | coalesced. One that waits for
+    a place names its `gate`: it comes back when there is one, whatever the time.
     """
 
     tenant: str
@@ -255,6 +256,16 @@ class Park:
     reason: str
     lane: str
     done: AttemptDone | None = None
+    gate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """So many of those who wait for a place of this gate may go on."""
+
+    tenant: str
+    gate: str
+    places: int
 
 
 @dataclass(frozen=True, slots=True)

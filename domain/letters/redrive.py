@@ -23,7 +23,7 @@ from topics import headers as head
 from topics.base import format_time
 from topics.call import PromptCall
 from topics.codec import Read, Unreadable, body_hash, check_request, read_object, request_hash
-from topics.table import CALLS, REQUESTS
+from topics.table import CALLS, is_requests
 
 _HASH_VERSION = b"\x01"
 
@@ -78,7 +78,7 @@ def next_call(letter: Letter, edit: Edit, original: bytes | None, preparer: Prep
     record = kept(letter)
     call = _call(letter, record, preparer, now)
     if edit.template is not None:
-        source = record.value if letter.topic == REQUESTS else original
+        source = record.value if is_requests(letter.topic) else original
         call = _templated(call, edit, source, preparer, now)
     elif not edit.empty:
         call = _edited(call, edit, preparer)
@@ -88,7 +88,7 @@ def next_call(letter: Letter, edit: Edit, original: bytes | None, preparer: Prep
 
 def reference_in(letter: Letter) -> Mapping[str, Any] | None:
     """The named schema that the request in a letter asks for, if it does."""
-    if letter.topic != REQUESTS:
+    if not is_requests(letter.topic):
         return None
     try:
         schema = read_object(kept(letter).value).get("output_schema")
@@ -102,7 +102,7 @@ def next_record(letter: Letter, edit: Edit) -> bytes | None:
     record = kept(letter)
     if edit.empty:
         return None
-    if letter.topic != REQUESTS:
+    if not is_requests(letter.topic):
         raise InvalidRequest("invalid_request", f"a record of {letter.topic} is published as it came: edit nothing")
     try:
         fields = read_object(record.value)

@@ -10,7 +10,7 @@ from domain.ports.caching import Cache
 from domain.ports.health import HealthBoard
 from domain.ports.jobs import Jobs, Letters, Originals, Queues
 from domain.ports.ledger import Ledger
-from domain.ports.limits import Limiter
+from domain.ports.limits import Flights, Limiter
 from domain.ports.model import Model
 from domain.ports.pacing import Pacer
 from domain.ports.safety import ContentFilter, Prompt
@@ -27,6 +27,7 @@ __all__ = [
     "Chunk",
     "Chunks",
     "ContentFilter",
+    "Flights",
     "HealthBoard",
     "Item",
     "Jobs",

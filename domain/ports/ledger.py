@@ -14,6 +14,7 @@ from domain.ledger.model import (
     Finished,
     Next,
     Park,
+    Release,
     RequestRecord,
     Settled,
     Settlement,
@@ -71,6 +72,15 @@ class Ledger(Protocol):
 
         A woken row that is not taken within 30 s is found again by `stray` (rule L15).
         """
+        ...
+
+    async def gates(self, limit: int, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
+        """(tenant, gate) that somebody waits for, in order; those behind `after`."""
+        ...
+
+    async def let_in(self, batch: Sequence[Release]) -> list[Woken]:
+        """Those who wait for places that are free, as `wake`: of each gate the earliest deadline first, then who came
+        first, and of the gates one each in turn. Never by the time alone."""
         ...
 
     async def stray(self, limit: int) -> list[Woken]:

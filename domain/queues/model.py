@@ -8,10 +8,10 @@ from topics.request import LANES
 
 @dataclass(slots=True)
 class Waits:
-    """Requests that wait for one reason; the first of them is due at `next_due`."""
+    """Requests that wait for one reason; the first is due at `next_due`, None where they wait for a place."""
 
     count: int
-    next_due: datetime
+    next_due: datetime | None
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Queue:
 
     @property
     def next_due(self) -> datetime | None:
-        return min((waits.next_due for waits in self.waits.values()), default=None)
+        return min((waits.next_due for waits in self.waits.values() if waits.next_due is not None), default=None)
 
 
 @dataclass(slots=True)

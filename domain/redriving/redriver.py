@@ -12,7 +12,7 @@ from domain.ports import Letters, Originals
 from domain.pricing.estimate import Estimate, Estimator
 from domain.schemas.model import is_reference
 from topics.codec import Tombstone, Unreadable, read_request
-from topics.table import REQUESTS, TABLE
+from topics.table import TABLE, is_requests
 
 AT_ONCE = 50
 """Letters in memory at a time: one may have 2 MiB."""
@@ -82,7 +82,7 @@ class Redriver:
 
     async def originals(self, letters: Sequence[Letter], edit: Edit) -> dict[str, bytes]:
         """The requests' own records, as far as they are kept, where the edit needs them."""
-        asked = [one for one in letters if edit.needs_original and one.of_a_run and one.topic != REQUESTS]
+        asked = [one for one in letters if edit.needs_original and one.of_a_run and not is_requests(one.topic)]
         sources = await self._letters.sources([(one.tenant or "", one.id or "") for one in asked]) if asked else []
         known = [(one.letter, source) for one, source in zip(asked, sources, strict=True) if source is not None]
         values = await self._originals.read([source for _, source in known]) if known else []
@@ -117,9 +117,9 @@ class Redriver:
                 letter.letter, call.tenant, call.id, letter.run or 1, call.encode(), call.lane,
                 call.on_unknown_outcome == "fail", body_hash_of(call), due,
             )  # fmt: skip
-        if order.wanted.tenant is not None and letter.topic != REQUESTS:
+        if order.wanted.tenant is not None and not is_requests(letter.topic):
             raise InvalidRequest("invalid_request", "only the operator redrives what a sink refused")
-        if letter.topic not in _TOPICS:
+        if letter.topic not in _TOPICS and not is_requests(letter.topic):
             raise InvalidRequest("invalid_request", f"its topic {letter.topic!r} is none of ours")
         value = next_record(letter, order.edit)
         _price(kept(letter).value if value is None else value, estimator)

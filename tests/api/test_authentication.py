@@ -5,10 +5,11 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from api.authentication import Caller, Defaults, Keyring
+from api.authentication import Caller, Keyring
 from api.middleware import PROTECTED
 from connectors.memory.accounts import MemoryAccounts
 from domain.accounts import keys
+from domain.accounts.limits import Defaults
 from domain.accounts.model import ApiKey, Tenant
 from domain.errors import Unavailable
 from tests.api.door import ASK, PEPPER, Door, assert_problem, utc_now

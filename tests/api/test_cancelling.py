@@ -4,9 +4,14 @@ import asyncio
 
 import pytest
 
+from agents.departures import Departures
 from agents.emit import Emitter
+from agents.tenants import Tenants
+from agents.wake.lanes import Lanes
 from agents.wake.loop import Wake, WakePorts
+from connectors.memory.lanes import MemoryFlights
 from connectors.memory.ledger import MemoryLedger
+from domain.accounts.limits import Defaults
 from domain.ledger.results import failed
 from tests.api.door import ASK, Door, assert_problem, utc_now
 
@@ -16,7 +21,9 @@ async def wake(door: Door) -> Wake:
     """Ends what nobody works on; a test says when."""
     ledger = MemoryLedger(door.store, utc_now)
     emitter = Emitter(door.producer, door.replies, ledger, door.metrics)
-    return Wake(WakePorts(ledger, door.producer, emitter, door.metrics, utc_now))
+    flights, tenants = MemoryFlights(door.store), Tenants(door.accounts, Defaults(600, 60))
+    lanes = Lanes(ledger, door.limiter, flights, tenants, utc_now)
+    return Wake(WakePorts(ledger, door.producer, emitter, door.metrics, utc_now, lanes, Departures(door.limiter)))
 
 
 async def test_what_is_not_claimed_yet_is_cancelled_at_its_claim(door: Door) -> None:

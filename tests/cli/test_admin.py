@@ -36,8 +36,7 @@ def test_a_tenant_is_created_once(cli, tenant):
     assert isinstance(again.exception, Conflict)
     assert cli("tenants", "create", tenant, "--if-missing").exit_code == 0
     [row] = [row for row in json.loads(cli("tenants", "list", "--json").output) if row["name"] == tenant]
-    limits = {"requests_per_minute": None, "burst": 5, "cache_ttl_s": None}
-    assert row == {"name": tenant, "active": True, "store_answers": False, **limits}
+    assert (row["active"], row["requests_per_minute"], row["burst"], row["store_answers"]) == (True, None, 5, False)
     assert cli("tenants", "create", "no/slash").exit_code == 2
     assert cli("tenants", "create", f"{tenant}.a", "--store-answers").exit_code == 0
 
@@ -79,3 +78,25 @@ def test_schemas_get_versions_that_fit(cli, tenant, tmp_path):
     row = json.dumps({"tenant": tenant, "prompt": "Is it good?", "output_schema": {"name": "verdict", "version": 1}})
     asked = cli("submit", "-", "--estimate", "--json", *of, stdin=row)
     assert json.loads(asked.output)["requests"] == 1, asked.output
+
+
+def test_limits_come_from_a_plan_and_of_its_own(cli, tenant):
+    plan = f"{tenant}.plan"
+    assert isinstance(cli("tenants", "limit", tenant, "--plan", plan).exception, Conflict)
+    assert cli("plans", "set", plan, "--requests-per-minute", "60", "--concurrency", "3").exit_code == 0
+    assert plan in cli("plans", "list").output
+    assert cli("tenants", "limit", tenant, "--plan", plan, "--tokens-per-minute", "1000").exit_code == 0
+    [row] = [one for one in json.loads(cli("tenants", "list", "--json").output) if one["name"] == tenant]
+    assert (row["plan"], row["burst"], row["tokens_per_minute"], row["concurrency"]) == (plan, 5, 1000, None)
+    assert cli("tenants", "limit", tenant, "--concurrency", "2", "--clear").exit_code == 0
+    [row] = [one for one in json.loads(cli("tenants", "list", "--json").output) if one["name"] == tenant]
+    assert (row["plan"], row["burst"], row["tokens_per_minute"], row["concurrency"]) == (None, None, None, 2)
+    assert isinstance(cli("tenants", "limit", "nobody").exception, Conflict)
+
+
+def test_a_key_has_limits_of_its_own(cli, tenant):
+    created = json.loads(cli("keys", "create", "--tenant", tenant, "--concurrency", "4", "--json").output)
+    assert cli("keys", "limit", created["id"], "--tenant", tenant, "--requests-per-minute", "9").exit_code == 0
+    [row] = json.loads(cli("keys", "list", "--tenant", tenant, "--json").output)
+    assert (row["concurrency"], row["requests_per_minute"]) == (4, 9)
+    assert isinstance(cli("keys", "limit", "key_no", "--tenant", tenant).exception, Conflict)

@@ -12,16 +12,18 @@ import asyncpg
 
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.jobs import MemoryJobs
+from connectors.memory.lanes import MemoryFlights
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.letters import MemoryLetters
 from connectors.memory.store import MemoryStore
 from connectors.postgres.budgets import PostgresBudgets
 from connectors.postgres.jobs import PostgresJobs
+from connectors.postgres.lanes import PostgresFlights
 from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.pool import connect
 from domain.ledger.model import AttemptDone, Claim, Grip, Park, Settlement, Source, State, Take, Taken
-from domain.ports import Budgets, Jobs, Ledger, Letters
+from domain.ports import Budgets, Flights, Jobs, Ledger, Letters
 
 HASH = b"\x01" + b"h" * 32
 OTHER_HASH = b"\x01" + b"o" * 32
@@ -49,7 +51,7 @@ _TABLES = (
 _TIMES = {
     "claims": ("claimed_at", "updated_at", "settled_at", "deadline"),
     "bodies": ("claimed_at",),
-    "waiting": ("not_before",),
+    "waiting": ("not_before", "deadline"),
     "lookouts": ("look_at",),
     "cancels": ("asked_at", "look_at"),
     "workers": ("expires_at",),
@@ -71,6 +73,7 @@ class World:
     later: Callable[[float], Awaitable[None]]
     letters: Letters
     budgets: Budgets
+    flights: Flights
     database_url: str | None = None
     _workers: int = field(default=0)
 
@@ -98,10 +101,8 @@ async def in_memory() -> AsyncIterator[World]:
     async def later(seconds: float) -> None:
         clock[0] += timedelta(seconds=seconds)
 
-    yield World(
-        lambda: MemoryLedger(store, now), MemoryJobs(store, now), now, later, MemoryLetters(store, now),
-        MemoryBudgets(store, now),
-    )  # fmt: skip
+    jobs, letters, budgets = MemoryJobs(store, now), MemoryLetters(store, now), MemoryBudgets(store, now)
+    yield World(lambda: MemoryLedger(store, now), jobs, now, later, letters, budgets, MemoryFlights(store))
 
 
 @asynccontextmanager
@@ -119,10 +120,10 @@ async def in_postgres(database_url: str) -> AsyncIterator[World]:
             await admin.execute(f"UPDATE {table} SET {moved}", timedelta(seconds=seconds))
 
     try:
-        jobs, letters = PostgresJobs(pool), PostgresLetters(pool)
-        budgets = PostgresBudgets(pool)
+        jobs, letters, budgets = PostgresJobs(pool), PostgresLetters(pool), PostgresBudgets(pool)
+        utc = lambda: datetime.now(UTC)  # noqa: E731
         yield World(
-            lambda: PostgresLedger(pool), jobs, lambda: datetime.now(UTC), later, letters, budgets, database_url
+            lambda: PostgresLedger(pool), jobs, utc, later, letters, budgets, PostgresFlights(pool), database_url
         )
     finally:
         await admin.close()

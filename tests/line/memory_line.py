@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agents.departures import Departures
 from agents.emit import Emitter
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.handler import Infer, InferPorts
@@ -17,16 +18,18 @@ from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
-from agents.intake.tenants import Defaults, Tenants
 from agents.lease import LeaseKeeper
 from agents.line import Delivery
+from agents.tenants import Tenants
 from agents.wake.bookkeeping import Bookkeeper
+from agents.wake.lanes import Lanes
 from agents.wake.loop import Wake, WakePorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryProducer
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.chunks import MemoryChunks
+from connectors.memory.lanes import MemoryFlights
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.metrics import MemoryMetrics
@@ -35,6 +38,7 @@ from connectors.memory.pacer import MemoryPacer
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.schemas import MemorySchemas
 from connectors.memory.store import MemoryStore
+from domain.accounts.limits import Defaults
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
 from domain.caching.generations import Generations
@@ -77,8 +81,12 @@ class MemoryLine:
         self.chunks = MemoryChunks()
         self.budgets = MemoryBudgets(self.store, self.clock)
         self.content_filter: ContentFilter | None = None
-        self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds)
         self.pacer: Pacer = MemoryPacer(self.seconds)
+        self.flights = MemoryFlights(self.store)
+        self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds, self.flights)
+        self.departures = Departures(self.limiter)
+        self.lane_places = 2_000
+        self.own_topics: dict[str, str] = {}
         self.schemas, self.generations = MemorySchemas(), Generations()
         self.preparer = Preparer(*_parts(), Book(self.schemas.find, self.seconds))
         self.offsets: dict[tuple[str, int], int] = {}
@@ -95,11 +103,11 @@ class MemoryLine:
 
     def intake(self, draw: Callable[[], float] = lambda: 0.0) -> Intake:
         ledger = MemoryLedger(self.store, self.clock)
-        tenants = Tenants(self.accounts, Defaults(600_000, 100_000), self.seconds)
+        tenants = self._tenants()
+        reader = Reader(self.preparer, tenants, self.clock, self.tracing, self.generations, self.own_topics)
         return Intake(
             IntakePorts(
-                ledger, self.limiter, self.cache, tenants,
-                Reader(self.preparer, tenants, self.clock, self.tracing, self.generations),
+                ledger, self.limiter, self.cache, tenants, reader,
                 Emitter(MemoryProducer(self.broker), self.replies, ledger, self.metrics), self.metrics, self.clock,
                 draw, self.content_filter,
             )
@@ -113,7 +121,9 @@ class MemoryLine:
         await self.warm(name)
         lease._sent_at = 0.0
         emitter = Emitter(producer, self.replies, ledger, self.metrics)
-        settler = SettlerPorts(ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1))
+        settler = SettlerPorts(
+            ledger, producer, self.cache, emitter, self.metrics, self.clock, timedelta(hours=1), self.departures
+        )
         policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0, lambda: 0.0, slots)
         purse = Purse(self.budgets, self.clock)
         pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
@@ -136,9 +146,12 @@ class MemoryLine:
     def wake(self) -> Wake:
         ledger = MemoryLedger(self.store, self.clock)
         producer = MemoryProducer(self.broker)
-        return Wake(
-            WakePorts(ledger, producer, Emitter(producer, self.replies, ledger, self.metrics), self.metrics, self.clock)
-        )
+        lanes = Lanes(ledger, self.limiter, self.flights, self._tenants(), self.clock)
+        emitter = Emitter(producer, self.replies, ledger, self.metrics)
+        return Wake(WakePorts(ledger, producer, emitter, self.metrics, self.clock, lanes, self.departures))
+
+    def _tenants(self) -> Tenants:
+        return Tenants(self.accounts, Defaults(600_000, 100_000, self.lane_places), self.seconds)
 
     def publish(self, body: Any, key: bytes | None = None, headers: Sequence[tuple[str, bytes]] = ()) -> Delivery:
         """A delivery of prompt.requests, as the broker would hand it out."""

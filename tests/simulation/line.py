@@ -18,6 +18,7 @@ import agents.wake.loop
 from connectors.memory.broker import MemoryBroker
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
+from connectors.memory.lanes import MemoryFlights
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.pacer import MemoryPacer
@@ -55,11 +56,11 @@ class Simulation:
         self.oracle = Oracle(world, self.store, self.provider)
         if plan.limit_usd is not None:
             at_once(MemoryBudgets(self.store, world.clock.utc).put(Budget(TENANT, "all", plan.limit_usd, "hour")))
-        cache, limiter = MemoryCache(1 << 20, world.clock.monotonic), MemoryLimiter(world.clock.monotonic)
+        cache, flights = MemoryCache(1 << 20, world.clock.monotonic), MemoryFlights(self.store)
+        limiter = MemoryLimiter(world.clock.monotonic, flights)
         pacer = MemoryPacer(world.clock.monotonic)
-        self._shared = Shared(
-            world, self.store, self.broker, self.provider, cache, limiter, pacer, self._append, variant
-        )
+        facts = (world, self.store, self.broker, self.provider, cache, limiter, flights, pacer)
+        self._shared = Shared(*facts, self._append, variant)
         self._groups = {"intake": Group(world, self.broker, REQUESTS)}
         self._groups["infer"] = Group(world, self.broker, CALLS["standard"])
         self._by_topic = {group.topic: group for group in self._groups.values()}

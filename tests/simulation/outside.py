@@ -1,14 +1,14 @@
 """What a worker process talks to: the in-memory twins, each call an operation that the world lets happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
-from domain.admission.model import Charge
+from domain.admission.model import Admission, Charge, Departure, Flight, Gate, Look
 from domain.budgets.model import Budget, Notice, Over, Rules, Standing
 from domain.errors import Permanent
 from domain.ledger.model import (
@@ -20,6 +20,7 @@ from domain.ledger.model import (
     Grip,
     Next,
     Park,
+    Release,
     RequestRecord,
     Settled,
     Settlement,
@@ -32,6 +33,7 @@ from tests.simulation.clock import ProcessLoop
 from tests.simulation.world import World, at_once
 
 IN_HAND = frozenset({Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED, Grip.OVER_BUDGET})
+T = TypeVar("T")
 
 
 class Statements:
@@ -56,10 +58,10 @@ class Statements:
 
         return await self._world.operate("ledger", verb, self._loop, effect).future
 
-    async def _look(self, verb: str, limit: int) -> Any:
+    async def _look(self, verb: str, *arguments: Any) -> Any:
         if self._world.notices(verb, self._loop):
-            return await self._ask(verb, limit)
-        return await getattr(self._inner, verb)(limit)
+            return await self._ask(verb, *arguments)
+        return await getattr(self._inner, verb)(*arguments)
 
     async def claim(self, batch: Sequence[Claim]) -> list[Claimed | Permanent]:
         answer: list[Claimed | Permanent] = await self._ask("claim", batch)
@@ -88,6 +90,14 @@ class Statements:
 
     async def wake(self, limit: int) -> list[Woken]:
         answer: list[Woken] = await self._ask("wake", limit)
+        return answer
+
+    async def gates(self, limit: int, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
+        answer: list[tuple[str, str]] = await self._look("gates", limit, after)
+        return answer
+
+    async def let_in(self, batch: Sequence[Release]) -> list[Woken]:
+        answer: list[Woken] = await self._ask("let_in", batch)
         return answer
 
     async def stray(self, limit: int) -> list[Woken]:
@@ -209,13 +219,24 @@ class Limits:
     def __init__(self, world: World, loop: ProcessLoop, inner: MemoryLimiter) -> None:
         self._world, self._loop, self._inner = world, loop, inner
 
-    async def admit(self, batch: Sequence[Charge]) -> list[float]:
-        effect = lambda: at_once(self._inner.admit(batch))  # noqa: E731
-        waits: list[float] = await self._world.operate("limiter", "admit", self._loop, effect).future
-        return waits
+    async def admit(self, batch: Sequence[Charge]) -> list[Admission]:
+        return await self._do("admit", lambda: self._inner.admit(batch))
 
-    async def peek(self, charge: Charge) -> float:
+    async def peek(self, charge: Charge) -> Look:
         return await self._inner.peek(charge)
+
+    async def leave(self, batch: Sequence[Departure]) -> None:
+        await self._do("leave", lambda: self._inner.leave(batch))
+
+    async def free(self, gates: Sequence[Gate]) -> list[int | None]:
+        return await self._do("free", lambda: self._inner.free(gates))
+
+    async def stale(self, older_s: float, limit: int) -> list[Flight]:
+        return await self._do("stale", lambda: self._inner.stale(older_s, limit))
+
+    async def _do(self, what: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        found: T = await self._world.operate("limiter", what, self._loop, lambda: at_once(work())).future
+        return found
 
 
 class Answers:

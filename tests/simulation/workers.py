@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.contract import Outside
+from agents.departures import Departures
 from agents.emit import Emitter
 from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
@@ -20,23 +21,26 @@ from agents.infer.purse import Purse
 from agents.infer.settler import Settler, SettlerPorts
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
-from agents.intake.tenants import Defaults, Tenants
 from agents.lease import LeaseKeeper
 from agents.line import Delivery, Lines
 from agents.source import BatchSource, EachSource, Source
 from agents.stage import Stage
+from agents.tenants import Tenants
 from agents.wake.bookkeeping import Bookkeeper
+from agents.wake.lanes import Lanes
 from agents.wake.loop import Wake, WakePorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
+from connectors.memory.lanes import MemoryFlights
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.pacer import MemoryPacer
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.schemas import MemorySchemas
 from connectors.memory.store import MemoryStore
+from domain.accounts.limits import Defaults
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
 from domain.errors import Transient, Unavailable
@@ -56,6 +60,7 @@ from topics.table import CALLS, REQUESTS
 POLL = 10.0  # of wake; it sweeps each time
 BOOK_EVERY = 5.0
 SLOTS = 4
+PLACES = 2  # of the lane: some wait for one
 TENANT = "acme"
 TEMPLATES = Path(__file__).parents[2] / "domain" / "prompting" / "library"
 
@@ -85,6 +90,7 @@ class Shared:
     provider: Provider
     cache: MemoryCache
     limiter: MemoryLimiter
+    flights: MemoryFlights
     pacer: MemoryPacer
     append: Callable[[Record], None]
     variant: Variant
@@ -136,12 +142,18 @@ class Worker:
         self._ledger = Statements(shared.world, self.loop, shared.variant.ledger(shared.store, shared.world.clock.utc))
         self._producer = Produces(shared.world, self.loop, shared.append)
         self._metrics = NoMetrics()
+        self._limiter = Limits(shared.world, self.loop, shared.limiter)
+        self._departures = Departures(self._limiter)
         self._emitter = Emitter(self._producer, MemoryReplies(), self._ledger, self._metrics)
 
     async def boot(self, joined: Callable[["Worker"], None]) -> None:
         """Build the stage and serve; a dependency that is away while the process starts is waited for."""
+        shared, clock = self._shared, self._shared.world.clock
         if self.role == "wake":
-            ports = WakePorts(self._ledger, self._producer, self._emitter, self._metrics, self._shared.world.clock.utc)
+            lanes = Lanes(self._ledger, self._limiter, shared.flights, self._tenants(), clock.utc)
+            ports = WakePorts(
+                self._ledger, self._producer, self._emitter, self._metrics, clock.utc, lanes, self._departures
+            )
             self.tasks.append(asyncio.ensure_future(Wake(ports, poll=POLL).run()))
             if self.world.plan.limit_usd is not None:
                 self.tasks.append(asyncio.ensure_future(self._book()))
@@ -175,14 +187,18 @@ class Worker:
     def idle(self) -> bool:
         return self.member is None or not self.member.stage.running
 
+    def _tenants(self) -> Tenants:
+        shared, per_minute = self._shared, self._shared.world.plan.per_minute
+        defaults = Defaults(per_minute, max(1, per_minute // 6), PLACES)
+        return Tenants(shared.accounts, defaults, shared.world.clock.monotonic)
+
     def _intake(self) -> Source:
         shared, clock = self._shared, self._shared.world.clock
-        per_minute = shared.world.plan.per_minute
-        tenants = Tenants(shared.accounts, Defaults(per_minute, max(1, per_minute // 6)), clock.monotonic)
+        tenants = self._tenants()
         handler = Intake(
             IntakePorts(
                 self._ledger,
-                Limits(shared.world, self.loop, shared.limiter),
+                self._limiter,
                 Answers(shared.world, self.loop, shared.cache),
                 tenants,
                 Reader(preparer(), tenants, clock.utc, NoTracing()),
@@ -206,8 +222,9 @@ class Worker:
             self.tasks.append(lease._task)
         cache = Answers(world, self.loop, shared.cache)
         settler = SettlerPorts(
-            self._ledger, self._producer, cache, self._emitter, self._metrics, clock.utc, timedelta(hours=1)
-        )
+            self._ledger, self._producer, cache, self._emitter, self._metrics, clock.utc, timedelta(hours=1),
+            self._departures,
+        )  # fmt: skip
         model = ProviderClient(shared.provider, self.loop, self.incarnation)
         purse = Purse(Books(world, self.loop, MemoryBudgets(shared.store, clock.utc)), clock.utc)
         pace = Pace(shared.pacer, self.incarnation, self._metrics, clock.utc, clock.monotonic)

@@ -6,15 +6,22 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from agents.departures import Departures
 from agents.emit import Emitter
+from agents.tenants import Tenants
+from agents.wake.lanes import Lanes
 from agents.wake.loop import BATCH, Wake, WakePorts
 from benchmarks.waiting import wait_many
 from connectors.catalog import utc_now
+from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryProducer
+from connectors.memory.limiter import MemoryLimiter
 from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.replies import MemoryReplies
+from connectors.postgres.lanes import PostgresFlights
 from connectors.postgres.ledger import PostgresLedger
 from connectors.postgres.pool import Pool, connect
+from domain.accounts.limits import Defaults
 from topics.table import CALLS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(170)]
@@ -31,7 +38,10 @@ async def pools(database_url: str) -> AsyncIterator[list[Pool]]:
 
 def wake(pool: Pool, broker: MemoryBroker) -> Wake:
     ledger, producer, metrics = PostgresLedger(pool), MemoryProducer(broker), MemoryMetrics()
-    return Wake(WakePorts(ledger, producer, Emitter(producer, MemoryReplies(), ledger, metrics), metrics, utc_now))
+    limiter, emitter = MemoryLimiter(), Emitter(producer, MemoryReplies(), ledger, metrics)
+    tenants = Tenants(MemoryAccounts(), Defaults(1, 1, lane_places=ROWS))
+    lanes = Lanes(ledger, limiter, PostgresFlights(pool), tenants, utc_now)
+    return Wake(WakePorts(ledger, producer, emitter, metrics, utc_now, lanes, Departures(limiter)))
 
 
 async def test_L10_several_workers_wake_100000_rows_once_each_in_due_order(

@@ -68,7 +68,7 @@ WITH given AS (
     WHERE verdict = 'behind'
     ON CONFLICT (tenant, id) DO UPDATE
     SET run = excluded.run, epoch = excluded.epoch, not_before = excluded.not_before, reason = excluded.reason,
-        lane = excluded.lane, behind = excluded.behind
+        lane = excluded.lane, behind = excluded.behind, gate = NULL
 )
 SELECT (n - 1)::integer AS n, holder,
        CASE

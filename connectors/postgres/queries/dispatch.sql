@@ -145,15 +145,15 @@ FROM judged;
 WITH given AS (
     SELECT *
     FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[], $7::text[],
-                $8::integer[], $9::text[], $10::numeric[], $11::integer[], $12::integer[], $13::bytea[])
+                $8::text[], $9::integer[], $10::text[], $11::numeric[], $12::integer[], $13::integer[], $14::bytea[])
          WITH ORDINALITY
-      AS g (tenant, id, run, epoch, not_before, reason, lane,
+      AS g (tenant, id, run, epoch, not_before, reason, lane, gate,
             attempt, outcome, cost_usd, input_tokens, output_tokens, record, n)
 ), found AS (
     SELECT g.*, c.*
     FROM given g
     LEFT JOIN LATERAL (
-        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.state, c.attempts
+        SELECT c.run AS claim_run, c.epoch AS claim_epoch, c.day, c.state, c.attempts, c.deadline
         FROM claims c
         WHERE c.tenant = g.tenant AND c.id = g.id
         FOR NO KEY UPDATE
@@ -172,11 +172,11 @@ WITH given AS (
     FROM judged j
     WHERE c.tenant = j.tenant AND c.id = j.id AND j.mine
 ), waits AS (
-    INSERT INTO waiting (tenant, id, run, epoch, not_before, reason, lane)
-    SELECT tenant, id, run, epoch + 1, not_before, reason, lane FROM judged WHERE mine
+    INSERT INTO waiting (tenant, id, run, epoch, not_before, reason, lane, gate, deadline)
+    SELECT tenant, id, run, epoch + 1, not_before, reason, lane, gate, deadline FROM judged WHERE mine
     ON CONFLICT (tenant, id) DO UPDATE
     SET run = excluded.run, epoch = excluded.epoch, not_before = excluded.not_before, reason = excluded.reason,
-        lane = excluded.lane
+        lane = excluded.lane, gate = excluded.gate, deadline = excluded.deadline
 ), recorded AS (
     INSERT INTO attempts (tenant, id, run, attempt, day, epoch, outcome, cost_usd, input_tokens,
                           output_tokens, started_at, finished_at, record)

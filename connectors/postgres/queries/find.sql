@@ -3,7 +3,7 @@
 -- name: request
 SELECT c.tenant, c.id, c.run, c.epoch, c.state, c.lane, c.source_topic, c.source_partition, c.source_offset,
        c.dispatches, c.claimed_at, c.updated_at, c.submitted_at, c.settled_by, c.emitted_at, c.error_code, c.day,
-       w.not_before, w.reason, k.incarnation, k.expires_at, r.result
+       CASE WHEN w.gate IS NULL THEN w.not_before END AS not_before, w.reason, k.incarnation, k.expires_at, r.result
 FROM claims c
 LEFT JOIN waiting w ON c.state = 'waiting' AND w.tenant = c.tenant AND w.id = c.id AND w.epoch = c.epoch
 LEFT JOIN workers k ON k.worker = c.worker

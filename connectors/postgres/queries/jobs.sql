@@ -40,7 +40,8 @@ LIMIT $2;
 
 -- name: view
 -- $3: with the stored results, and with `repeated` as domain.ledger.model counts it.
-SELECT g.id, j.submitted_at, c.claimed_at, c.run, c.state, c.updated_at, c.error_code, w.not_before, w.reason, r.result,
+SELECT g.id, j.submitted_at, c.claimed_at, c.run, c.state, c.updated_at, c.error_code, w.reason, r.result,
+       CASE WHEN w.gate IS NULL THEN w.not_before END AS not_before,
        CASE WHEN $3 AND c.attempts > 1 THEN (
            SELECT count(*)
            FROM (

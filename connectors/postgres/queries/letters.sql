@@ -96,7 +96,7 @@ WITH given AS (
     SELECT tenant, id, run + 1, epoch, not_before, 'redrive', lane FROM started
     ON CONFLICT (tenant, id) DO UPDATE
     SET run = excluded.run, epoch = excluded.epoch, not_before = excluded.not_before, reason = excluded.reason,
-        lane = excluded.lane
+        lane = excluded.lane, gate = NULL
 ), marked AS (
     UPDATE dead_letters d
     SET redriven_at = now(), redriven_run = s.run + 1

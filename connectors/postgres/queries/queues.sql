@@ -2,8 +2,8 @@
 
 -- name: waits
 -- $2: how many rows are counted at most. A look after another's lease is of a request that runs.
-SELECT lane, reason, count(*)::integer AS count, min(not_before) AS next_due
-FROM (SELECT lane, reason, not_before FROM waiting WHERE tenant = $1 LIMIT $2) w
+SELECT lane, reason, count(*)::integer AS count, min(not_before) FILTER (WHERE gate IS NULL) AS next_due
+FROM (SELECT lane, reason, not_before, gate FROM waiting WHERE tenant = $1 LIMIT $2) w
 WHERE reason <> 'lease'
 GROUP BY lane, reason;
 

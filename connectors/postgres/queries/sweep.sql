@@ -11,7 +11,7 @@
 WITH due AS MATERIALIZED (
     SELECT tenant, id, run, epoch, not_before, reason, lane, behind
     FROM waiting
-    WHERE not_before <= now()
+    WHERE not_before <= now() AND gate IS NULL
     ORDER BY not_before
     LIMIT $1
     FOR UPDATE SKIP LOCKED
@@ -72,7 +72,7 @@ WHERE verdict = 'due'
 ORDER BY not_before;
 
 -- name: next_due
-SELECT min(not_before) AS not_before FROM waiting;
+SELECT min(not_before) AS not_before FROM waiting WHERE gate IS NULL;
 
 -- name: patrol
 -- $1 how far the patrol has come. Looks once at every request, 30 s after its claim, in the order of the claims;

@@ -1,24 +1,17 @@
-"""Who may send, and how fast: tenants and their keys as this worker last saw them."""
+"""Who may send, and how much: tenants and their keys as this worker last saw them."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from domain.accounts.limits import limits_of
+from domain.accounts.limits import Defaults, gates_of, rules_of
 from domain.accounts.model import ApiKey, Tenant
-from domain.admission.model import Limit
+from domain.admission.model import Gate, Rules
 from domain.ports import Accounts
+from topics.request import LANES
 
 FRESH = 5.0
 """Seconds a tenant, or its absence, is believed without asking again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """The limits of a tenant that has none of its own."""
-
-    per_minute: int
-    burst: int
 
 
 @dataclass(slots=True)
@@ -26,6 +19,7 @@ class _Known:
     tenant: Tenant | None
     keys: dict[str, ApiKey]
     at: float
+    rules: dict[tuple[str, str | None], Rules] = field(default_factory=dict)
 
 
 class Tenants:
@@ -60,8 +54,22 @@ class Tenants:
         tenant = self._known[name].tenant
         return None if tenant is None else tenant.cache_ttl_s
 
-    def limits(self, name: str, api_key_id: str | None) -> tuple[Limit, ...]:
-        """The tenant's limit and, where the request came with a key that has one, the key's."""
+    def rules(self, name: str, lane: str, api_key_id: str | None) -> Rules:
+        """What a request must pass: the same object for all of this tenant, lane and key."""
         known = self._known[name]
-        key = known.keys.get(api_key_id) if api_key_id else None
-        return limits_of(known.tenant or Tenant(name), key, self._defaults.per_minute, self._defaults.burst)
+        found = known.rules.get((lane, api_key_id))
+        if found is None:
+            key = known.keys.get(api_key_id) if api_key_id else None
+            found = rules_of(known.tenant or Tenant(name), key, lane, self._defaults)
+            known.rules[lane, api_key_id] = found
+        return found
+
+    def gate(self, name: str, gate: str) -> Gate:
+        """The gate of this key as it is now; without an end of places where nobody limits it any more."""
+        known = self._known[name]
+        tenant = known.tenant or Tenant(name)
+        keys = [None, *known.keys.values()]
+        found = (
+            one for lane in LANES for key in keys for one in gates_of(tenant, key, lane, self._defaults.lane_places)
+        )
+        return next((one for one in found if one.key == gate), Gate(gate, None))

@@ -1,0 +1,183 @@
+"""Whose turn it is, in the queue and in the lanes of a stage."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.contract import Outside, Policy
+from agents.line import Delivery
+from agents.source import BatchSource, EachSource
+from agents.stage import Stage
+from connectors.memory.metrics import MemoryMetrics
+from domain.admission.fairness import FairQueue
+
+
+def test_a_flood_of_one_tenant_is_passed_by_whoever_comes_later() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for number in range(10_000):
+        queue.put(b"flood", f"flood {number}")
+    queue.take()
+    queue.put(b"quiet", "quiet 0")
+    assert [queue.take() for _ in range(3)] == ["flood 1", "quiet 0", "flood 2"]
+    assert len(queue) == 9_997
+
+
+def test_an_empty_queue_says_so() -> None:
+    queue: FairQueue[str] = FairQueue()
+    assert not queue
+    with pytest.raises(IndexError):
+        queue.take()
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.booleans()), max_size=200))
+def test_within_a_tenant_first_come_is_first_served_and_no_other_is_served_twice_before(
+    steps: list[tuple[bytes, bool]],
+) -> None:
+    queue: FairQueue[tuple[bytes, int]] = FairQueue()
+    waiting: dict[bytes, list[int]] = {}
+    passed: dict[bytes, list[bytes]] = {}  # who was served while this tenant waited
+    for number, (tenant, takes) in enumerate(steps):
+        if not takes:
+            queue.put(tenant, (tenant, number))
+            waiting.setdefault(tenant, []).append(number)
+            passed.setdefault(tenant, [])
+            continue
+        if not queue:
+            continue
+        served, taken = queue.take()
+        assert waiting[served].pop(0) == taken
+        passed[served] = []
+        if not waiting[served]:
+            del waiting[served], passed[served]
+        for other in waiting:
+            if other != served:
+                passed[other].append(served)
+                assert len(set(passed[other])) == len(passed[other])
+    assert len(queue) == sum(map(len, waiting.values())) == len(list(queue))
+
+
+def test_what_is_gone_is_dropped_and_the_turns_stay() -> None:
+    queue: FairQueue[int] = FairQueue()
+    for number in range(6):
+        queue.put(b"ab"[number % 2 : number % 2 + 1], number)
+    queue.put(b"c", 6)
+    queue.drop(lambda number: number in {0, 1, 3, 5})
+    assert [queue.take() for _ in range(len(queue))] == [2, 6, 4]
+
+
+class Held:
+    """A handler whose deliveries stay in hand until they are let go."""
+
+    def __init__(self) -> None:
+        self.outside = Outside()
+        self.begun: list[bytes] = []
+        self.gate = asyncio.Semaphore(0)
+
+    async def handle(self, delivery: Delivery) -> None:
+        self.begun.append(delivery.key or b"")
+        await self.gate.acquire()
+
+    async def bury(self, delivery: Delivery, error: Exception) -> None:
+        raise AssertionError(f"{delivery} failed: {error!r}")
+
+
+class Calls:
+    """A stream of calls with these keys."""
+
+    def __init__(self, topic: str, keys: list[bytes]) -> None:
+        self._topic, self._keys = topic, keys
+
+    def noack(self) -> "Calls":
+        return self
+
+    async def events(self) -> Any:
+        for offset, key in enumerate(self._keys):
+            tp = (self._topic, 0)
+            yield SimpleNamespace(
+                message=SimpleNamespace(
+                    tp=tp, topic=self._topic, partition=0, offset=offset, generation_id=1, key=key, value=b"{}",
+                    headers=None, timestamp=0.0,
+                )
+            )  # fmt: skip
+
+
+def lanes(handler: Held, **policy: Any) -> tuple[Stage, EachSource, EachSource]:
+    best, least = EachSource("interactive", handler, 1_000), EachSource("bulk", handler, 1_000, share=0.75)
+    return Stage(Policy("test", **policy), [best, least], MemoryMetrics()), best, least
+
+
+async def turns() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_quiet_tenant_gets_the_next_slot_however_many_calls_another_has_in_the_partition() -> None:
+    handler = Held()
+    source = EachSource("standard", handler, slots=10)
+    Stage(Policy("test"), [source], MemoryMetrics())
+    await source.consume(Calls("standard", [b"flood/%d" % n for n in range(1_000)] + [b"quiet/1"]))
+    await turns()
+    assert len(handler.begun) == 10
+    for _ in range(2):
+        handler.gate.release()
+        await turns()
+    assert handler.begun[10:] == [b"flood/10", b"quiet/1"]
+    handler.gate.release()
+    await turns()
+    assert handler.begun[12:] == [b"flood/11"]
+
+
+async def test_a_flood_of_bulk_leaves_interactive_a_quarter_of_the_room_inside() -> None:
+    handler = Held()
+    _, best, least = lanes(handler, inside=8)
+    await least.consume(Calls("bulk", [b"t/%d" % n for n in range(100)]))
+    await turns()
+    assert len(handler.begun) == 6
+    await best.consume(Calls("interactive", [b"t/i1", b"t/i2"]))
+    await turns()
+    assert handler.begun[6:] == [b"t/i1", b"t/i2"]
+
+
+async def test_beside_interactive_in_use_bulk_takes_a_quarter_of_its_room() -> None:
+    handler = Held()
+    _, best, least = lanes(handler, inside=32)
+    await best.consume(Calls("interactive", [b"t/i1"]))
+    await turns()
+    await least.consume(Calls("bulk", [b"t/%d" % n for n in range(100)]))
+    await turns()
+    assert len(handler.begun) == 6  # a quarter of three quarters of 32, the interactive one among them
+    best.used_at = float("-inf")
+    least.begin()
+    await turns()
+    assert len(handler.begun) == 24
+
+
+class Batches:
+    """A handler of batches that counts them."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    async def handle_batch(self, batch: Any) -> None:
+        self.sizes.append(len(batch))
+        await asyncio.sleep(0)
+
+    async def bury(self, delivery: Delivery, error: Exception) -> None:
+        raise AssertionError(f"{delivery} failed: {error!r}")
+
+
+async def test_batches_are_smaller_while_another_topic_is_in_use() -> None:
+    handler = Batches()
+    shared, own = BatchSource("shared", handler), BatchSource("own", handler)
+    Stage(Policy("test", batch=50), [shared, own], MemoryMetrics())
+    await shared.consume(Calls("shared", [b"t"] * 101))
+    await turns()
+    assert handler.sizes == [1, 50, 50]
+    await own.consume(Calls("own", [b"t"]))
+    await shared.consume(Calls("shared", [b"t"] * 21))
+    await turns()
+    assert handler.sizes[3:] == [1, 1, 10, 10]
