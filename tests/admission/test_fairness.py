@@ -1,6 +1,7 @@
 """Whose turn it is, in the queue and in the lanes of a stage."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -105,18 +106,26 @@ class Calls:
             )  # fmt: skip
 
 
+@pytest.fixture
+async def handler() -> AsyncIterator[Held]:
+    held = Held()
+    yield held
+    for _ in range(2_000):
+        held.gate.release()
+    await turns()
+
+
 def lanes(handler: Held, **policy: Any) -> tuple[Stage, EachSource, EachSource]:
     best, least = EachSource("interactive", handler, 1_000), EachSource("bulk", handler, 1_000, share=0.75)
     return Stage(Policy("test", **policy), [best, least], MemoryMetrics()), best, least
 
 
 async def turns() -> None:
-    for _ in range(50):
+    for _ in range(500):
         await asyncio.sleep(0)
 
 
-async def test_a_quiet_tenant_gets_the_next_slot_however_many_calls_another_has_in_the_partition() -> None:
-    handler = Held()
+async def test_a_quiet_tenant_gets_the_next_slot_however_many_calls_another_has_in_the_partition(handler: Held) -> None:
     source = EachSource("standard", handler, slots=10)
     Stage(Policy("test"), [source], MemoryMetrics())
     await source.consume(Calls("standard", [b"flood/%d" % n for n in range(1_000)] + [b"quiet/1"]))
@@ -131,8 +140,7 @@ async def test_a_quiet_tenant_gets_the_next_slot_however_many_calls_another_has_
     assert handler.begun[12:] == [b"flood/11"]
 
 
-async def test_a_flood_of_bulk_leaves_interactive_a_quarter_of_the_room_inside() -> None:
-    handler = Held()
+async def test_a_flood_of_bulk_leaves_interactive_a_quarter_of_the_room_inside(handler: Held) -> None:
     _, best, least = lanes(handler, inside=8)
     await least.consume(Calls("bulk", [b"t/%d" % n for n in range(100)]))
     await turns()
@@ -142,8 +150,7 @@ async def test_a_flood_of_bulk_leaves_interactive_a_quarter_of_the_room_inside()
     assert handler.begun[6:] == [b"t/i1", b"t/i2"]
 
 
-async def test_beside_interactive_in_use_bulk_takes_a_quarter_of_its_room() -> None:
-    handler = Held()
+async def test_beside_interactive_in_use_bulk_takes_a_quarter_of_its_room(handler: Held) -> None:
     _, best, least = lanes(handler, inside=32)
     await best.consume(Calls("interactive", [b"t/i1"]))
     await turns()
