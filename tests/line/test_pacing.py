@@ -29,7 +29,7 @@ class PacedLine(MemoryLine):
     def __init__(self, provider: str, redis: RedisClient, model: DirectModel) -> None:
         super().__init__()
         self.now = self.clock()
-        self.preparer = Preparer(Library.load([TEMPLATES]), Catalogue.simulated(provider))
+        self.preparer = Preparer(Library.load([TEMPLATES]), Catalogue.simulated(provider), self.preparer.book)
         self.pacer = RedisPacer(redis)
         self.model = model  # type: ignore[assignment]
 
