@@ -30,6 +30,9 @@ log = structlog.get_logger("wake")
 BATCH = 500
 SWEEP_EVERY = 5.0
 FAULT_LIMIT = 25
+RENEWED_WITHIN = 12.0
+"""Seconds after an outage in which nobody is taken for dead: what kept wake from the database kept the workers from
+renewing their leases, and they hold answers that were paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Wake:
         self._ports = ports
         self._poll = poll
         self._stopping = asyncio.Event()
+        self._away_at = float("-inf")
         self.turned_at = time.monotonic()
 
     def stop(self) -> None:
@@ -72,6 +76,7 @@ class Wake:
                 # a place becomes free at any time: who waits for one is looked after more often
                 wait, faults = (0.0 if busy else self._poll / 4 if self._ports.lanes.waited_for else self._poll), 0
             except Transient as error:
+                self._away_at = time.monotonic()
                 wait = min(5.0, max(0.1, wait * 2))
                 log.warning("dependency_away", reason=str(error), wait_s=wait)
             except Exception:
@@ -112,6 +117,8 @@ class Wake:
         metrics.gauge("waiting_overdue_seconds", max(0.0, seconds))
         # from here on it needs Redis: nobody is handed on without it
         metrics.count("requests_found", await self._ports.lanes.look(), found="in_flight")
+        if time.monotonic() - self._away_at < RENEWED_WITHIN:
+            return
         stray = await ledger.stray(BATCH)
         await self._hand_on(stray)
         metrics.count("requests_found", len(stray), found="stray")
