@@ -7,6 +7,7 @@
     └── Permanent               the same input fails again
         ├── InvalidRequest      the caller's input; carries a code of contracts.md and the fields at fault
         ├── InvalidSettings     the operator's settings, all problems at once
+        ├── ForbiddenAddress    a URL that must not be called from here
         ├── MissingExtra        an optional dependency is not installed; names the extra
         └── Conflict            the state does not allow it (a second instance, a taken port, an id of another body)
 
@@ -56,6 +57,10 @@ class InvalidRequest(Permanent):
 
 class InvalidSettings(Permanent):
     """The settings are wrong; the message lists every problem with its remedy."""
+
+
+class ForbiddenAddress(Permanent):
+    """A URL, or what its name resolves to, that must not be called from here. The message holds no path or query."""
 
 
 class MissingExtra(Permanent):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from domain.errors import InvalidSettings
+from domain.outgoing.addresses import Network, parse_networks
 from topics.codec import is_tenant_name
 
 OWN = "STRUCTURED_PROMPT_"
@@ -109,6 +110,11 @@ class Settings(BaseModel):
     call_timeout_s: float = _own("CALL_TIMEOUT_S", 60.0, "Seconds until a provider call is given up.", gt=0, le=3600)
     cache_ttl_s: int = _own("CACHE_TTL_S", 86_400, "Seconds an exact answer is kept.", ge=0)
     cache_memory_mb: int = _own("CACHE_MEMORY_MB", 32, "Memory of a worker for cached answers.", ge=0)
+    webhook_allow: str = _own(
+        "WEBHOOK_ALLOW",
+        "",
+        "Private networks that webhooks may be sent to: CIDRs separated by commas. Public addresses need none.",
+    )
     sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
     sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)
     drain_s: float = _own("DRAIN_S", 25.0, "Seconds a stopping worker finishes its calls.", gt=0, le=3600)
@@ -146,6 +152,16 @@ class Settings(BaseModel):
             if not is_tenant_name(name.strip()):
                 raise ValueError(f"{name.strip()!r} is no name of a tenant")
         return value
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
+
+    @property
+    def webhook_networks(self) -> tuple[Network, ...]:
+        return parse_networks(self.webhook_allow)
 
     @property
     def tenants_with_topics(self) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Where a process may open a connection on somebody else's word: URLs, addresses, networks."""
