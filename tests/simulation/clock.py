@@ -1,6 +1,7 @@
 """The event loop of one worker process in simulated time, and the clock that all of them share."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, 0, 58, tzinfo=UTC)  # a budget that is spent is renewed two minutes later
 
 
 class Clock:
@@ -30,31 +31,23 @@ class Clock:
         return self._at[1]
 
 
-class Handle:
-    """A callback that is due at `when`. `loop` is None for what happens outside of every worker."""
+class Handle(list[Any]):
+    """A callback that is due at some time. Its `loop` is None for what happens outside of every worker.
 
-    __slots__ = ("_when", "args", "callback", "context", "dropped", "loop")
+    A list (callback or None when cancelled, args, context, loop, when) because hundreds are made a schedule.
+    """
 
-    def __init__(
-        self,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        context: Context | None,
-        loop: "ProcessLoop | None",
-        when: float,
-    ) -> None:
-        self.callback, self.args, self.context, self.loop = callback, args, context, loop
-        self._when = when
-        self.dropped = False
+    __slots__ = ()
 
     def cancel(self) -> None:
-        self.dropped = True
+        self[0] = None
 
     def cancelled(self) -> bool:
-        return self.dropped
+        return self[0] is None
 
     def when(self) -> float:
-        return self._when
+        when: float = self[4]
+        return when
 
 
 class Timers:
@@ -67,11 +60,11 @@ class Timers:
 
     def add(self, handle: Handle) -> None:
         self._set += 1
-        heappush(self._heap, (handle.when(), self._set, handle))
+        heappush(self._heap, (handle[4], self._set, handle))
 
     def after(self, seconds: float, callback: Callable[..., Any], *args: Any) -> None:
         """Something that happens to the world, not in a process."""
-        self.add(Handle(callback, args, None, None, self._clock.now + seconds))
+        self.add(Handle((callback, args, None, None, self._clock.now + seconds)))
 
     def advance(self) -> bool:
         """Turn the clock to the next moment and make ready what is due; False when nothing ever will be."""
@@ -85,14 +78,18 @@ class Timers:
             handle = heappop(heap)[2]
             if _void(handle):
                 continue
-            if handle.loop is None:
-                handle.callback(*handle.args)
+            callback, args, _, loop, _ = handle
+            if loop is None:
+                callback(*args)
             else:
-                handle.loop.due(handle)
+                loop.due(handle)
         return True
 
 
 _RUNNING: "list[ProcessLoop | None]" = [None]
+OWN_BOOKKEEPING = sys.version_info < (3, 12)
+"""Whether asyncio's bookkeeping of the running loop is replaced: in 3.11 it asks the kernel for the process id at each
+turn, and with thousands of turns a second that alone takes a third of the time."""
 
 
 def _running(*_arguments: Any, **_options: Any) -> "ProcessLoop":
@@ -102,30 +99,38 @@ def _running(*_arguments: Any, **_options: Any) -> "ProcessLoop":
     return loop
 
 
+def _runs(loop: "ProcessLoop | None") -> None:
+    if OWN_BOOKKEEPING:
+        _RUNNING[0] = loop
+    else:
+        asyncio._set_running_loop(loop)  # type: ignore[arg-type]
+
+
+def _places() -> list[tuple[Any, str, Any]]:
+    if not OWN_BOOKKEEPING:
+        return []
+    places = [(asyncio.events, name) for name in ("get_running_loop", "_get_running_loop", "_get_event_loop")]
+    return [(place, name, _running) for place, name in (*places, (asyncio, "get_running_loop"))]
+
+
 @contextmanager
 def simulated(clock: Clock, readers: Sequence[Any]) -> Iterator[None]:
-    """Inside, asyncio's running loop is the process that runs, and the modules `readers` read `clock` as `time`.
-
-    asyncio's own bookkeeping of the running loop asks the kernel for the process id at each turn; with thousands of
-    turns a second that alone takes a third of the time. What needs it (asyncio.timeout) raises here.
-    """
-    places = [(asyncio.events, name) for name in ("get_running_loop", "_get_running_loop", "_get_event_loop")]
-    places.append((asyncio, "get_running_loop"))
-    own = [(place, name, getattr(place, name)) for place, name in places] + [(one, "time", one.time) for one in readers]
-    for place, name in places:
-        setattr(place, name, _running)
-    for reader in readers:
-        reader.time = clock
+    """Inside, asyncio's running loop is the process that runs, and the modules `readers` read `clock` as `time`."""
+    places = [*_places(), *[(reader, "time", clock) for reader in readers]]
+    own = [(place, name, getattr(place, name)) for place, name, _ in places]
+    for place, name, value in places:
+        setattr(place, name, value)
     try:
         yield
     finally:
-        _RUNNING[0] = None
+        _runs(None)
         for place, name, value in own:
             setattr(place, name, value)
 
 
 def _void(handle: Handle) -> bool:
-    return handle.dropped or (handle.loop is not None and handle.loop.dead)
+    loop = handle[3]
+    return handle[0] is None or (loop is not None and loop.dead)
 
 
 class ProcessLoop:
@@ -146,16 +151,16 @@ class ProcessLoop:
 
     def run(self) -> None:
         """Everything that can run, until the process waits."""
-        _RUNNING[0] = self
+        _runs(self)
         ready = self.ready
         while ready and not self.frozen:
-            handle = ready.popleft()
-            if handle.dropped:
+            callback, args, context, _, _ = ready.popleft()
+            if callback is None:
                 continue
-            if handle.context is None:
-                handle.callback(*handle.args)
+            if context is None:
+                callback(*args)
             else:
-                handle.context.run(handle.callback, *handle.args)
+                context.run(callback, *args)
 
     def due(self, handle: Handle) -> None:
         if self.frozen:
@@ -178,7 +183,7 @@ class ProcessLoop:
     # asyncio's side
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
-        handle = Handle(callback, args, context, self, 0.0)
+        handle = Handle((callback, args, context, self, 0.0))
         if not self.dead:
             if not self.ready:
                 self._runnable.append(self)
@@ -191,7 +196,7 @@ class ProcessLoop:
         return self.call_at(self._clock.now + delay, callback, *args, context=context)
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
-        handle = Handle(callback, args, context, self, when)
+        handle = Handle((callback, args, context, self, when))
         self._timers.add(handle)
         return handle
 

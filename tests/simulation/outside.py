@@ -89,7 +89,9 @@ class Statements:
         return answers
 
     async def wake(self, limit: int) -> list[Woken]:
-        answer: list[Woken] = await self._ask("wake", limit)
+        due = at_once(self._inner.next_due())
+        verb = self._look if due is None or due > self._world.clock.utc() else self._ask
+        answer: list[Woken] = await verb("wake", limit)
         return answer
 
     async def gates(self, limit: int, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
@@ -229,10 +231,14 @@ class Limits:
         await self._do("leave", lambda: self._inner.leave(batch))
 
     async def free(self, gates: Sequence[Gate]) -> list[int | None]:
-        return await self._do("free", lambda: self._inner.free(gates))
+        if gates or self._world.notices("free", self._loop):
+            return await self._do("free", lambda: self._inner.free(gates))
+        return []
 
     async def stale(self, older_s: float, limit: int) -> list[Flight]:
-        return await self._do("stale", lambda: self._inner.stale(older_s, limit))
+        if self._world.notices("stale", self._loop):
+            return await self._do("stale", lambda: self._inner.stale(older_s, limit))
+        return await self._inner.stale(older_s, limit)
 
     async def _do(self, what: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         found: T = await self._world.operate("limiter", what, self._loop, lambda: at_once(work())).future

@@ -41,6 +41,8 @@ Kind = Literal[
     "rebalance",  # the partitions of its stage go to other members, or to the same ones again
     "wait",  # the clock moves on while operations are under way
 ]
+LONGEST = (12.0, 12.0, 12.0, 12.0, 12.0, 15.0, 15.0, 15.0, 25.0, 60.0)
+"""Seconds that what takes time may take."""
 KINDS: tuple[Kind, ...] = (
     "refuse", "lose", "lose", "late", "part", "slow", "kill", "kill after", "pause", "pause after", "pause after",
     "away", "away", "outage", "rebalance", "rebalance", "rebalance", "wait",
@@ -141,8 +143,8 @@ def _fault(rng: Random) -> Fault:
 
 
 def _seconds(rng: Random) -> float:
-    """Up to a minute; mostly near what matters: 7 s of trust, 10 s of a lease."""
-    return rng.random() * (15.0 if rng.random() < 0.6 else 60.0)
+    """Up to a minute; mostly near what matters: 7 s of trust, 10 s of a lease, 12 s of a wait after an outage."""
+    return rng.random() * LONGEST[int(rng.random() * len(LONGEST))]
 
 
 def _one(rng: Random, among: Sequence[T]) -> T:
