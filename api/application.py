@@ -44,6 +44,7 @@ from api.models import routes as models_routes
 from api.models.service import listing
 from api.openai import routes as openai_routes
 from api.openai.routes import Completions
+from api.operating import Operators
 from api.ports import ApiPorts
 from api.problems import Problem
 from api.providers import routes as providers_routes
@@ -53,6 +54,8 @@ from api.queues.service import QueueReader
 from api.rendering import render_for
 from api.schemas import routes as schemas_routes
 from api.schemas.service import SchemaService
+from api.sinks import routes as sinks_routes
+from api.sinks.service import Sinks
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from domain.accounts.keys import pepper
@@ -119,6 +122,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(lambda: listing(ports.catalogue, now())))
     app.include_router(providers_routes.router(Providers(ports.health, ports.catalogue, now)))
+    app.include_router(sinks_routes.router(Sinks(ports.sinks, now), Operators(settings.operating_tenants)))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
 

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from api.budget_schemas import BudgetFields, NewBudget
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from api.redrive_schemas import RedriveMany, RedriveOne
+from api.sink_schemas import SinkReplay
 from domain.forgetting.invalidation import Invalidation
 from topics.request import PromptRequest
 from topics.result import FieldError, PromptResult
@@ -51,7 +52,7 @@ class ProblemDetails(BaseModel):
     id: str | None = None
 
 
-READ = (PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget)
+READ = (PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay)
 COMPONENTS = (PromptResult, ProblemDetails, *READ)
 REQUEST_EXAMPLE = {
     "id": "order-981",
@@ -97,6 +98,7 @@ RESULT_EXAMPLE = {
 }
 _DETAILS = {
     "unauthenticated": "the API key is unknown or revoked",
+    "forbidden": "this is for operators of the service: the key's tenant is not in STRUCTURED_PROMPT_OPERATORS",
     "not_found": "no job has the id 'order-981'",
     "not_finished": "the job is running; its result is not there yet",
     "finished": "job 'order-981' was completed before it could be cancelled; nothing is changed",

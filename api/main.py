@@ -77,6 +77,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             health=outside.health,
             budgets=outside.budgets,
             schemas=outside.schemas,
+            sinks=outside.sinks,
             preparer=catalog.preparer(settings, models, outside.schemas.find),
             catalogue=models,
             metrics=metrics,

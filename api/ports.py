@@ -20,6 +20,7 @@ from domain.ports import (
     Queues,
     Replies,
     Schemas,
+    SinkBoard,
     UsageReader,
 )
 from domain.routing.catalogue import Catalogue
@@ -59,6 +60,7 @@ class ApiPorts:
     health: HealthBoard
     budgets: Budgets
     schemas: Schemas
+    sinks: SinkBoard
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

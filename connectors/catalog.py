@@ -30,6 +30,7 @@ from connectors.postgres.partitions import ensure_partitions, sweep
 from connectors.postgres.pool import Pool, connect
 from connectors.postgres.queues import PostgresQueues
 from connectors.postgres.schemas import PostgresSchemas
+from connectors.postgres.sink_board import PostgresSinkBoard
 from connectors.redis.cache import RedisCache
 from connectors.redis.chunks import RedisChunks
 from connectors.redis.client import RedisClient
@@ -151,6 +152,10 @@ class Outside:
     @property
     def schemas(self) -> PostgresSchemas:
         return PostgresSchemas(self.pool)
+
+    @property
+    def sinks(self) -> PostgresSinkBoard:
+        return PostgresSinkBoard(self.pool)
 
     @property
     def queues(self) -> PostgresQueues:

@@ -8,6 +8,7 @@
         ├── InvalidRequest      the caller's input; carries a code of contracts.md and the fields at fault
         ├── InvalidSettings     the operator's settings, all problems at once
         ├── ForbiddenAddress    a URL that must not be called from here
+        ├── BatchRefused        a destination refuses a batch and does not say which item
         ├── MissingExtra        an optional dependency is not installed; names the extra
         └── Conflict            the state does not allow it (a second instance, a taken port, an id of another body)
 
@@ -61,6 +62,10 @@ class InvalidSettings(Permanent):
 
 class ForbiddenAddress(Permanent):
     """A URL, or what its name resolves to, that must not be called from here. The message holds no path or query."""
+
+
+class BatchRefused(Permanent):
+    """At least one item of a batch will never be taken; which one is not known. The message says why."""
 
 
 class MissingExtra(Permanent):

@@ -125,6 +125,10 @@ _LIST = (
     _counter("sink_refused", "Rows a destination will never take.", "sink", "topic"),
     _counter("sink_errors", "Writes that failed and are tried again.", "sink"),
     _gauge("sink_age_seconds", "Log time of the newest row written, as an age.", "sink"),
+    _gauge(
+        "sink_oldest_seconds", "Age of the oldest record in hand that is not durable; 0 when there is none.", "sink"
+    ),
+    _gauge("sink_paused", "1 while an operator keeps the sink paused.", "sink"),
     # the door; route is the template of the path
     _counter("http_requests", "Requests answered.", "method", "route", "status"),
     _seconds("http_seconds", "Time to answer.", "method", "route"),

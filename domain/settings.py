@@ -98,6 +98,9 @@ class Settings(BaseModel):
     tenant_topics: str = _own(
         "TENANT_TOPICS", "", "Tenants with a topic prompt.requests.TENANT of their own, separated by commas."
     )
+    operators: str = _own(
+        "OPERATORS", "", "Tenants whose API keys may operate the service over HTTP (/v1/sinks), separated by commas."
+    )
     worker_name: str | None = _own(
         "WORKER_NAME", None, "Static name of this worker in its consumer group: a quick restart moves no partitions."
     )
@@ -116,6 +119,7 @@ class Settings(BaseModel):
         "Private networks that webhooks may be sent to: CIDRs separated by commas. Public addresses need none.",
     )
     sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
+    sink_mb: int = _own("SINK_MB", 8, "Mebibytes of values a sink writes at once, at most.", ge=1, le=256)
     sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)
     drain_s: float = _own("DRAIN_S", 25.0, "Seconds a stopping worker finishes its calls.", gt=0, le=3600)
     metrics_host: str = _own("METRICS_HOST", "127.0.0.1", "Address of /healthz, /readyz and /metrics.")
@@ -145,7 +149,7 @@ class Settings(BaseModel):
             raise ValueError(f"must be an address that starts with {' or '.join(starts)}")
         return value
 
-    @field_validator("tenant_topics")
+    @field_validator("tenant_topics", "operators")
     @classmethod
     def _tenants(cls, value: str) -> str:
         for name in filter(None, value.split(",")):
@@ -166,12 +170,21 @@ class Settings(BaseModel):
     @property
     def tenants_with_topics(self) -> tuple[str, ...]:
         """In the order given, each once."""
-        names = (name.strip() for name in self.tenant_topics.split(","))
-        return tuple(dict.fromkeys(name for name in names if name))
+        return _names(self.tenant_topics)
+
+    @property
+    def operating_tenants(self) -> tuple[str, ...]:
+        """In the order given, each once."""
+        return _names(self.operators)
 
     @property
     def cache_ttl(self) -> timedelta:
         return timedelta(seconds=self.cache_ttl_s)
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    names = (name.strip() for name in listed.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Settings:

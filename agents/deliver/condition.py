@@ -1,8 +1,9 @@
-"""How a sink runner is doing, and whether it should stop: shared by the runner and its process."""
+"""How a sink runner is doing, and whether it should go on: shared by the runner, its watcher and its process."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from domain.health import Check, Health
@@ -12,20 +13,43 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(slots=True)
+class Tally:
+    """Since the start. `oldest_at` is the log time of the oldest record in hand that is not durable."""
+
+    rows: int = 0
+    refused: int = 0
+    errors: int = 0
+    oldest_at: datetime | None = None
+
+
 class Condition:
-    """Written by the runner, read by /healthz and /readyz, stopped by a signal. For one event loop."""
+    """Written by the runner, read by /healthz and /readyz, stopped by a signal, held by operators. For one event loop.
+
+    Troubles have names, since several calls may be under way: one that succeeds says nothing about another.
+    """
 
     def __init__(self, name: str, now: Callable[[], datetime] = _utc_now) -> None:
         self.now = now
+        self.tally = Tally()
         self._name = name
         self._stopping = asyncio.Event()
         self._on_stop: list[Callable[[], None]] = []
-        self._trouble: str | None = "not connected yet"
+        self._troubles = {"start": "not connected yet"}
         self._since = now()
+        self._go = asyncio.Event()
+        self._go.set()
+        self._held: str | None = None
+        self._held_ready = True
 
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
+
+    @property
+    def held(self) -> bool:
+        """Whether it was told to carry nothing for now."""
+        return self._held is not None
 
     def stop(self) -> None:
         """Finish the batch in hand, commit it, and end. May be called more than once."""
@@ -46,19 +70,53 @@ class Condition:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    def well(self) -> None:
-        """The last call succeeded."""
-        self._trouble = None
+    def hold(self, reason: str, *, ready: bool = True) -> None:
+        """Carry nothing from the next batch on, until `go_on`."""
+        self._held = reason
+        self._held_ready = ready
+        self._go.clear()
 
-    def troubled(self, reason: str) -> None:
+    def go_on(self) -> None:
+        self._held = None
+        self._go.set()
+
+    async def may_go(self) -> bool:
+        """Returns when it is not held: True; at the stop: False."""
+        while not self._go.is_set() and not self.stopping:
+            waits = [asyncio.ensure_future(self._go.wait()), asyncio.ensure_future(self._stopping.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for one in waits:
+                    one.cancel()
+        return self._go.is_set()
+
+    def well(self, call: str = "start") -> None:
+        """A call succeeded."""
+        self._troubles.pop("start", None)
+        self._troubles.pop(call, None)
+
+    def troubled(self, call: str, reason: str) -> None:
         """A call failed and will be tried again."""
-        if self._trouble is None:
+        self._troubles.pop("start", None)
+        if not self._troubles:
             self._since = self.now()
-        self._trouble = reason
+        self._troubles[call] = reason
+
+    @property
+    def trouble(self) -> str | None:
+        """The first of what it waits for."""
+        return next(iter(self._troubles.values()), None)
 
     def health(self) -> Health:
-        """Never unhealthy for a destination that is away: a restart would not help (rule S6)."""
-        if self._trouble is None:
+        """Never unhealthy for a destination that is away: a restart would not help (rule S6).
+
+        One that operators keep paused is ready: it does what it should.
+        """
+        if self._held is not None:
+            ready = self._held_ready
+            return Health(ready=ready, checks={self._name: Check(ok=ready, detail=self._held)})
+        if self.trouble is None:
             return Health(checks={self._name: Check(ok=True)})
-        detail = f"waiting since {self._since:%Y-%m-%d %H:%M:%S} UTC, nothing is lost: {self._trouble}"
+        detail = f"waiting since {self._since:%Y-%m-%d %H:%M:%S} UTC, nothing is lost: {self.trouble}"
         return Health(ready=False, checks={self._name: Check(ok=False, detail=detail)})

@@ -2,16 +2,19 @@
 
 import asyncio
 import gc
+import os
 import signal
+import socket
+from contextlib import AsyncExitStack
 
 import structlog
 import uvloop
 
 from agents.deliver.condition import Condition
-from agents.deliver.lag import watch_lag
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
-from connectors.sinks import SinkParts, sink_parts
+from agents.deliver.watcher import Watcher
+from connectors.sinks import SinkParts, connect_board, sink_parts
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.server import TelemetryServer
@@ -35,25 +38,32 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, condition.stop)
-    server = TelemetryServer(settings.metrics_host, settings.metrics_port, condition.health, parts.metrics.render)
-    watchdog = Watchdog()
-    port = await server.start()
-    watchdog.start()
-    watchers = [
-        asyncio.ensure_future(watch_loop(parts.metrics)),
-        asyncio.ensure_future(watch_lag(parts.source, parts.metrics)),
-    ]
-    # what the imports made stays; a batch makes tens of thousands of objects, and none of them in a cycle
+    async with AsyncExitStack() as stack:
+        server = TelemetryServer(settings.metrics_host, settings.metrics_port, condition.health, parts.metrics.render)
+        port = await server.start()
+        stack.push_async_callback(server.close)
+        watchdog = Watchdog()
+        watchdog.start()
+        stack.callback(watchdog.stop)
+        stack.push_async_callback(parts.producer.close)
+        board = await stack.enter_async_context(connect_board(settings))
+        member = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+        watcher = Watcher(name, member, parts.source, board, condition, parts.metrics)
+        for work in (watch_loop(parts.metrics), watcher.keep()):
+            stack.push_async_callback(_ended, asyncio.ensure_future(work))
+        _calm_collector()
+        log.info("started", sink=name, metrics_port=port)
+        policy = Policy(name, ways=parts.ways, ordered=parts.ordered)
+        await deliver(parts.source, parts.sink, parts.producer, policy, parts.metrics, condition)
+    log.info("stopped", sink=name)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _calm_collector() -> None:
+    """What the imports made stays; a batch makes tens of thousands of objects, and none of them in a cycle."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    log.info("started", sink=name, metrics_port=port)
-    try:
-        await deliver(parts.source, parts.sink, parts.producer, Policy(name), parts.metrics, condition)
-    finally:
-        for watcher in watchers:
-            watcher.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
-        await parts.producer.close()
-        await server.close()
-        watchdog.stop()
-    log.info("stopped", sink=name)

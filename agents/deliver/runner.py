@@ -3,6 +3,7 @@
 A row may be written twice (a crash between write and commit); sinks make that harmless.
 """
 
+import asyncio
 import random
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import TypeVar
 import orjson
 import structlog
 
+from agents.deliver.bisecting import Bisecting
 from agents.deliver.condition import Condition
 from agents.deliver.policy import Policy
 from agents.emit import Reason, dead_letter
@@ -37,10 +39,12 @@ async def deliver(
 ) -> None:
     """Run until `health.stop()`, then close source and sink. Ends early only on a fault of ours."""
     health.when_stopping(source.stop)
-    courier = _Courier(sink, producer, policy, metrics, health)
+    courier = _Courier(Bisecting(sink), producer, policy, metrics, health)
     try:
         await courier.until_done(sink.open, "open")
         async for batch in source.batches():
+            if not await health.may_go():
+                break
             await courier.carry(batch)
             await courier.finish(source, batch)
             del batch  # or it stays in memory while the next one is read
@@ -63,19 +67,32 @@ class _Courier:
 
     async def carry(self, batch: Sequence[Item]) -> None:
         """Returns when each item is durable at the destination or on prompt.dead-letters. Raises Stopped."""
-        name = self._policy.name
+        name, tally = self._policy.name, self._health.tally
         self._metrics.count("events_in", len(batch), stage=name)
+        tally.oldest_at = min([item.timestamp for item in batch])
         began = time.monotonic()
-        refused = await self.until_done(lambda: self._sink.write(batch), "write")
+        writes = [self._write(part, number) for number, part in enumerate(self._policy.parts(batch))]
+        refused: list[Refused] = []
+        # each is waited for: none may go on behind the back of the next batch
+        for answer in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            refused += answer
         if refused:
             letters = [self._letter(one) for one in refused]
             await self.until_done(lambda: self._producer.send(letters), "bury")
             log.warning("rows_refused", sink=name, rows=len(refused))
+        tally.rows += len(batch) - len(refused)
+        tally.refused += len(refused)
         self._measure(batch, refused, time.monotonic() - began)
 
     async def finish(self, source: BatchSource, batch: Sequence[Item]) -> None:
         """Commit it. Raises Stopped."""
         await self.until_done(lambda: source.commit(batch), "commit")
+        self._health.tally.oldest_at = None
+
+    async def _write(self, part: Sequence[Item], number: int) -> list[Refused]:
+        return await self.until_done(lambda: self._sink.write(part), f"write {number}" if number else "write")
 
     async def until_done(self, call: Callable[[], Awaitable[Answer]], verb: str) -> Answer:
         """The answer of `call`, however long that takes. Raises Stopped."""
@@ -87,13 +104,14 @@ class _Courier:
                 failures += 1
                 await self._wait(error, failures, verb)
             else:
-                self._health.well()
+                self._health.well(verb)
                 return answer
 
     async def _wait(self, error: Transient, failures: int, verb: str) -> None:
         name = self._policy.name
         wait = self._policy.wait(failures, error.retry_after, random.random())  # noqa: S311 - jitter, not a secret
-        self._health.troubled(f"{verb}: {error}")
+        self._health.troubled(verb, f"{verb}: {error}")
+        self._health.tally.errors += 1
         self._metrics.count("sink_errors", sink=name)
         log.warning("sink_waits", sink=name, verb=verb, failures=failures, wait_s=round(wait, 3), reason=str(error))
         await self._health.pause(wait)

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -101,6 +102,10 @@ class BatchConsumer:
         """Records behind the end, by (topic, partition) that this member reads. Empty before the first assignment."""
         return await self._call(self._lag)
 
+    async def rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
+        """See domain.ports.BatchSource. Raises Unavailable when the broker does not answer."""
+        return await self._call(self._rewind, starts)
+
     async def _call(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
@@ -178,6 +183,23 @@ class BatchConsumer:
             for partition in done or ():
                 if partition.error is not None:
                     reading.judge(partition.error)
+
+    def _rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
+        if self._client is None:
+            return frozenset()
+        try:
+            held = {(self._names[here.topic], here.partition): here for here in self._client.assignment()}
+            asked = {place: start for place, start in starts.items() if place in held}
+            targets = reading.targets(self._client, {place: held[place].topic for place in asked}, asked)
+            # from here on the batch in hand commits nothing of them, and nothing read before is handed out
+            self._ahead.revoke(asked)
+            for target in targets:
+                self._client.seek(target)
+            if targets:
+                self._client.commit(offsets=targets, asynchronous=False)
+        except KafkaException as error:
+            raise translate(error.args[0], "read again from an earlier offset") from error
+        return frozenset(asked)
 
     def _lag(self) -> dict[Place, int]:
         if self._client is None:

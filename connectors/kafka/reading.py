@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, overload
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka.errors import translate
 from domain.errors import Conflict, Unavailable
 from domain.ports import Item
+from domain.sinks.model import Place
 
+PATIENCE_S = 5.0
 log = logging.getLogger(__name__)
 LEFT_TO_OTHERS = {
     # a rebalance is under way or over: these records come again, to us or to the partition's new owner
@@ -74,6 +76,31 @@ def items(messages: Sequence[Message], names: Mapping[str, str]) -> list[Item]:
             Item(names[given.topic()], given.partition(), given.offset(), at, given.key(), value, _Headers(given))
         )
     return items
+
+
+def targets(
+    client: Consumer, names: Mapping[Place, str], starts: Mapping[Place, datetime | int]
+) -> list[TopicPartition]:
+    """Where partitions continue that are to be read again; `names` are their topics with the prefix.
+
+    Never before what the broker still keeps, nor behind the end.
+    """
+    times = [
+        TopicPartition(names[place], place[1], int(at.timestamp() * 1000))
+        for place, at in starts.items()
+        if isinstance(at, datetime)
+    ]
+    found = client.offsets_for_times(times, timeout=PATIENCE_S) if times else []
+    offsets = {(one.topic, one.partition): one.offset for one in found}
+    given = []
+    for place, start in starts.items():
+        here = names[place], place[1]
+        low, high = client.get_watermark_offsets(TopicPartition(*here), timeout=PATIENCE_S)
+        offset = offsets.get(here, start)
+        # OFFSET_END is negative: no record of that time or later
+        wanted = high if not isinstance(offset, int) or offset < 0 else offset
+        given.append(TopicPartition(*here, min(max(wanted, low), high)))
+    return given
 
 
 class _Headers(Sequence[tuple[str, bytes]]):

@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -113,6 +113,7 @@ class MemorySource:
         self._group = group
         self._rows = rows
         self._stopping = False
+        self._lost: set[tuple[str, int]] = set()
         self._next = {
             (topic, partition): broker.committed(group, topic, partition)
             for topic in self._topics
@@ -129,6 +130,8 @@ class MemorySource:
 
     async def commit(self, batch: Sequence[Item]) -> None:
         for item in batch:
+            if (item.topic, item.partition) in self._lost:
+                continue
             done = self._broker.committed(self._group, item.topic, item.partition)
             self._broker.commit(self._group, item.topic, item.partition, max(done, item.offset + 1))
 
@@ -142,8 +145,23 @@ class MemorySource:
     async def lag(self) -> dict[tuple[str, int], int]:
         return {place: self._broker.end(*place) - start for place, start in self._next.items()}
 
+    async def rewind(self, starts: Mapping[tuple[str, int], datetime | int]) -> frozenset[tuple[str, int]]:
+        here = {place: start for place, start in starts.items() if place in self._next}
+        for place, start in here.items():
+            offset = start if isinstance(start, int) else self._first_since(place, start)
+            self._next[place] = min(max(0, offset), self._broker.end(*place))
+            self._broker.commit(self._group, *place, self._next[place])
+        self._lost.update(here)
+        self._broker.wake()
+        return frozenset(here)
+
+    def _first_since(self, place: tuple[str, int], since: datetime) -> int:
+        offsets = (item.offset for item in self._broker.read(*place, 0) if item.timestamp >= since)
+        return next(offsets, self._broker.end(*place))
+
     def _take(self) -> list[Item]:
         batch: list[Item] = []
+        self._lost.clear()
         for place, start in self._next.items():
             items = self._broker.read(*place, start)[: self._rows - len(batch)]
             if items:

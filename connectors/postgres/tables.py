@@ -24,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
 from connectors.postgres.rows import Base, key
 from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
+from connectors.postgres.sink_rows import SinkMemberRow, SinkRow
 
 
 class ClaimRow(Base):
@@ -350,6 +351,15 @@ class BudgetNoticeRow(Base):
     told_at: Mapped[datetime | None]
 
 
-__all__ = ["ApiKeyRow", "OutputSchemaNameRow", "OutputSchemaRow", "PlanRow", "TenantRow", "metadata"]
+__all__ = [
+    "ApiKeyRow",
+    "OutputSchemaNameRow",
+    "OutputSchemaRow",
+    "PlanRow",
+    "SinkMemberRow",
+    "SinkRow",
+    "TenantRow",
+    "metadata",
+]
 
 metadata: MetaData = Base.metadata

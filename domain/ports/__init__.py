@@ -15,7 +15,7 @@ from domain.ports.model import Model
 from domain.ports.pacing import Pacer
 from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
-from domain.ports.sinks import BatchSource, Item, Refused, Sink
+from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
 
 __all__ = [
@@ -46,5 +46,6 @@ __all__ = [
     "Reply",
     "Schemas",
     "Sink",
+    "SinkBoard",
     "UsageReader",
 ]

@@ -1,9 +1,11 @@
 """Destinations of results, and what feeds them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
+
+from domain.sinks.model import Orders, Place, Report, SinkView
 
 
 class Item(NamedTuple):
@@ -30,7 +32,8 @@ class Sink(Protocol):
     """A destination of results.
 
     write returns only when the accepted items are durable, names the refused ones, raises Transient when nothing
-    may be assumed; writing a batch twice is harmless. It never retries, batches, logs payloads or reads settings.
+    may be assumed, BatchRefused when it cannot tell which one is refused; writing a batch twice is harmless. It never
+    retries, batches, logs payloads or reads settings.
     """
 
     topics: tuple[str, ...]
@@ -60,8 +63,40 @@ class BatchSource(Protocol):
         """Makes `batches` end; what was yielded may still be committed."""
         ...
 
-    async def lag(self) -> dict[tuple[str, int], int]:
-        """Records not read yet, by (topic, partition) that this member reads."""
+    async def lag(self) -> dict[Place, int]:
+        """Records not handed out yet, by (topic, partition) that this member reads."""
+        ...
+
+    async def rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
+        """Read these partitions again from an offset, or from the first record of a time, and commit that.
+
+        A batch in hand commits nothing of them any more. Returns those that are done: a partition that this member does
+        not read is left out. Raises Unavailable.
+        """
         ...
 
     async def close(self) -> None: ...
+
+
+class SinkBoard(Protocol):
+    """Where operators and the processes of the operator's sinks meet."""
+
+    async def tell(self, report: Report) -> Orders:
+        """Keep the report of this process, and answer what its sink is to do. Raises Unavailable."""
+        ...
+
+    async def rewound(self, sink: str, number: int, places: Iterable[Place]) -> None:
+        """These partitions have followed the rewind of that number; an older number is nothing."""
+        ...
+
+    async def pause(self, sink: str, paused: bool) -> bool:
+        """False when no process of such a sink was ever heard of."""
+        ...
+
+    async def replay(self, sink: str, since: datetime | None, offsets: Mapping[Place, int]) -> int | None:
+        """Ask it to carry again from a time, or from offsets: the number of the rewind; None as `pause`'s False."""
+        ...
+
+    async def look(self) -> list[SinkView]:
+        """Every sink that was ever heard of, by name."""
+        ...

@@ -81,7 +81,8 @@ class Stack:
     def _plan_settings(self) -> dict[str, str]:
         """The environment of our own processes: what a process needs, what was opted in, the embedded addresses."""
         secrets = self._wishes.data / "secrets"
-        settings = {"STRUCTURED_PROMPT_KEY_PEPPER": kept_secret(secrets / "key_pepper")}
+        pepper = kept_secret(secrets / "key_pepper")
+        settings = {"STRUCTURED_PROMPT_KEY_PEPPER": pepper, "STRUCTURED_PROMPT_OPERATORS": TENANT}
         if "kafka" not in self._wishes.use_env:
             settings["STRUCTURED_PROMPT_REPLICATION_FACTOR"] = "1"
         if self._provider:

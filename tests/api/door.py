@@ -29,6 +29,7 @@ from connectors.memory.queues import MemoryQueues
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.schemas import MemorySchemas
 from connectors.memory.sink import MemorySink, MemoryUsage
+from connectors.memory.sink_board import MemorySinkBoard
 from connectors.memory.store import MemoryStore
 from domain.accounts import keys
 from domain.accounts.model import Tenant
@@ -139,6 +140,7 @@ class Door:
         self.limiter = MemoryLimiter()
         self.metrics = MemoryMetrics()
         self.sink = MemorySink()
+        self.sink_board = MemorySinkBoard(utc_now)
         catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
         self.schemas = MemorySchemas()
         self.preparer = Preparer(Library.load([LIBRARY]), catalogue, Book(self.schemas.find, time.monotonic))
@@ -152,7 +154,7 @@ class Door:
         self.settings = Settings(
             kafka="127.0.0.1:1", database_url="postgresql://a:b@127.0.0.1:1/c", redis_url="redis://127.0.0.1:1/0",
             clickhouse_url="http://127.0.0.1:1/d", key_pepper=PEPPER.decode(), requests_per_minute=requests_per_minute,
-            burst=burst,
+            burst=burst, operators="globex",
         )  # fmt: skip
         source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
         self.line = Line(source, self.ledger, self.replies, self.preparer)
@@ -162,7 +164,7 @@ class Door:
             catalogue=catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
-            health=self.health, budgets=self.budgets, schemas=self.schemas,
+            sinks=self.sink_board, health=self.health, budgets=self.budgets, schemas=self.schemas,
         )  # fmt: skip
         self.app: FastAPI
         self.client: httpx.AsyncClient

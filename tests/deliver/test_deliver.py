@@ -2,22 +2,23 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import orjson
 import pytest
 
 from agents.deliver.condition import Condition
-from agents.deliver.lag import watch_lag
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
+from agents.deliver.watcher import Watcher
 from connectors.memory.broker import MemoryBroker, MemoryProducer, MemorySource
 from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.sink import MemorySink
-from domain.errors import Transient, Unavailable
-from domain.ports import Record
+from connectors.memory.sink_board import MemorySinkBoard
+from domain.errors import BatchRefused, Transient, Unavailable
+from domain.ports import Item, Record, Refused
 from tests.contract.messages import NOON, call, event, result
 from topics.records import DeadLetter
 from topics.table import DEAD_LETTERS, RESULTS, USAGE
@@ -33,6 +34,7 @@ class Delivery:
     broker: MemoryBroker = field(default_factory=lambda: MemoryBroker(now=lambda: NOON))
     sink: MemorySink = field(default_factory=MemorySink)
     metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
+    board: MemorySinkBoard = field(default_factory=lambda: MemorySinkBoard(lambda: NOON))
     health: Condition = field(default_factory=lambda: Condition("memory", lambda: NOON))
 
     def __post_init__(self) -> None:
@@ -42,6 +44,9 @@ class Delivery:
     def publish(self, topic: str, *values: bytes | None) -> None:
         for value in values:
             self.broker.append(Record(topic, value, b"key", (("h", b"\xff"),)))
+
+    def watcher(self) -> Watcher:
+        return Watcher("memory", "one", self.source, self.board, self.health, self.metrics)
 
     def run(self, policy: Policy = AT_ONCE) -> Awaitable[None]:
         return deliver(self.source, self.sink, self.producer, policy, self.metrics, self.health)
@@ -226,8 +231,146 @@ async def test_tombstones_and_events_are_no_trouble(line: Delivery) -> None:
 
 async def test_lag_is_shown_for_each_partition(line: Delivery) -> None:
     line.publish(RESULTS, *(result(f"r{n}").value for n in range(7)))
-    watching = asyncio.ensure_future(watch_lag(line.source, line.metrics, every_s=0.0))
-    await until(lambda: line.metrics.value("consumer_lag", topic=RESULTS) == 7)
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
+    await line.watcher().look()
+    assert line.metrics.value("consumer_lag", topic=RESULTS) == 7
+    assert line.metrics.value("sink_oldest_seconds", sink="memory") == 0
+
+
+class Vague(MemorySink):
+    """Says that a batch is refused, and never which item."""
+
+    async def write(self, batch: Sequence[Item]) -> list[Refused]:
+        if any(b"poison" in item.value for item in batch):
+            raise BatchRefused("one of them is poison")
+        return await super().write(batch)
+
+
+async def test_a_destination_that_names_no_row_loses_only_the_row() -> None:
+    line = Delivery(sink=Vague())
+    values = [result(f"r{n}").value for n in range(100)]
+    for place in (0, 37, 99):
+        values[place] = b"poison"
+    line.publish(RESULTS, *values)
+    await run_until(line, lambda: line.uncommitted() == 0)
+    assert (len(line.sink.results), [one.reason for one in line.letters()]) == (97, ["one of them is poison"] * 3)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_parts_of_a_batch_are_written_side_by_side_and_tried_again_alone(ordered: bool) -> None:
+    line = Delivery()
+    line.source = MemorySource(line.broker, line.sink.topics, GROUP, rows=200)
+    line.sink.troubles = []
+    together = asyncio.Barrier(4)
+    write, failed = line.sink.write, [Unavailable("one of four")]
+    sizes: list[int] = []
+
+    async def slow(batch: Sequence[Item]) -> list[Refused]:
+        sizes.append(len(batch))
+        if len(sizes) <= 4:
+            await together.wait()
+        if failed:
+            raise failed.pop()
+        return await write(batch)
+
+    line.sink.write = slow  # type: ignore[method-assign]
+    for n in range(200):
+        line.broker.append(Record(RESULTS, result(f"r{n}").value))
+    await run_until(line, lambda: line.uncommitted() == 0, Policy("memory", 0.0, ways=4, ordered=ordered))
+    assert sizes == [50] * 5
+    assert len(line.sink.results) == 200
+
+
+async def test_nothing_is_carried_before_the_orders_are_known(line: Delivery) -> None:
+    watcher = line.watcher()
+    line.publish(RESULTS, result().value)
+    running = asyncio.ensure_future(line.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (line.sink.results, line.health.health().ready) == ({}, False)
+    await watcher.look()
+    await until(lambda: line.uncommitted() == 0)
+    line.health.stop()
+    await asyncio.wait_for(running, 5)
+
+
+async def test_a_paused_sink_carries_nothing_and_goes_on_where_it_was(line: Delivery) -> None:
+    watcher = line.watcher()
+    await watcher.look()
+    await line.board.pause("memory", True)
+    await watcher.look()
+    line.publish(RESULTS, *(result(f"r{n}").value for n in range(120)))
+    running = asyncio.ensure_future(line.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (line.sink.results, line.uncommitted()) == ({}, 120)
+    health = line.health.health()
+    assert (health.ready, health.checks["memory"].detail.startswith("paused by an operator")) == (True, True)
+    assert line.metrics.value("sink_paused", sink="memory") == 0  # of the look before
+    await line.board.pause("memory", False)
+    await watcher.look()
+    await until(lambda: line.uncommitted() == 0)
+    assert len(line.sink.results) == 120
+    line.health.stop()
+    await asyncio.wait_for(running, 5)
+
+
+async def test_a_pause_is_still_there_after_a_restart_and_a_stop_ends_it(line: Delivery) -> None:
+    await line.watcher().look()
+    await line.board.pause("memory", True)
+    line.publish(RESULTS, result().value)
+    running = asyncio.ensure_future(line.run())
+    await line.watcher().look()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    line.health.stop()
+    await asyncio.wait_for(running, 5)
+    assert (line.sink.results, line.uncommitted()) == ({}, 1)
+
+
+async def test_a_replay_carries_again_from_a_time_or_from_offsets(line: Delivery) -> None:
+    times = iter(NOON + timedelta(minutes=n) for n in range(100))
+    line.broker.now = lambda: next(times)
+    line.publish(RESULTS, *(result(f"r{n}").value for n in range(10)))
+    watcher = line.watcher()
+    await watcher.look()
+    running = asyncio.ensure_future(line.run())
+    await until(lambda: line.uncommitted() == 0)
+    line.sink.results.clear()
+    await line.board.replay("memory", NOON + timedelta(minutes=6), {})
+    await watcher.look()
+    await until(lambda: len(line.sink.results) == 4)
+    assert {id for _, id in line.sink.results} == {"r6", "r7", "r8", "r9"}
+    await watcher.look()  # once only
+    line.sink.results.clear()
+    place = next((RESULTS, n) for n in range(line.broker.partitions) if line.broker.end(RESULTS, n))
+    await line.board.replay("memory", None, {place: 3, (RESULTS, 999): 0})
+    await watcher.look()
+    await until(lambda: len(line.sink.results) == 7)
+    (seen,) = await line.board.look()
+    assert len(seen.orders.rewound) == len(line.sink.topics) * line.broker.partitions
+    line.health.stop()
+    await asyncio.wait_for(running, 5)
+
+
+async def test_a_replay_while_a_batch_is_in_hand_is_not_undone_by_its_commit(line: Delivery) -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    write = line.sink.write
+
+    async def slow(batch: Sequence[Item]) -> list[Refused]:
+        entered.set()
+        await go_on.wait()
+        return await write(batch)
+
+    line.publish(RESULTS, *(result(f"r{n}").value for n in range(10)))
+    watcher = line.watcher()
+    await watcher.look()
+    line.sink.write = slow  # type: ignore[method-assign]
+    running = asyncio.ensure_future(line.run())
+    await entered.wait()
+    await line.board.replay("memory", NOON, {})
+    await watcher.look()
+    go_on.set()
+    await until(lambda: line.uncommitted() == 0)
+    assert line.metrics.value("sink_rows", sink="memory", topic=RESULTS) == 20
+    line.health.stop()
+    await asyncio.wait_for(running, 5)

@@ -20,11 +20,13 @@ from connectors.clickhouse.migrate import apply
 from connectors.kafka import admin, security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
+from connectors.postgres.pool import connect
+from connectors.postgres.sink_board import PostgresSinkBoard
 from domain.ports import Record
 from domain.settings import Settings, load
 from ops.local.environment import clean
 from tests.conftest import Engines
-from tests.contract.messages import call, event, result
+from tests.contract.messages import NOON, call, event, result
 from topics.table import DEAD_LETTERS, EVENTS, RESULTS, TABLE, USAGE
 
 pytestmark = pytest.mark.integration
@@ -105,10 +107,10 @@ class Stack:
 
 
 @pytest.fixture
-async def stack(engines: Engines, clickhouse_url: str, topic_prefix: str) -> AsyncIterator[Stack]:
+async def stack(engines: Engines, database_url: str, clickhouse_url: str, topic_prefix: str) -> AsyncIterator[Stack]:
     environ = {
         "KAFKA_BOOTSTRAP_SERVERS": engines.kafka,
-        "DATABASE_URL": engines.database_url,
+        "DATABASE_URL": database_url,
         "REDIS_URL": engines.redis_url,
         "CLICKHOUSE_URL": clickhouse_url,
         "STRUCTURED_PROMPT_TOPIC_PREFIX": topic_prefix,
@@ -192,3 +194,26 @@ async def test_S6_without_its_destination_it_stays_alive_says_why_and_still_stop
         sink.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(sink.process.wait(), 10) == 0
         assert not any("topsecret" in str(line) for line in sink.lines)
+
+
+async def test_paused_over_a_restart_resumed_and_replayed(stack: Stack) -> None:
+    pool = await connect(stack.environ["DATABASE_URL"], 1)
+    board = PostgresSinkBoard(pool)
+    await stack.publish(*(Record(RESULTS, result(f"r{n}").value, b"r%d" % n) for n in range(20)))
+    async with stack.sink():
+        await until_counted(stack, "SELECT count() AS n FROM results FINAL", 20)
+        assert await board.pause("clickhouse", True)
+    await stack.publish(Record(RESULTS, result("later").value, b"r1"))
+    async with stack.sink() as sink:
+        await until(lambda: "paused by an operator" in sink.get("/readyz")[1])
+        await asyncio.sleep(1)
+        assert await stack.count("SELECT count() AS n FROM results FINAL") == 20
+        await board.pause("clickhouse", False)
+        await until_counted(stack, "SELECT count() AS n FROM results FINAL", 21)
+        await stack.clickhouse.execute("TRUNCATE TABLE results")
+        assert await board.replay("clickhouse", NOON, {}) == 1
+        await until_counted(stack, "SELECT count() AS n FROM results FINAL", 21)
+        await until(lambda: "sink_paused" in sink.get("/metrics")[1])
+    (seen,) = await board.look()
+    assert len(seen.orders.rewound) == 12 * 3
+    await pool.close()

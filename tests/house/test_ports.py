@@ -38,6 +38,11 @@ IMPLEMENTATIONS = {
         "connectors.careful:CarefulPacer",
     ),
     "Schemas": ("connectors.memory.schemas:MemorySchemas", "connectors.postgres.schemas:PostgresSchemas"),
+    "SinkBoard": (
+        "connectors.memory.sink_board:MemorySinkBoard",
+        "connectors.postgres.sink_board:PostgresSinkBoard",
+    ),
+    "BatchSource": ("connectors.memory.broker:MemorySource", "connectors.kafka.consumer:BatchConsumer"),
     "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
 }
 PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]

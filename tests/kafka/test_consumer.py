@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from confluent_kafka import Producer
@@ -246,3 +247,42 @@ async def test_two_slow_members_miss_nothing_while_partitions_move(producer, mak
     async with member(topic) as third:
         await producer.send([Record(topic, b"4000")])
         assert numbers(await read(third, 1)) == [4_000]
+
+
+async def test_a_partition_is_read_again_from_an_offset_or_a_time(producer, make_topic, member):
+    topic = make_topic(partitions=2)
+    await producer.send([Record(topic, b"%d" % n, b"a") for n in range(10)])
+    async with member(topic) as consumer, asyncio.timeout(60):
+        batches = consumer.batches()
+        async with aclosing(batches):
+            first = await anext(batches)
+            place = (topic, first[0].partition)
+            assert numbers([first]) == list(range(10))
+            await consumer.commit(first)
+            middle = first[-1].timestamp + timedelta(milliseconds=1)
+            await asyncio.sleep(0.05)
+            await producer.send([Record(topic, b"%d" % n, b"a") for n in range(10, 15)])
+            in_hand = await anext(batches)
+            assert await consumer.rewind({place: 7, (topic, 99): 0}) == {place}
+            await consumer.commit(in_hand)  # of an earlier life: it must not undo the rewind
+            assert numbers([await anext(batches)]) == list(range(7, 15))
+            assert await consumer.rewind({place: middle}) == {place}
+            again = await anext(batches)
+            assert numbers([again]) == list(range(10, 15))
+            assert await consumer.rewind({place: 10_000}) == {place}
+            await producer.send([Record(topic, b"15", b"a")])
+            assert numbers([await anext(batches)]) == [15]
+            assert await consumer.rewind({place: middle + timedelta(days=1)}) == {place}
+    async with member(topic) as consumer:
+        await producer.send([Record(topic, b"16", b"a")])
+        assert numbers(await read(consumer, 1)) == [16]  # what was rewound to is what is committed
+
+
+async def test_a_rewind_is_durable_at_once(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % n) for n in range(10)])
+    async with member(topic) as consumer:
+        await read(consumer, 10)
+        assert await consumer.rewind({(topic, 0): 4}) == {(topic, 0)}
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 6)) == list(range(4, 10))

@@ -1,0 +1,23 @@
+"""What concerns the whole service is for its operators: the tenants that STRUCTURED_PROMPT_OPERATORS names."""
+
+from collections.abc import Collection
+
+from starlette.requests import Request
+
+from api.authentication import caller_of
+from api.problems import Problem
+
+
+class Operators:
+    """Knows who may operate the service."""
+
+    def __init__(self, tenants: Collection[str]) -> None:
+        self._tenants = frozenset(tenants)
+
+    def check(self, request: Request) -> None:
+        """Raises Problem (forbidden) where the caller is a customer like any other."""
+        if caller_of(request).tenant.name not in self._tenants:
+            raise Problem(
+                "forbidden",
+                "this is for operators of the service: the key's tenant is not in STRUCTURED_PROMPT_OPERATORS",
+            )

@@ -1,0 +1,1 @@
+"""What operators ask of sinks, and what sinks say of themselves."""
