@@ -26,7 +26,8 @@ _SINK = {
 }
 _STANDS = (
     "`state` is running, waiting (its destination does not answer; `detail` says why, nothing is lost), paused or "
-    "stopped (no process was heard of for 30 s). `lag` is in records, `oldest_at` the log time of the oldest one in hand."
+    "stopped (no process was heard of for 30 s). `lag` is in records, `oldest_at` the log time of the oldest one "
+    "that is in hand."
 )
 _LISTING: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(_STANDS, {"items": [_SINK], "next_cursor": None}),
