@@ -18,9 +18,11 @@ from agents.deliver.runner import deliver
 from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
+from agents.infer.documents import COPIES, Reading, ReadingPorts
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.pacing import Pace
 from agents.infer.purse import Purse
+from agents.infer.room import Room
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
 from agents.infer.watching import Watch
@@ -174,12 +176,27 @@ async def _infer(process: Process) -> list[Source]:
             purse=purse,
             tracing=process.tracing,
             clock=utc_now,
+            reading=_reading(process, caller),
         )
     )
     return [
         EachSource(settings.topic_prefix + topic, handler, settings.infer_slots, share)
         for topic, share in FLOW["infer"].reads.items()
     ]
+
+
+def _reading(process: Process, caller: Caller) -> Reading:
+    settings, most = process.settings, process.settings.fetch_max_mb << 20
+    ports = ReadingPorts(
+        documents=process.outside.documents(),
+        places=settings.places,
+        most=most,
+        room=Room(max(settings.fetch_memory_mb << 20, COPIES * most)),
+        metrics=process.outside.metrics,
+        clock=utc_now,
+        content_filter=catalog.content_filter(settings),
+    )
+    return Reading(ports, caller.outside)
 
 
 def _behind(models: Catalogue, alias: str) -> list[str]:

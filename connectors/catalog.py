@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from connectors.careful import CarefulPacer
+from connectors.documents.addressed import AddressedDocuments
 from connectors.kafka import security
 from connectors.kafka.changes import KafkaChanges
 from connectors.kafka.consumer import BatchConsumer, Bounds
@@ -94,7 +95,7 @@ def _with_key_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[st
 def preparer(settings: Settings, models: Catalogue, find: Find) -> Preparer:
     """What the door and intake prepare requests with. Raises InvalidSettings."""
     directories = [SHIPPED_TEMPLATES, *([Path(settings.templates)] if settings.templates else [])]
-    return Preparer(Library.load(directories), models, Book(find, time.monotonic))
+    return Preparer(Library.load(directories), models, Book(find, time.monotonic), settings.places)
 
 
 def content_filter(settings: Settings) -> ContentFilter | None:
@@ -223,6 +224,12 @@ class Outside:
         """Make the day partitions ahead and forget what is past its time (rule L4). Raises Unavailable."""
         await ensure_partitions(self.pool, today)
         await sweep(self.pool, today - FORGET_IDS, today - FORGET_RESULTS)
+
+    def documents(self) -> AddressedDocuments:
+        """What requests refer to. Raises MissingExtra for buckets without their client."""
+        documents = AddressedDocuments(self.settings.fetch_networks, buckets=self.settings.places.buckets)
+        self.stack.push_async_callback(documents.close)
+        return documents
 
     def model(self, models: Catalogue) -> Model:
         """The adapters; LiteLLM is imported now where the catalogue needs it, never at the first call."""

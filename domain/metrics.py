@@ -115,6 +115,9 @@ _LIST = (
     # kind is input, output, cached_input, cache_write or reasoning; the last three are parts of the first two
     _counter("tokens", "Tokens billed.", "provider", "model", "kind"),
     _counter("cost_usd", "US dollars of provider attempts.", "provider", "model"),
+    # what requests refer to; outcome is read, refused or later
+    _counter("documents", "Documents that requests refer to.", "outcome"),
+    _counter("document_bytes", "Bytes of documents that were read."),
     # money (rule L12); mark is 50, 80 or 100 per cent of a budget
     _counter("budget_entries", "Ended attempts of requests with a budget that were booked."),
     _counter("budget_marks", "Marks that budgets reached, once a budget and period.", "mark"),

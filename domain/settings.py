@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 
 from domain.errors import InvalidSettings
 from domain.outgoing.addresses import Network, parse_networks
+from domain.outgoing.places import Places
 from topics.codec import is_tenant_name
 
 OWN = "STRUCTURED_PROMPT_"
@@ -118,6 +119,19 @@ class Settings(BaseModel):
         "",
         "Private networks that webhooks may be sent to: CIDRs separated by commas. Public addresses need none.",
     )
+    fetch: str = _own(
+        "FETCH",
+        "",
+        "Places that documents in requests are read from, separated by commas: `https://host/path/`, "
+        "`https://*.example.com/`, `s3://bucket/prefix/{tenant}/` (extra s3). Nothing is read from elsewhere.",
+    )
+    fetch_allow: str = _own(
+        "FETCH_ALLOW", "", "Private networks that these hosts may be in: CIDRs separated by commas."
+    )
+    fetch_max_mb: int = _own("FETCH_MAX_MB", 10, "MiB of all documents of a request together.", ge=1, le=100)
+    fetch_memory_mb: int = _own(
+        "FETCH_MEMORY_MB", 64, "Memory of a worker for documents; at least four times FETCH_MAX_MB is taken.", ge=1
+    )
     sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
     sink_mb: int = _own("SINK_MB", 8, "Mebibytes of values a sink writes at once, at most.", ge=1, le=256)
     sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)
@@ -157,11 +171,25 @@ class Settings(BaseModel):
                 raise ValueError(f"{name.strip()!r} is no name of a tenant")
         return value
 
-    @field_validator("webhook_allow")
+    @field_validator("webhook_allow", "fetch_allow")
     @classmethod
     def _networks(cls, value: str) -> str:
         parse_networks(value)
         return value
+
+    @field_validator("fetch")
+    @classmethod
+    def _places(cls, value: str) -> str:
+        Places.parse(value)
+        return value
+
+    @property
+    def places(self) -> Places:
+        return Places.parse(self.fetch)
+
+    @property
+    def fetch_networks(self) -> tuple[Network, ...]:
+        return parse_networks(self.fetch_allow)
 
     @property
     def webhook_networks(self) -> tuple[Network, ...]:

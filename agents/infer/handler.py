@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from agents.contract import NotForUs
 from agents.emit import Reason, dead_letter
 from agents.infer.caller import Caller
+from agents.infer.documents import Read, Reading
 from agents.infer.purse import Purse, unaffordable
 from agents.infer.settler import Settler, persist
 from agents.infer.ways import LONGEST_S
@@ -36,8 +38,17 @@ from topics import headers as head
 from topics.base import parse_time
 from topics.call import CALL_VERSION, PromptCall
 
-Where = tuple[Alias, Deployment]
-"""What a request's model stands for, and which of it is called first."""
+
+class Where(NamedTuple):
+    """What a request's model stands for, which of it is called first, and with what.
+
+    after: seconds that it has to wait before, since what it refers to cannot be read now.
+    """
+
+    route: Alias
+    to: Deployment
+    call: PromptCall
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class InferPorts:
     purse: Purse
     tracing: Tracing
     clock: Callable[[], datetime]
+    reading: Reading | None = None
 
 
 class Infer:
@@ -99,27 +111,40 @@ class Infer:
             await self._ports.settler.settle(delivery, _nothing_called(call, run, taken), Finish(ending))
 
     async def _work(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None) -> None:
-        deadline = parse_time(call.deadline) if call.deadline else None
-        found, routes = self._where(call, deadline), self._ports.caller.routes
+        reading = self._ports.reading
+        if reading is None or not reading.needed(call):
+            await self._place(delivery, call, run, epoch, Read(call))
+            return
+        if self._overdue(parse_time(call.deadline) if call.deadline else None) is not None:
+            await self._place(delivery, call, run, epoch, Read(call))
+            return
+        async with reading.read(call, run) as read:
+            if not read.after or not await self._held(call, run, epoch, read.after, "document"):
+                await self._place(delivery, call, run, epoch, read)
+
+    async def _place(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, read: Read) -> None:
+        found, routes = self._where(read), self._ports.caller.routes
         if isinstance(found, Ending):
             await self._go(delivery, call, run, epoch, found)
             return
-        if routes.full(found[1]) and await self._held(call, run, epoch, routes.back_in(), "breaker"):
+        if routes.full(found.to) and await self._held(call, run, epoch, routes.back_in(), "breaker"):
             return
-        routes.hold(found[1])
+        routes.hold(found.to)
         try:
             await self._go(delivery, call, run, epoch, found)
         finally:
-            routes.let_go(found[1])
+            routes.let_go(found.to)
 
     async def _go(
         self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, found: Where | Ending
     ) -> None:
         """To the place that was found, or to its end."""
-        deadline, after = parse_time(call.deadline) if call.deadline else None, 0.0
+        deadline, after, why = parse_time(call.deadline) if call.deadline else None, 0.0, "pacing"
+        if not isinstance(found, Ending) and found.after:
+            after, why = found.after, "document"
         # tokens come before the dispatch (rule L6)
-        if not isinstance(found, Ending) and not self._ports.caller.pace.free(found[1]):
-            if (after := await self._token(found[1], call)) and await self._held(call, run, epoch, after, "pacing"):
+        elif not isinstance(found, Ending) and not self._ports.caller.pace.free(found.to):
+            if (after := await self._token(found.to, found.call)) and await self._held(call, run, epoch, after, why):
                 return
             found = self._overdue(deadline) or found
         await self._ports.lease.ready()
@@ -127,12 +152,12 @@ class Infer:
         taken = await self._take(call, run, epoch, found)
         if taken.grip is not Grip.TAKEN or isinstance(found, Ending):
             if not after and not isinstance(found, Ending):
-                self._ports.caller.pace.give_back(found[1])
+                self._ports.caller.pace.give_back(found.to)
             await self._not_to_call(delivery, call, run, taken, found)
             return
-        work = await self._begin(call, run, taken, found, deadline, term)
+        work = await self._begin(run, taken, found, deadline, term)
         if after:
-            await self._ports.settler.park(work, self._ports.caller.not_sent(work, after, "pacing"))
+            await self._ports.settler.park(work, self._ports.caller.not_sent(work, after, why))
         else:
             await self._answer(delivery, await self._paid(delivery, work))
 
@@ -142,8 +167,9 @@ class Infer:
             purse = self._ports.purse
             take = Take(call.tenant, call.id, run, "", "", calls=False, epoch=epoch)
             if not isinstance(found, Ending):
-                asks = None if call.fresh or call.cache_key is None else question(call.cache_key)
-                reserve, to = purse.first(call, found[1]), found[1]
+                key, to = found.call.cache_key, found.to
+                asks = None if call.fresh or key is None else question(key)
+                reserve = purse.first(found.call, to)
                 take = Take(
                     call.tenant, call.id, run, to.provider, to.model, True, epoch, asks, reserve, purse.version
                 )  # fmt: skip
@@ -194,48 +220,41 @@ class Infer:
         """False when the row does not stand where its call was produced: what became of it is for the take to say."""
         return epoch is not None and await self._ports.settler.hold(call, run, epoch, after, reason)
 
-    def _where(self, call: PromptCall, deadline: datetime | None) -> Where | Ending:
+    def _where(self, read: Read) -> Where | Ending:
         """Where to call, or why no call may be made any more."""
-        if (ending := self._overdue(deadline)) is not None:
+        call = read.call
+        deadline = parse_time(call.deadline) if call.deadline else None
+        if (ending := self._overdue(deadline) or read.ending) is not None:
             return ending
         try:
             route = self._ports.catalogue.route(call.model, kinds(call.messages))
         except InvalidRequest as error:
             return rejected(error.code, str(error), error.problems)
         to = self._ports.caller.routes.first(route, call)
-        return self._ports.purse.too_dear(call, to) or (route, to)
+        return self._ports.purse.too_dear(call, to) or Where(route, to, call, read.after)
 
     def _overdue(self, deadline: datetime | None) -> Ending | None:
         if deadline is None or self._ports.clock() < deadline:
             return None
         return rejected("deadline_exceeded", "the deadline passed before the call")
 
-    async def _begin(
-        self,
-        call: PromptCall,
-        run: int,
-        taken: Taken,
-        where: Where,
-        deadline: datetime | None,
-        term: int,
-    ) -> Work:
+    async def _begin(self, run: int, taken: Taken, where: Where, deadline: datetime | None, term: int) -> Work:
+        call, route = where.call, where.route
         earlier = await self._earlier(call, taken.attempt)
         work = Work(
             call=call,
             run=run,
             epoch=taken.epoch,
             attempt=taken.attempt,
-            deployment=where[1],
+            deployment=where.to,
             schema=None if call.output_schema is None else compile_schema(call.output_schema),
             messages=call.messages,
             deadline=deadline,
             spent=spent_before(earlier, taken.attempt) if earlier else NOTHING,
             unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
             term=term,
-            route=where[0],
-            used=used_before(earlier, where[0].deployments[0], call.parameters.get("max_tokens"))
-            if earlier
-            else UNUSED,
+            route=route,
+            used=used_before(earlier, route.deployments[0], call.parameters.get("max_tokens")) if earlier else UNUSED,
             reserved=taken.reserved,
         )
         if call.max_cost_usd is not None and earlier:

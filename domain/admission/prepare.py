@@ -10,12 +10,14 @@ from typing import Any
 
 from domain.caching.keys import cache_key, stamped
 from domain.errors import InvalidRequest, Problem
+from domain.outgoing.places import NOWHERE, Places
 from domain.output.schema import compile as compile_schema
 from domain.prompting.library import Library
 from domain.prompting.template import Template
 from domain.routing.catalogue import Catalogue
 from domain.routing.options import check as check_options
-from domain.routing.parts import check_references, kinds
+from domain.routing.parts import kinds
+from domain.routing.references import read_here, still_unknown
 from domain.safety.sanitise import sanitised, sanitised_messages
 from domain.schemas.book import Book
 from domain.schemas.model import is_reference
@@ -43,11 +45,13 @@ class Preparer:
     """Holds what preparing needs; `prepare` raises InvalidRequest with a code of contracts.md.
 
     `load` comes first: it fetches the named schemas of a batch, where there are any.
+    places: where documents that a request refers to are read from, by infer.
     """
 
     library: Library
     catalogue: Catalogue
     book: Book
+    places: Places = NOWHERE
 
     async def load(self, requests: Iterable[PromptRequest]) -> None:
         """Raises Unavailable."""
@@ -61,8 +65,9 @@ class Preparer:
         messages = _messages(request, template)
         schema, schema_ref = self._schema(request, template)
         model = request.model if "model" in request.model_fields_set or template is None else template.model
-        if parts := kinds(messages):
-            check_references(messages)
+        here, parts = [], kinds(messages)
+        if parts and (here := read_here(messages, request.tenant, self.places)):
+            parts = kinds(still_unknown(messages, here))
         self.catalogue.route(model, parts)
         parameters = _parameters(request, template)
         return PromptCall(
@@ -77,7 +82,10 @@ class Preparer:
             schema_ref=schema_ref,
             parameters=parameters,
             provider_options=request.provider_options,
-            cache_key=self._cache_key(request, model, messages, parameters, stamped(schema, schema_ref)),
+            # what a reference names may change: nothing that was read here is remembered, or shared
+            cache_key=None
+            if here
+            else self._cache_key(request, model, messages, parameters, stamped(schema, schema_ref)),
             cache_ttl_s=template.cache_ttl_s if template else None,
             fresh=request.cache == "refresh",
             template={"name": template.name, "version": template.version} if template else None,

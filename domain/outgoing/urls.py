@@ -43,12 +43,8 @@ class Target:
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-def check(url: str, allow: Sequence[Network] = ()) -> Target:
-    """`url` in its parts. Raises ForbiddenAddress.
-
-    A name is only looked at as text here; what it resolves to is checked by whoever connects. Where `allow` names a
-    network, names of a private network are taken too, and their addresses decide.
-    """
+def parse(url: str) -> Target:
+    """`url` in its parts, by the grammar alone. Raises ForbiddenAddress."""
     if len(url) > MAX_URL or not url.isascii() or any(c <= " " or c in '\\\x7f"<>^`{|}' for c in url):
         raise ForbiddenAddress(
             f"a URL has at most {MAX_URL} printable ASCII characters (a name in punycode, the rest percent-encoded)"
@@ -63,9 +59,25 @@ def check(url: str, allow: Sequence[Network] = ()) -> Target:
         raise ForbiddenAddress("a URL must name a host, and a port in digits if any")
     scheme = shape["scheme"].lower()
     port = int(authority["port"] or (443 if scheme == "https" else 80))
-    _check_port(port)
-    host, address = _host(authority["host"].lower(), allow)
+    host, address = _host(authority["host"].lower())
     return Target(scheme, host, port, shape["path"] or "/", shape["query"] or "", address)
+
+
+def check(url: str, allow: Sequence[Network] = ()) -> Target:
+    """`url` in its parts, where it may be called. Raises ForbiddenAddress.
+
+    A name is only looked at as text here; what it resolves to is checked by whoever connects. Where `allow` names a
+    network, names of a private network are taken too, and their addresses decide.
+    """
+    target = parse(url)
+    _check_port(target.port)
+    if target.address is not None:
+        check_address(target.address, "the host of the URL", allow)
+    elif not allow:
+        labels = target.host.split(".")
+        if len(labels) == 1 or labels[-1] in LOCAL_NAMES:
+            raise ForbiddenAddress(f"{target.host[:100]} is a name of a private network, which is not allowed here")
+    return target
 
 
 def check_address(address: Address, named: str, allow: Sequence[Network] = ()) -> None:
@@ -79,17 +91,13 @@ def _check_port(port: int) -> None:
         raise ForbiddenAddress(f"port {port} is not one that may be called: 80, 443, or one above 1023")
 
 
-def _host(host: str, allow: Sequence[Network]) -> tuple[str, Address | None]:
+def _host(host: str) -> tuple[str, Address | None]:
     address = _literal(host)
     if address is not None:
-        check_address(address, "the host of the URL", allow)
         return str(address), address
     name = host.removesuffix(".")
-    labels = name.split(".")
-    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ForbiddenAddress("the host of a URL must be a name of letters, digits and hyphens, or an address")
-    if not allow and (len(labels) == 1 or labels[-1] in LOCAL_NAMES):
-        raise ForbiddenAddress(f"{name[:100]} is a name of a private network, which is not allowed here")
     return name, None
 
 

@@ -7,6 +7,7 @@ from domain.ports.accounts import Accounts
 from domain.ports.analytics import UsageReader
 from domain.ports.budgets import Budgets
 from domain.ports.caching import Cache
+from domain.ports.documents import Documents, Opened
 from domain.ports.health import HealthBoard
 from domain.ports.jobs import Jobs, Letters, Originals, Queues
 from domain.ports.ledger import Ledger
@@ -27,6 +28,7 @@ __all__ = [
     "Chunk",
     "Chunks",
     "ContentFilter",
+    "Documents",
     "Flights",
     "HealthBoard",
     "Item",
@@ -35,6 +37,7 @@ __all__ = [
     "Letters",
     "Limiter",
     "Model",
+    "Opened",
     "Originals",
     "Pacer",
     "Producer",

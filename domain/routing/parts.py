@@ -6,8 +6,6 @@ from typing import Any
 from domain.errors import InvalidRequest, Problem
 from domain.routing.model import Deployment
 
-NOT_FETCHED = ("s3://", "gs://", "file:", "ftp://")
-"""No provider reads these, and no worker fetches them."""
 PART_CHARACTERS = 4_000
 """What an image or a page counts for where a prompt is measured: about a thousand tokens."""
 
@@ -35,26 +33,8 @@ def nobody(model: str, deployments: Sequence[Deployment], wanted: frozenset[str]
     return InvalidRequest("invalid_request", reason, [Problem("/messages", reason)])
 
 
-def check_references(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Raises InvalidRequest for a reference that nobody would read."""
-    for place, message in enumerate(messages):
-        content = message.get("content")
-        for index, part in enumerate(content if isinstance(content, list) else ()):
-            if _reference(part).startswith(NOT_FETCHED):
-                path = f"/messages/{place}/content/{index}"
-                reason = "is not fetched; send it as data:…;base64,… or as an https address that the provider can reach"
-                raise InvalidRequest("invalid_request", f"{path}: the reference {reason}", [Problem(path, reason)])
-
-
 def length(content: Any) -> int:
     """Characters of a message's content, with PART_CHARACTERS for each part that is no text."""
     if not isinstance(content, list):
         return len(str(content))
     return sum(len(part["text"]) if isinstance(part.get("text"), str) else PART_CHARACTERS for part in content)
-
-
-def _reference(part: Mapping[str, Any]) -> str:
-    held = part.get(str(part.get("type")))
-    if not isinstance(held, Mapping):
-        return ""
-    return str(held.get("url") or held.get("file_data") or held.get("file_url") or "").lower()

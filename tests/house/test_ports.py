@@ -31,6 +31,12 @@ IMPLEMENTATIONS = {
     ),
     "ContentFilter": ("connectors.memory.content_filter:BlocklistFilter",),
     "Chunks": ("connectors.memory.chunks:MemoryChunks", "connectors.redis.chunks:RedisChunks"),
+    "Documents": (
+        "connectors.memory.documents:MemoryDocuments",
+        "connectors.documents.addressed:AddressedDocuments",
+        "connectors.documents.http:HttpDocuments",
+        "connectors.documents.s3:S3Documents",
+    ),
     "HealthBoard": ("connectors.memory.health:MemoryHealthBoard", "connectors.redis.health:RedisHealthBoard"),
     "Pacer": (
         "connectors.memory.pacer:MemoryPacer",

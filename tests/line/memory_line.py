@@ -11,9 +11,11 @@ from typing import Any
 from agents.departures import Departures
 from agents.emit import Emitter
 from agents.infer.caller import Caller, CallPolicy
+from agents.infer.documents import COPIES, Reading, ReadingPorts
 from agents.infer.handler import Infer, InferPorts
 from agents.infer.pacing import Pace
 from agents.infer.purse import Purse
+from agents.infer.room import Room
 from agents.infer.settler import Settler, SettlerPorts
 from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
@@ -29,6 +31,7 @@ from connectors.memory.broker import MemoryBroker, MemoryProducer
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.chunks import MemoryChunks
+from connectors.memory.documents import MemoryDocuments
 from connectors.memory.lanes import MemoryFlights
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
@@ -42,6 +45,7 @@ from domain.accounts.limits import Defaults
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Preparer
 from domain.caching.generations import Generations
+from domain.outgoing.places import NOWHERE
 from domain.output.recovery import Budget
 from domain.pacing.model import Ask, Heard
 from domain.ports import ContentFilter, Pacer
@@ -81,6 +85,8 @@ class MemoryLine:
         self.chunks = MemoryChunks()
         self.budgets = MemoryBudgets(self.store, self.clock)
         self.content_filter: ContentFilter | None = None
+        self.documents, self.places, self.document_bytes = MemoryDocuments(), NOWHERE, 1 << 20
+        self.room = Room(COPIES << 20)
         self.pacer: Pacer = MemoryPacer(self.seconds)
         self.flights = MemoryFlights(self.store)
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds, self.flights)
@@ -129,10 +135,14 @@ class MemoryLine:
         pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
         speaker = Speaker(self.chunks, self.metrics)
         caller = Caller(self.model, policy, self.metrics, purse, pace, speaker)
+        reading = ReadingPorts(
+            self.documents, self.places, self.document_bytes, self.room, self.metrics, self.clock, self.content_filter,
+            lambda: 0.5,
+        )  # fmt: skip
         return Infer(
             InferPorts(
                 ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), purse, self.tracing,
-                self.clock,
+                self.clock, Reading(reading, caller.outside),
             )
         )  # fmt: skip
 

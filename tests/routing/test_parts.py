@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import InvalidRequest
 from domain.routing.catalogue import Catalogue
-from domain.routing.parts import PART_CHARACTERS, check_references, kinds, length
+from domain.routing.parts import PART_CHARACTERS, kinds, length
 
 FILE = """
 price_version: "1"
@@ -49,13 +49,6 @@ def test_where_nobody_takes_it_the_error_says_what(model: str, parts: tuple[Any,
     with pytest.raises(InvalidRequest, match=f"does not take content of type {lacking}") as caught:
         CATALOGUE.route(model, kinds(said(*parts)))
     assert caught.value.code == "invalid_request"
-
-
-@pytest.mark.parametrize("url", ["s3://bucket/key", "S3://bucket/key", "file:///etc/passwd"])
-def test_a_reference_that_nobody_would_read_is_refused(url: str) -> None:
-    with pytest.raises(InvalidRequest, match="/messages/1/content/1"):
-        check_references(said({"type": "image_url", "image_url": {"url": url}}))
-    check_references(said(IMAGE, DOCUMENT, {"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}))
 
 
 def test_an_image_counts_for_a_page_and_not_for_its_bytes() -> None:
