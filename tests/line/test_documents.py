@@ -84,7 +84,7 @@ async def test_two_at_once_are_not_taken_for_the_same_question() -> None:
     assert len(line.model.calls) == 2
 
 
-async def test_a_document_that_cannot_be_read_now_is_waited_for() -> None:
+async def test_L10_a_document_that_cannot_be_read_now_is_waited_for() -> None:
     line = line_with(**{URL: Transient("docs answered with status 503", 20.0)})
     assert await line.answer(about(URL)) is None
     (event,) = line.out("prompt.events")
