@@ -103,7 +103,9 @@ def _reply(emission: Emission) -> Reply:
 def _records(emission: Emission) -> list[Record]:
     call, run = emission.call, emission.run
     key = call.key.encode("latin-1") if call.key else call.id.encode()
-    more = head.restored(call.headers) if call.headers else ()
+    more = head.restored(call.headers) if call.headers else []
+    if call.callback_url is not None:
+        more.append((head.CALLBACK_URL, call.callback_url.encode()))
     result_headers = head.RESULT.headers(
         head.run_id(call.tenant, call.id, run), emission.completed_at, call.traceparent, more
     )

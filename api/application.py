@@ -58,6 +58,8 @@ from api.sinks import routes as sinks_routes
 from api.sinks.service import Sinks
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
+from api.webhooks import routes as webhooks_routes
+from api.webhooks.service import WebhookKeeper
 from domain.accounts.keys import pepper
 from domain.accounts.limits import Defaults
 from domain.errors import InvalidRequest, Transient
@@ -115,6 +117,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(schemas_routes.router(SchemaService(ports.schemas, Registry(ports.schemas, now))))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(budgets_routes.router(BudgetKeeper(ports.budgets)))
+    app.include_router(webhooks_routes.router(_webhooks(ports, settings, now)))
     app.include_router(limits_routes.router(LimitReader(ports.limiter)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
     app.include_router(cache_routes.router(Cache(ports.usage, ports.producer, ports.preparer, now)))
@@ -129,6 +132,11 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
 
 def _dead_letters(ports: ApiPorts, now: Callable[[], datetime]) -> DeadLetters:
     return DeadLetters(ports.letters, Redriver(ports.letters, ports.originals, ports.preparer, now), now)
+
+
+def _webhooks(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) -> WebhookKeeper:
+    secret = pepper(settings.key_pepper.get_secret_value())
+    return WebhookKeeper(ports.endpoints, ports.deliveries, secret, settings.webhook_networks, now)
 
 
 def _middleware(ports: ApiPorts, settings: Settings, glance: Glance) -> list[Middleware]:

@@ -14,6 +14,7 @@ from api.budget_schemas import BudgetFields, NewBudget
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from api.redrive_schemas import RedriveMany, RedriveOne
 from api.sink_schemas import SinkReplay
+from api.webhook_schemas import NewWebhook, WebhookChange
 from domain.forgetting.invalidation import Invalidation
 from topics.request import PromptRequest
 from topics.result import FieldError, PromptResult
@@ -52,7 +53,10 @@ class ProblemDetails(BaseModel):
     id: str | None = None
 
 
-READ = (PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay)
+READ = (
+    PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay, NewWebhook,
+    WebhookChange,
+)  # fmt: skip
 COMPONENTS = (PromptResult, ProblemDetails, *READ)
 REQUEST_EXAMPLE = {
     "id": "order-981",

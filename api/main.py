@@ -78,6 +78,8 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             budgets=outside.budgets,
             schemas=outside.schemas,
             sinks=outside.sinks,
+            endpoints=outside.endpoints,
+            deliveries=outside.deliveries,
             preparer=catalog.preparer(settings, models, outside.schemas.find),
             catalogue=models,
             metrics=metrics,

@@ -10,6 +10,8 @@ from domain.ports import (
     Accounts,
     Budgets,
     Chunks,
+    Deliveries,
+    Endpoints,
     HealthBoard,
     Jobs,
     Ledger,
@@ -61,6 +63,8 @@ class ApiPorts:
     budgets: Budgets
     schemas: Schemas
     sinks: SinkBoard
+    endpoints: Endpoints
+    deliveries: Deliveries
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

@@ -39,10 +39,17 @@ def worker(
     run(load(os.environ, read_file), os.environ, list(dict.fromkeys(names)))
 
 
-def sink(name: Annotated[str, typer.Argument(help="Which sink, e.g. clickhouse.")]) -> None:
+def sink(name: Annotated[str, typer.Argument(help="clickhouse, or destinations: webhooks of tenants.")]) -> None:
     """Carry results, usage and events to a destination until SIGTERM."""
-    from agents.deliver.main import run
     from cli._target import read_file
     from domain.settings import load
 
-    run(load(os.environ, read_file), name)
+    settings = load(os.environ, read_file)
+    if name == "destinations":
+        from agents.notify.main import run as run_destinations
+
+        run_destinations(settings)
+        return
+    from agents.deliver.main import run
+
+    run(settings, name)

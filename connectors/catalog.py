@@ -23,6 +23,8 @@ from connectors.memory.pacer import MemoryPacer
 from connectors.metered import MeteredLedger, MeteredLimiter, MeteredProducer
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.budgets import PostgresBudgets
+from connectors.postgres.deliveries import PostgresDeliveries
+from connectors.postgres.endpoints import PostgresEndpoints
 from connectors.postgres.jobs import PostgresJobs
 from connectors.postgres.lanes import PostgresFlights
 from connectors.postgres.ledger import PostgresLedger
@@ -165,6 +167,14 @@ class Outside:
     @property
     def budgets(self) -> PostgresBudgets:
         return PostgresBudgets(self.pool)
+
+    @property
+    def endpoints(self) -> PostgresEndpoints:
+        return PostgresEndpoints(self.pool)
+
+    @property
+    def deliveries(self) -> PostgresDeliveries:
+        return PostgresDeliveries(self.pool)
 
     @property
     def originals(self) -> KafkaOriginals:

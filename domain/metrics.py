@@ -132,6 +132,13 @@ _LIST = (
         "sink_oldest_seconds", "Age of the oldest record in hand that is not durable; 0 when there is none.", "sink"
     ),
     _gauge("sink_paused", "1 while an operator keeps the sink paused.", "sink"),
+    # deliveries to tenants; outcome is delivered, retried, exhausted (the last attempt failed), gone (410) or dropped
+    # (the endpoint was disabled or removed meanwhile)
+    _counter("deliveries", "Attempts to deliver to a webhook.", "outcome"),
+    _seconds("delivery_seconds", "From the first step of an attempt to the head of its answer, or to giving it up."),
+    _gauge("deliveries_waiting", "Deliveries in the queue, retries included; counted up to 100,000."),
+    _gauge("delivery_overdue_seconds", "By how much the delivery that is due longest is late."),
+    _counter("webhooks_disabled", "Endpoints disabled because they were gone or accepted nothing for five days."),
     # the door; route is the template of the path
     _counter("http_requests", "Requests answered.", "method", "route", "status"),
     _seconds("http_seconds", "Time to answer.", "method", "route"),

@@ -135,6 +135,12 @@ class Settings(BaseModel):
     sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
     sink_mb: int = _own("SINK_MB", 8, "Mebibytes of values a sink writes at once, at most.", ge=1, le=256)
     sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)
+    deliveries_in_flight: int = _own(
+        "DELIVERIES_IN_FLIGHT", 512, "Webhooks that one process of destinations sends at a time.", ge=8, le=10_000
+    )
+    delivery_days: int = _own(
+        "DELIVERY_DAYS", 7, "Days a delivery and its attempts are kept; what still waits stays.", ge=4, le=365
+    )
     drain_s: float = _own("DRAIN_S", 25.0, "Seconds a stopping worker finishes its calls.", gt=0, le=3600)
     metrics_host: str = _own("METRICS_HOST", "127.0.0.1", "Address of /healthz, /readyz and /metrics.")
     metrics_port: int = _own("METRICS_PORT", 9400, "Port of /healthz, /readyz and /metrics; 0 chooses one.", ge=0)

@@ -19,6 +19,8 @@ MIN_READER = "sp-min-reader"
 REPLY_TO = "sp-reply-to"
 API_KEY = "sp-api-key"
 STREAMS = "sp-streams"
+CALLBACK_URL = "sp-callback-url"
+"""On a result: where its request wants it sent."""
 MAX_CARRIED_BYTES = 64 * 1024
 """Names and values of the headers that one request may pass on to its result."""
 

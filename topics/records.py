@@ -8,7 +8,7 @@ from topics.result import FieldError, VersionedName
 Outcome = Literal["ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error", "unknown"]
 EventType = Literal[
     "request.waiting", "request.cancelled", "error.occurred", "rate_limit.exceeded", "budget.threshold",
-    "budget.exceeded", "provider.degraded", "provider.recovered", "batch.completed",
+    "budget.exceeded", "provider.degraded", "provider.recovered", "batch.completed", "webhook.disabled",
 ]  # fmt: skip
 DeadLetterCode = Literal[
     "unreadable", "invalid_request", "unknown_tenant", "too_old", "too_large",

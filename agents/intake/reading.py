@@ -180,6 +180,7 @@ def _bare_call(tenant: str, id: str, origin: Origin, asked: PromptRequest | None
         tags=asked.tags if asked else {},
         metadata=asked.metadata if asked else {},
         subject=asked.subject if asked else None,
+        callback_url=asked.callback_url if asked else None,
         reply_to=origin.reply_to,
         api_key_id=origin.api_key_id,
         traceparent=origin.traceparent,

@@ -13,7 +13,7 @@ DAYS_AHEAD = 7
 _LOCK = 0x5370_5061  # one at a time in a database; the number is ours
 _SQL = statements("partitions")
 # An attempt is updated once, when its record comes: with room for that its update stays in the page (HOT).
-_FILL_FACTOR = {"bodies": 100, "results": 100, "attempts": 20}
+_FILL_FACTOR = {"bodies": 100, "results": 100, "attempts": 20, "deliveries": 100, "delivery_attempts": 100}
 
 
 async def ensure_partitions(pool: Pool, today: date, ahead: int = DAYS_AHEAD) -> None:

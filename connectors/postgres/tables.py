@@ -25,6 +25,7 @@ from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
 from connectors.postgres.rows import Base, key
 from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
 from connectors.postgres.sink_rows import SinkMemberRow, SinkRow
+from connectors.postgres.webhook_tables import DeliveryRow, WebhookEndpointRow
 
 
 class ClaimRow(Base):
@@ -353,12 +354,14 @@ class BudgetNoticeRow(Base):
 
 __all__ = [
     "ApiKeyRow",
+    "DeliveryRow",
     "OutputSchemaNameRow",
     "OutputSchemaRow",
     "PlanRow",
     "SinkMemberRow",
     "SinkRow",
     "TenantRow",
+    "WebhookEndpointRow",
     "metadata",
 ]
 

@@ -18,6 +18,7 @@ from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
 from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
+from domain.ports.webhooks import Deliveries, Endpoints, Outlet
 
 __all__ = [
     "Accounts",
@@ -28,7 +29,9 @@ __all__ = [
     "Chunk",
     "Chunks",
     "ContentFilter",
+    "Deliveries",
     "Documents",
+    "Endpoints",
     "Flights",
     "HealthBoard",
     "Item",
@@ -39,6 +42,7 @@ __all__ = [
     "Model",
     "Opened",
     "Originals",
+    "Outlet",
     "Pacer",
     "Producer",
     "Prompt",

@@ -19,6 +19,7 @@ from .secret import kept_secret
 
 TENANT = "demo"
 STAGES = ("intake", "infer", "wake")
+SINKS = ("clickhouse", "destinations")
 DRAIN_SECONDS = 25  # of a worker; `drain_s` in domain/settings.py
 
 
@@ -83,6 +84,8 @@ class Stack:
         secrets = self._wishes.data / "secrets"
         pepper = kept_secret(secrets / "key_pepper")
         settings = {"STRUCTURED_PROMPT_KEY_PEPPER": pepper, "STRUCTURED_PROMPT_OPERATORS": TENANT}
+        # whoever tries webhooks on a laptop receives them there
+        settings["STRUCTURED_PROMPT_WEBHOOK_ALLOW"] = "127.0.0.0/8, ::1/128"
         if "kafka" not in self._wishes.use_env:
             settings["STRUCTURED_PROMPT_REPLICATION_FACTOR"] = "1"
         if self._provider:
@@ -107,7 +110,8 @@ class Stack:
             for stage in STAGES
             for number in numbers
         ]
-        return (self._own_api(), *workers, self._own("sink-clickhouse", ("sink", "clickhouse")))
+        sinks = [self._own(f"sink-{name}", ("sink", name)) for name in SINKS]
+        return (self._own_api(), *workers, *sinks)
 
     def _own_api(self) -> Program:
         own = {"STRUCTURED_PROMPT_API_HOST": probes.HOST, "STRUCTURED_PROMPT_API_PORT": str(self._api_port)}

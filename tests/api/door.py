@@ -31,6 +31,7 @@ from connectors.memory.schemas import MemorySchemas
 from connectors.memory.sink import MemorySink, MemoryUsage
 from connectors.memory.sink_board import MemorySinkBoard
 from connectors.memory.store import MemoryStore
+from connectors.memory.webhooks import MemoryDeliveries, MemoryEndpoints
 from domain.accounts import keys
 from domain.accounts.model import Tenant
 from domain.admission.prepare import Origin, Preparer
@@ -136,6 +137,8 @@ class Door:
         self.letters = MemoryLetters(self.store, utc_now)
         self.replies = MemoryReplies()
         self.health = MemoryHealthBoard()
+        self.endpoints = MemoryEndpoints()
+        self.deliveries = MemoryDeliveries(self.endpoints)
         self.chunks = MemoryChunks()
         self.limiter = MemoryLimiter()
         self.metrics = MemoryMetrics()
@@ -165,6 +168,8 @@ class Door:
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
             sinks=self.sink_board, health=self.health, budgets=self.budgets, schemas=self.schemas,
+            endpoints=self.endpoints,
+            deliveries=self.deliveries,
         )  # fmt: skip
         self.app: FastAPI
         self.client: httpx.AsyncClient

@@ -15,7 +15,7 @@ from domain import settings
 
 ONCE = {"migrate", "topics", "account"}
 ENGINES = {"kafka", "postgres", "redis", "clickhouse"}
-PROCESSES = {"api", "worker-intake", "worker-infer", "worker-wake", "sink-clickhouse"}
+PROCESSES = {"api", "worker-intake", "worker-infer", "worker-wake", "sink-clickhouse", "sink-destinations"}
 SEEN = {"provider", "prometheus", "grafana"}
 
 

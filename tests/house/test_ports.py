@@ -49,6 +49,9 @@ IMPLEMENTATIONS = {
         "connectors.postgres.sink_board:PostgresSinkBoard",
     ),
     "BatchSource": ("connectors.memory.broker:MemorySource", "connectors.kafka.consumer:BatchConsumer"),
+    "Endpoints": ("connectors.memory.webhooks:MemoryEndpoints", "connectors.postgres.endpoints:PostgresEndpoints"),
+    "Deliveries": ("connectors.memory.webhooks:MemoryDeliveries", "connectors.postgres.deliveries:PostgresDeliveries"),
+    "Outlet": ("connectors.memory.webhooks:MemoryOutlet", "connectors.webhook.outlet:HttpOutlet"),
     "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
 }
 PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]

@@ -122,6 +122,7 @@ def test_every_stage_has_its_replicas(tmp_path):
         "worker-wake-1",
         "worker-wake-2",
         "sink-clickhouse",
+        "sink-destinations",
     ]
 
 

@@ -27,6 +27,7 @@ EXPECTED = [
     "worker-infer-1",
     "worker-wake-1",
     "sink-clickhouse",
+    "sink-destinations",
 ]
 
 

@@ -4,7 +4,8 @@
 SELECT c.relname AS name
 FROM pg_inherits i
 JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent IN ('bodies'::regclass, 'results'::regclass, 'attempts'::regclass);
+WHERE i.inhparent IN ('bodies'::regclass, 'results'::regclass, 'attempts'::regclass, 'deliveries'::regclass,
+                      'delivery_attempts'::regclass);
 
 -- name: oldest_claim
 SELECT min(day) AS day FROM claims;

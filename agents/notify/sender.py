@@ -1,0 +1,183 @@
+"""Sends what is due: takes deliveries under a lease, posts them, settles them in batches.
+
+A delivery is sent at least once: a process that dies between the answer and its settling leaves it to the next one,
+which sends it again under the same webhook-id.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from domain.batching import Batcher
+from domain.errors import Transient
+from domain.metrics import Metrics
+from domain.ports import Deliveries, Endpoints, Outlet
+from domain.webhooks import schedule
+from domain.webhooks.model import Due, Mark, Settlement
+from domain.webhooks.rooms import NEW_ROOM, QUICK_S, Rooms
+from domain.webhooks.schedule import Heard
+from domain.webhooks.signing import headers, keys_of
+
+log = structlog.get_logger("notify")
+
+LEASE = timedelta(seconds=60)
+"""Longer than an attempt (15 s) and its settling may take."""
+AT_ONCE = 200
+LOOK_EVERY_S = 0.25
+"""Where nobody nudges: another process may have put something, and retries become due."""
+AGAIN_S = 1.0
+DRAIN_S = 20.0
+AGENT = "Structured-Prompt-Webhooks/1.0 (+https://www.standardwebhooks.com)"
+
+
+Settled = tuple[Settlement, Mark | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SenderPorts:
+    """What a sender works with. `pepper` signs, `chance` is the jitter in [0, 1)."""
+
+    endpoints: Endpoints
+    deliveries: Deliveries
+    outlet: Outlet
+    metrics: Metrics
+    pepper: bytes
+    now: Callable[[], datetime]
+    clock: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = random.random
+
+
+class Sender:
+    """Use it from one event loop. `places` deliveries are in flight at most."""
+
+    def __init__(self, ports: SenderPorts, places: int) -> None:
+        self._ports = ports
+        self._rooms = Rooms(places)
+        self._settles: Batcher[Settled, None] = Batcher(self._settle, AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._something = asyncio.Event()
+        self._stopping = False
+        self.trouble: str | None = None
+
+    def nudge(self) -> None:
+        """There is something to send, or room to send it."""
+        self._something.set()
+
+    def stop(self) -> None:
+        """Take nothing more; `run` ends when what is in flight is settled, within 20 s."""
+        self._stopping = True
+        self.nudge()
+
+    async def run(self) -> None:
+        while not self._stopping:
+            self._something.clear()
+            try:
+                taken = await self.turn()
+                self.trouble = None
+            except Transient as error:
+                self._troubled("take", error)
+                taken = 0
+            if not taken:
+                await self._wait(AGAIN_S if self.trouble else LOOK_EVERY_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+
+    async def turn(self) -> int:
+        """Take what is due and begin to send it; how many that were. Raises Transient."""
+        clock = self._ports.clock()
+        self._rooms.forget(clock)
+        known = dict(self._rooms.known(clock))
+        free = sum(max(0, self._rooms.free(kind)) for kind in ("quick", "new", "poor"))
+        limit, other = min(free, AT_ONCE), max(0, min(NEW_ROOM, self._rooms.free("new")))
+        if limit <= 0:
+            return 0
+        now = self._ports.now()
+        found = await self._ports.deliveries.take(known, other, limit, now, now + LEASE)
+        for due in found:
+            lane = (due.key.tenant, due.key.endpoint)
+            task = asyncio.ensure_future(self._send(due, self._rooms.enter(lane, clock)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(found)
+
+    async def drained(self) -> None:
+        """Everything that was begun is settled."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    async def _send(self, due: Due, kind: str) -> None:
+        ports, lane = self._ports, (due.key.tenant, due.key.endpoint)
+        began, quick, failed = ports.now(), False, True
+        try:
+            if due.url is None or (due.target is not None and not due.target.enabled):
+                settled, quick, failed = schedule.dropped(due, began), True, False
+                self._ports.metrics.count("deliveries", outcome="dropped")
+            else:
+                head = _head(due, ports.pepper, began)
+                heard = await ports.outlet.post(due.url, head, due.body)
+                settled = schedule.settle(due, heard, began, _shown(head), ports.chance())
+                self._measure(settled, heard)
+                quick, failed = heard.delivered and heard.seconds < QUICK_S, not heard.delivered
+            await self._settled(due, settled)
+        except Exception:
+            # the lease ends, and it is sent again
+            log.exception("fault", stage="notify", what="delivery")
+        finally:
+            self._rooms.leave(lane, kind, quick, failed, ports.clock())
+            self.nudge()
+
+    async def _settled(self, due: Due, settled: Settlement) -> None:
+        """Within the lease it is tried until PostgreSQL answers; then somebody else sends it again."""
+        last = self._ports.clock() + LEASE.total_seconds() / 2
+        while True:
+            try:
+                await self._settles.submit((settled, schedule.mark(due, settled)))
+            except Transient as error:
+                self._troubled("settle", error)
+                if self._ports.clock() > last:
+                    return
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
+    async def _settle(self, batch: Sequence[Settled]) -> list[None]:
+        await self._ports.deliveries.settle([settled for settled, _ in batch])
+        marks = [mark for _, mark in batch if mark is not None]
+        if marks:
+            await self._ports.endpoints.mark(marks)
+        self._ports.metrics.observe("batch_size", len(batch), stage="destinations", verb="settle")
+        return [None] * len(batch)
+
+    def _measure(self, settled: Settlement, heard: Heard) -> None:
+        outcome = settled.attempt.outcome
+        failed = "exhausted" if settled.again is None else "retried"
+        self._ports.metrics.count("deliveries", outcome=failed if outcome == "failed" else outcome)
+        self._ports.metrics.observe("delivery_seconds", heard.seconds)
+
+    def _troubled(self, what: str, error: Transient) -> None:
+        self.trouble = f"{what}: {error}"
+        log.warning("notify_waits", what=what, reason=str(error))
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._something.wait()
+
+
+def _head(due: Due, pepper: bytes, now: datetime) -> dict[str, str]:
+    signed = headers(due.key.id, now, due.body, keys_of(pepper, due, now))
+    return {"content-type": "application/json", "user-agent": AGENT, **signed}
+
+
+def _shown(head: dict[str, str]) -> str:
+    """For the log, without the signature."""
+    return "\n".join(f"{name}: {text}" for name, text in head.items() if name != "webhook-signature")

@@ -1,0 +1,142 @@
+"""Endpoints of one tenant, and the log of what was sent to them."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+import uuid_utils
+
+from api.bodies import read
+from api.paging import decode_cursor, encode_cursor
+from api.problems import Problem
+from api.webhook_schemas import NewWebhook, WebhookChange
+from api.webhooks import view
+from api.within import within
+from domain.errors import ForbiddenAddress
+from domain.errors import Problem as Reason
+from domain.outgoing.addresses import Network
+from domain.outgoing.urls import check
+from domain.ports import Deliveries, Endpoints
+from domain.webhooks import payload, signing
+from domain.webhooks.model import Change, Endpoint
+
+PATIENCE_S = 1.8
+MOST_ENDPOINTS = 100
+T = TypeVar("T")
+
+
+class WebhookKeeper:
+    """Raises Problem: invalid_request, not_found, unavailable when PostgreSQL does not answer."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        deliveries: Deliveries,
+        pepper: bytes,
+        allow: Sequence[Network],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._endpoints = endpoints
+        self._deliveries = deliveries
+        self._pepper = pepper
+        self._allow = allow
+        self._now = now
+
+    async def create(self, tenant: str, body: bytes) -> bytes:
+        asked = read(NewWebhook, body)
+        self._check(asked.url)
+        if len(await _soon(self._endpoints.page(tenant, MOST_ENDPOINTS, None))) == MOST_ENDPOINTS:
+            raise Problem("invalid_request", f"a tenant has at most {MOST_ENDPOINTS} webhooks; delete one first")
+        made = Endpoint(
+            tenant, f"wh_{uuid_utils.uuid7().hex}", asked.url, tuple(dict.fromkeys(asked.events)), signing.new_salt(),
+            self._now(), tuple(asked.result_fields) if asked.result_fields else None, asked.description,
+        )  # fmt: skip
+        await _soon(self._endpoints.add(made))
+        return self._with_secret(made)
+
+    async def page(self, tenant: str, limit: int, cursor: str | None) -> bytes:
+        found = await _soon(self._endpoints.page(tenant, limit + 1, decode_cursor(cursor) if cursor else None))
+        return _page([view.endpoint(one) for one in found], [(one.created_at, one.id) for one in found], limit)
+
+    async def one(self, tenant: str, id: str) -> bytes:
+        return orjson.dumps(view.endpoint(await self._get(tenant, id)))
+
+    async def change(self, tenant: str, id: str, body: bytes) -> bytes:
+        asked = read(WebhookChange, body)
+        if asked.url is not None:
+            self._check(asked.url)
+        fields = tuple(asked.result_fields or ()) if "result_fields" in asked.model_fields_set else None
+        events = None if asked.events is None else tuple(dict.fromkeys(asked.events))
+        change = Change(asked.url, events, fields, asked.description, asked.enabled)
+        return orjson.dumps(view.endpoint(_there(await _soon(self._endpoints.change(tenant, id, change)), id)))
+
+    async def delete(self, tenant: str, id: str) -> None:
+        if not await _soon(self._endpoints.delete(tenant, id)):
+            raise _missing("webhook", id)
+
+    async def rotate(self, tenant: str, id: str) -> bytes:
+        until = self._now() + signing.OLD_SECRET
+        return self._with_secret(_there(await _soon(self._endpoints.rotate(tenant, id, signing.new_salt(), until)), id))
+
+    async def test(self, tenant: str, id: str) -> bytes:
+        target = await self._get(tenant, id)
+        if not target.enabled:
+            raise Problem("invalid_request", f"the webhook is disabled; PATCH /v1/webhooks/{id} with enabled: true")
+        message = payload.test_event(target, uuid_utils.uuid7().hex, self._now())
+        await _soon(self._deliveries.put([message], self._now()))
+        return orjson.dumps({"delivery_id": message.id, "links": view.links(id, message.id)})
+
+    async def log(self, tenant: str, id: str, limit: int, cursor: str | None) -> bytes:
+        await self._get(tenant, id)
+        before = decode_cursor(cursor) if cursor else None
+        found = await _soon(self._deliveries.page(tenant, id, limit + 1, before))
+        return _page([view.delivery(id, one) for one in found], [(one.created_at, one.id) for one in found], limit)
+
+    async def delivery(self, tenant: str, id: str, name: str) -> bytes:
+        found = await _soon(self._deliveries.get(tenant, id, name))
+        if found is None:
+            raise _missing("delivery", name)
+        return orjson.dumps(view.delivery(id, found))
+
+    async def retry(self, tenant: str, id: str, name: str) -> bytes:
+        await self._get(tenant, id)
+        if not await _soon(self._deliveries.again(tenant, id, name, self._now())):
+            raise _missing("delivery", name)
+        return orjson.dumps({"delivery_id": name, "links": view.links(id, name)})
+
+    def callback_secret(self, tenant: str) -> bytes:
+        key = signing.secret_key(self._pepper, tenant, signing.CALLBACKS, b"")
+        return orjson.dumps({"secret": signing.shown(key)})
+
+    async def _get(self, tenant: str, id: str) -> Endpoint:
+        return _there(await _soon(self._endpoints.get(tenant, id)), id)
+
+    def _with_secret(self, one: Endpoint) -> bytes:
+        key = signing.secret_key(self._pepper, one.tenant, one.id, one.salt)
+        return orjson.dumps({**view.endpoint(one), "secret": signing.shown(key)})
+
+    def _check(self, url: str) -> None:
+        try:
+            check(url, self._allow)
+        except ForbiddenAddress as error:
+            raise Problem("invalid_request", f"/url: {error}", (Reason("/url", str(error)),)) from None
+
+
+async def _soon(answer: Awaitable[T]) -> T:
+    return await within(answer, PATIENCE_S, "the ledger")
+
+
+def _there(found: Endpoint | None, id: str) -> Endpoint:
+    if found is None:
+        raise _missing("webhook", id)
+    return found
+
+
+def _missing(what: str, id: str) -> Problem:
+    return Problem("not_found", f"there is no {what} {id[:64]!r}; GET /v1/webhooks lists them")
+
+
+def _page(items: list[Mapping[str, Any]], places: list[tuple[datetime, str]], limit: int) -> bytes:
+    more = encode_cursor(*places[limit - 1]) if len(places) > limit else None
+    return orjson.dumps({"items": items[:limit], "next_cursor": more})

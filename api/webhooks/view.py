@@ -1,0 +1,62 @@
+"""Endpoints and deliveries as the API shows them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from domain.webhooks.model import Attempt, Delivery, Endpoint
+from topics.base import format_time
+
+
+def endpoint(one: Endpoint) -> Mapping[str, Any]:
+    """Without its secret."""
+    return {
+        "id": one.id,
+        "url": one.url,
+        "events": one.events,
+        "fields": one.fields,
+        "description": one.description,
+        "enabled": one.enabled,
+        "disabled_reason": one.disabled,
+        "failing_since": _time(one.failing_since),
+        "old_secret_until": _time(one.old_until),
+        "created_at": format_time(one.created_at),
+    }
+
+
+def delivery(webhook: str, one: Delivery) -> Mapping[str, Any]:
+    """A line of the log; with its body where one was asked for."""
+    shown = {
+        "id": one.id,
+        "type": one.type,
+        "status": one.status,
+        "timestamp": format_time(one.at),
+        "created_at": format_time(one.created_at),
+        "next_attempt_at": _time(one.next_attempt_at),
+        "attempts": [_attempt(attempt) for attempt in one.attempts],
+        "links": links(webhook, one.id),
+    }
+    return shown if one.body is None else {**shown, "body": orjson.Fragment(one.body)}
+
+
+def links(webhook: str, delivery: str) -> Mapping[str, str]:
+    place = f"/v1/webhooks/{webhook}/deliveries/{delivery}"
+    return {"self": place, "retry": f"{place}/retry"}
+
+
+def _attempt(one: Attempt) -> Mapping[str, Any]:
+    return {
+        "at": format_time(one.at),
+        "outcome": one.outcome,
+        "duration_ms": one.ms,
+        "status": one.status,
+        "error": one.error or None,
+        "request_headers": one.request,
+        "response_head": one.head or None,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else format_time(at)

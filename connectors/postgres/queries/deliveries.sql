@@ -1,0 +1,166 @@
+-- The durable queue of deliveries (docs/decisions/0027-a-queue-of-lanes.md). Whoever makes a row due also brings its
+-- lane forward; only who holds the lane puts it back. Arrays come in the order of the key (rule L16).
+
+-- name: put
+WITH given AS (
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::timestamptz[], $7::text[], $8::bytea[])
+      AS g (tenant, endpoint, id, day, type, at, url, body)
+), fresh AS (
+    INSERT INTO deliveries (tenant, endpoint, id, day, type, at, created_at, url, body)
+    SELECT tenant, endpoint, id, day, type, at, $9::timestamptz, url, body FROM given
+    ON CONFLICT (tenant, endpoint, id, day) DO NOTHING
+    RETURNING tenant, endpoint, id, day
+), queued AS (
+    INSERT INTO delivery_queue (tenant, endpoint, id, day, tried, next_at)
+    SELECT tenant, endpoint, id, day, 0, $9 FROM fresh
+    ON CONFLICT (tenant, endpoint, id) DO NOTHING
+), brought AS (
+    INSERT INTO delivery_lanes AS l (tenant, endpoint, next_at)
+    SELECT DISTINCT tenant, endpoint, $9::timestamptz FROM fresh ORDER BY tenant, endpoint
+    ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at WHERE l.next_at > excluded.next_at
+)
+SELECT count(*)::integer AS fresh FROM fresh;
+
+-- name: lanes
+-- Lanes that are due, held until the end of the transaction: nobody else takes from them, or puts them back.
+SELECT l.tenant, l.endpoint, coalesce(($1::jsonb ->> (l.tenant || ' ' || l.endpoint))::integer, $2) AS room
+FROM delivery_lanes l
+WHERE l.next_at <= $3 AND coalesce(($1::jsonb ->> (l.tenant || ' ' || l.endpoint))::integer, $2) > 0
+ORDER BY l.next_at
+LIMIT $4
+FOR UPDATE SKIP LOCKED;
+
+-- name: take
+-- A statement of its own, after the lanes are held: its snapshot sees all that was put before.
+WITH lanes AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]) AS g (tenant, endpoint, room)
+), due AS MATERIALIZED (
+    SELECT q.*
+    FROM lanes l
+    CROSS JOIN LATERAL (
+        SELECT q.tenant, q.endpoint, q.id, q.day, q.tried
+        FROM delivery_queue q
+        WHERE q.tenant = l.tenant AND q.endpoint = l.endpoint AND q.next_at <= $4
+        ORDER BY q.next_at
+        LIMIT l.room
+    ) q
+    LIMIT $6
+), leased AS (
+    UPDATE delivery_queue q SET next_at = $5
+    FROM due d
+    WHERE q.tenant = d.tenant AND q.endpoint = d.endpoint AND q.id = d.id
+), moved AS (
+    UPDATE delivery_lanes l
+    SET next_at = least(rest.next_at, CASE WHEN rest.taken > 0 THEN $5 ELSE 'infinity' END)
+    FROM (
+        SELECT g.tenant, g.endpoint, t.taken, coalesce((
+            SELECT q.next_at
+            FROM delivery_queue q
+            WHERE q.tenant = g.tenant AND q.endpoint = g.endpoint
+            ORDER BY q.next_at
+            OFFSET t.taken
+            LIMIT 1
+        ), 'infinity') AS next_at
+        FROM lanes g
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS taken FROM due d WHERE d.tenant = g.tenant AND d.endpoint = g.endpoint
+        ) t
+    ) rest
+    WHERE l.tenant = rest.tenant AND l.endpoint = rest.endpoint
+)
+SELECT d.tenant, d.endpoint, d.id, d.day, d.tried, x.type, x.body, x.url AS callback,
+       e.id AS target, e.url, e.events, e.salt, e.old_salt, e.old_until, e.enabled, e.failing_since,
+       e.created_at
+FROM due d
+JOIN deliveries x ON x.tenant = d.tenant AND x.endpoint = d.endpoint AND x.id = d.id AND x.day = d.day
+LEFT JOIN webhook_endpoints e ON e.tenant = d.tenant AND e.id = d.endpoint;
+
+-- name: settle
+WITH given AS (
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::timestamptz[], $6::text[], $7::integer[],
+                $8::integer[], $9::text[], $10::text[], $11::text[], $12::integer[], $13::timestamptz[])
+      AS g (tenant, endpoint, id, day, at, outcome, ms, status, request, head, error, tried, again)
+), logged AS (
+    INSERT INTO delivery_attempts (tenant, endpoint, id, day, at, outcome, ms, status, request, head, error)
+    SELECT tenant, endpoint, id, day, at, outcome, ms, status, request, head, error FROM given
+    ON CONFLICT (tenant, endpoint, id, day, at) DO NOTHING
+), done AS (
+    DELETE FROM delivery_queue q
+    USING given g
+    WHERE q.tenant = g.tenant AND q.endpoint = g.endpoint AND q.id = g.id AND g.again IS NULL
+), later AS (
+    UPDATE delivery_queue q SET tried = g.tried, next_at = g.again
+    FROM given g
+    WHERE q.tenant = g.tenant AND q.endpoint = g.endpoint AND q.id = g.id AND g.again IS NOT NULL
+)
+INSERT INTO delivery_lanes AS l (tenant, endpoint, next_at)
+SELECT tenant, endpoint, min(again) FROM given WHERE again IS NOT NULL GROUP BY tenant, endpoint ORDER BY 1, 2
+ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at WHERE l.next_at > excluded.next_at;
+
+-- name: again
+WITH found AS (
+    SELECT tenant, endpoint, id, day FROM deliveries WHERE tenant = $1 AND endpoint = $2 AND id = $3
+), queued AS (
+    INSERT INTO delivery_queue (tenant, endpoint, id, day, tried, next_at)
+    SELECT tenant, endpoint, id, day, 0, $4 FROM found
+    ON CONFLICT (tenant, endpoint, id) DO UPDATE SET tried = 0, next_at = excluded.next_at
+), brought AS (
+    INSERT INTO delivery_lanes AS l (tenant, endpoint, next_at)
+    SELECT tenant, endpoint, $4 FROM found
+    ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at WHERE l.next_at > excluded.next_at
+)
+SELECT id FROM found;
+
+-- name: page
+SELECT d.id, d.type, d.at AS event_at, d.created_at, q.next_at, q.id IS NOT NULL AS waiting, a.*
+FROM (
+    SELECT tenant, endpoint, id, day, type, at, created_at
+    FROM deliveries
+    WHERE tenant = $1 AND endpoint = $2 AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::text))
+    ORDER BY created_at DESC, id DESC
+    LIMIT $5
+) d
+LEFT JOIN delivery_queue q ON q.tenant = d.tenant AND q.endpoint = d.endpoint AND q.id = d.id
+LEFT JOIN LATERAL (
+    SELECT a.at, a.outcome, a.ms, a.status, a.request, a.head, a.error
+    FROM delivery_attempts a
+    WHERE a.tenant = d.tenant AND a.endpoint = d.endpoint AND a.id = d.id AND a.day = d.day
+    ORDER BY a.at DESC
+    LIMIT 1
+) a ON true
+ORDER BY d.created_at DESC, d.id DESC;
+
+-- name: get
+SELECT d.id, d.type, d.at AS event_at, d.created_at, d.body, q.next_at, q.id IS NOT NULL AS waiting,
+       a.at, a.outcome, a.ms, a.status, a.request, a.head, a.error
+FROM deliveries d
+LEFT JOIN delivery_queue q ON q.tenant = d.tenant AND q.endpoint = d.endpoint AND q.id = d.id
+LEFT JOIN delivery_attempts a ON a.tenant = d.tenant AND a.endpoint = d.endpoint AND a.id = d.id AND a.day = d.day
+WHERE d.tenant = $1 AND d.endpoint = $2 AND d.id = $3
+ORDER BY a.at;
+
+-- name: backlog
+SELECT (SELECT count(*)::integer FROM (SELECT FROM delivery_queue LIMIT 100000) q) AS waiting,
+       (SELECT min(next_at) FROM delivery_lanes) AS due_since;
+
+-- name: days
+SELECT c.relname AS name
+FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent IN ('deliveries'::regclass, 'delivery_attempts'::regclass);
+
+-- name: oldest_waiting
+SELECT min(day) AS day FROM delivery_queue;
+
+-- name: forget_deliveries_in_default
+DELETE FROM deliveries_default WHERE day < $1;
+
+-- name: forget_delivery_attempts_in_default
+DELETE FROM delivery_attempts_default WHERE day < $1;
+
+-- name: forget_lanes
+DELETE FROM delivery_lanes l
+WHERE l.next_at = 'infinity'
+  AND NOT EXISTS (SELECT FROM delivery_queue q WHERE q.tenant = l.tenant AND q.endpoint = l.endpoint);

@@ -1,0 +1,166 @@
+"""Endpoints, deliveries and their attempts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal, get_args
+
+from topics.records import EventType
+
+Derived = Literal["request.completed", "request.failed", "request.rejected", "cache.hit", "cache.miss"]
+DERIVED: tuple[str, ...] = get_args(Derived)
+"""Told by a result, not by an event of its own."""
+TYPES: tuple[str, ...] = (*DERIVED, *get_args(EventType))
+TEST = "webhook.test"
+"""The type of a test event; nobody subscribes to it."""
+CALLBACK = "callback:"
+"""Before the origin, in the place of an endpoint: deliveries to the `callback_url` of requests."""
+
+Disabled = Literal["gone", "failing"]
+"""410 was the answer; nothing was accepted for five days."""
+Outcome = Literal["delivered", "failed", "gone", "dropped"]
+"""Of an attempt. Dropped: the endpoint was disabled or removed meanwhile, nothing was sent."""
+Status = Literal["pending", "delivered", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a tenant wants its events. No types are all types; `fields` are those of a result that are sent, None is
+    all. Its secret follows from `salt` (signing.py); `old_salt` signs as well until `old_until`.
+    """
+
+    tenant: str
+    id: str
+    url: str
+    events: tuple[str, ...]
+    salt: bytes
+    created_at: datetime
+    fields: tuple[str, ...] | None = None
+    description: str = ""
+    old_salt: bytes | None = None
+    old_until: datetime | None = None
+    enabled: bool = True
+    disabled: Disabled | None = None
+    failing_since: datetime | None = None
+
+    def wants(self, kind: str) -> bool:
+        return not self.events or kind in self.events
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a PATCH says; None stays as it is. `fields` is () for all of them."""
+
+    url: str | None = None
+    events: tuple[str, ...] | None = None
+    fields: tuple[str, ...] | None = None
+    description: str | None = None
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """The enabled endpoints of every tenant that has any, as of `version`."""
+
+    version: int
+    endpoints: Mapping[str, Sequence[Endpoint]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An event on its way into the queue: once for each (tenant, endpoint, id).
+
+    `id` is what the receiver sees as webhook-id, `at` the time of the event, `url` only that of a callback.
+    """
+
+    tenant: str
+    endpoint: str
+    id: str
+    type: str
+    at: datetime
+    body: bytes
+    url: str | None = None
+
+    @property
+    def day(self) -> date:
+        """Of the event, not of the delivery: a record that is read again falls on its own row."""
+        return self.at.date()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A delivery."""
+
+    tenant: str
+    endpoint: str
+    id: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery to be tried now; `tried` attempts were made. `target` is None for a callback, and where the endpoint
+    is not there any more.
+    """
+
+    key: Key
+    type: str
+    body: bytes
+    tried: int
+    url: str | None
+    target: Endpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was tried and what came back; `head` is the answer's status line and headers, `error` why there is none."""
+
+    at: datetime
+    outcome: Outcome
+    ms: int = 0
+    status: int | None = None
+    request: str = ""
+    head: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """An attempt that is over; `again` is when the next one is due, None where there is none."""
+
+    key: Key
+    attempt: Attempt
+    tried: int
+    again: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an attempt says of its endpoint: failing since then, well again (None), or to be disabled."""
+
+    tenant: str
+    endpoint: str
+    failing_since: datetime | None
+    disabled: Disabled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A line of the log; `attempts` are the last one, or all of them with the body where one delivery is asked for."""
+
+    id: str
+    type: str
+    at: datetime
+    created_at: datetime
+    status: Status
+    next_attempt_at: datetime | None
+    attempts: tuple[Attempt, ...]
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Deliveries that wait, counted up to a bound, and since when the one that is due longest is due."""
+
+    waiting: int
+    due_since: datetime | None

@@ -1,0 +1,82 @@
+"""What an answer means, and when a delivery is tried again. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from domain.webhooks.model import Attempt, Due, Mark, Outcome, Settlement
+
+WAITS = (
+    timedelta(0), timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2),
+    timedelta(hours=5), timedelta(hours=10), timedelta(hours=14), timedelta(hours=20), timedelta(hours=24),
+)  # fmt: skip
+"""Before each attempt, counted from the end of the one before (Standard Webhooks 1.0, "Deliverability")."""
+JITTER = 0.1
+"""A wait is up to so much longer, so that what failed together does not come back together."""
+LONGEST_WAIT = timedelta(hours=24)
+"""What a receiver may ask for with Retry-After."""
+PATIENCE = timedelta(days=5)
+"""An endpoint that accepts nothing for so long is disabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of an attempt: `status` None where there was no answer, and `error` says why."""
+
+    status: int | None
+    seconds: float
+    retry_after: str = ""
+    head: str = ""
+    error: str = ""
+
+    @property
+    def delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status <= 299
+
+
+def settle(due: Due, heard: Heard, began: datetime, request: str, chance: float) -> Settlement:
+    """How the attempt that `began` ends; `chance` in [0, 1) is the jitter, `request` the headers that were sent."""
+    outcome: Outcome = "delivered" if heard.delivered else "gone" if heard.status == 410 else "failed"
+    attempt = Attempt(
+        began, outcome, round(heard.seconds * 1000), heard.status, request, heard.head, heard.error[:500]
+    )  # fmt: skip
+    tried, ended = due.tried + 1, began + timedelta(seconds=heard.seconds)
+    again = None
+    if outcome == "failed" and tried < len(WAITS):
+        again = ended + max(WAITS[tried] * (1 + JITTER * chance), _asked(heard, ended))
+    return Settlement(due.key, attempt, tried, again)
+
+
+def dropped(due: Due, now: datetime) -> Settlement:
+    """Its endpoint is disabled or gone: nothing is sent."""
+    attempt = Attempt(now, "dropped", error="the endpoint was disabled or removed before this attempt")
+    return Settlement(due.key, attempt, due.tried, None)
+
+
+def mark(due: Due, settled: Settlement) -> Mark | None:
+    """What is to be remembered of the endpoint, None where that is known already: most attempts say nothing new."""
+    target, attempt = due.target, settled.attempt
+    if target is None or attempt.outcome == "dropped":
+        return None
+    if attempt.outcome == "delivered":
+        return Mark(target.tenant, target.id, None) if target.failing_since is not None else None
+    since = target.failing_since or attempt.at
+    if attempt.outcome == "gone":
+        return Mark(target.tenant, target.id, since, "gone")
+    if attempt.at - since >= PATIENCE:
+        return Mark(target.tenant, target.id, since, "failing")
+    return None if target.failing_since is not None else Mark(target.tenant, target.id, since)
+
+
+def _asked(heard: Heard, now: datetime) -> timedelta:
+    """Retry-After of a 429 or 503 (RFC 9110, 10.2.3): seconds, or a date."""
+    text = heard.retry_after.strip()
+    if heard.status not in (429, 503) or not text:
+        return timedelta(0)
+    if text.isascii() and text.isdigit():
+        return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return timedelta(0)
+    return min(max(at - now, timedelta(0)), LONGEST_WAIT) if at.tzinfo else timedelta(0)
