@@ -148,6 +148,7 @@ class ProcessLoop:
         self._overdue: list[Handle] = []
         self.dead = False
         self.frozen = False
+        self._queued = False  # it is among those that can run, or runs
 
     def run(self) -> None:
         """Everything that can run, until the process waits."""
@@ -161,17 +162,23 @@ class ProcessLoop:
                 callback(*args)
             else:
                 context.run(callback, *args)
+        self._queued = False
 
     def due(self, handle: Handle) -> None:
         if self.frozen:
             self._overdue.append(handle)
         else:
-            self._runnable.append(self)
+            self._queue()
             self.ready.append(handle)
+
+    def _queue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._runnable.append(self)
 
     def thaw(self) -> None:
         self.frozen = False
-        self._runnable.append(self)
+        self._queue()
         self.ready.extend(self._overdue)
         self._overdue.clear()
 
@@ -185,8 +192,8 @@ class ProcessLoop:
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
         handle = Handle((callback, args, context, self, 0.0))
         if not self.dead:
-            if not self.ready:
-                self._runnable.append(self)
+            if not self._queued:
+                self._queue()
             self.ready.append(handle)
         return handle
 

@@ -62,18 +62,18 @@ class Stream:
 class Member:
     """A worker process in its group."""
 
-    def __init__(self, loop: ProcessLoop, stage: Stage) -> None:
+    def __init__(self, world: World, loop: ProcessLoop, stage: Stage) -> None:
+        self._world = world
         self.loop, self.stage = loop, stage
         self.stream = Stream(loop)
         self.finished: set[tuple[int, int, int]] = set()  # generation, partition, offset
-        self.has_finished = False  # something since the heads were looked at
 
     @property
     def answers(self) -> bool:
         return not self.loop.dead and not self.loop.frozen
 
     def done(self, delivery: Delivery) -> None:
-        self.has_finished = True
+        self._world.finished.append(self)
         self.finished.add((delivery.generation, delivery.partition, delivery.offset))
 
 
@@ -152,12 +152,10 @@ class Group:
             self._committed[partition] = head
 
     def check(self) -> None:
-        """Raises Violation where something was finished and a head passes what is not."""
+        """Raises Violation where a head passes what is not finished."""
         for member in self.members:
-            if member.has_finished:
-                member.has_finished = False
-                for _ in self._heads(member):
-                    pass
+            for _ in self._heads(member):
+                pass
 
     def _heads(self, member: Member) -> Iterator[tuple[int, int]]:
         """(partition, next offset to commit) of what it may commit now."""

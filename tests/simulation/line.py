@@ -81,9 +81,12 @@ class Simulation:
                 world.run_ready()
                 if world.broken is not None:
                     raise world.broken
-                for group in self._by_topic.values():
-                    group.check()
-                self._publish_due()
+                if world.finished:
+                    world.finished.clear()
+                    for group in self._by_topic.values():
+                        group.check()
+                if self._asks:
+                    self._publish_due()
                 if not world.pending and self._over():
                     break
                 world.steps += 1

@@ -161,7 +161,7 @@ class Worker:
         source = self._intake() if self.role == "intake" else await self._infer()
         stage = Stage(FLOW[self.role].policy, [source], self._metrics)
         stage.lines = self._shared.variant.lines()
-        self.member = source._handler.member = Member(self.loop, stage)  # type: ignore[attr-defined]
+        self.member = source._handler.member = Member(self.world, self.loop, stage)  # type: ignore[attr-defined]
         self.tasks.append(asyncio.ensure_future(source.consume(self.member.stream)))
         joined(self)
 

@@ -132,6 +132,8 @@ class World:
         self.strike: Callable[[Fault, ProcessLoop], None] = lambda fault, loop: None
         self.look: Callable[[], None] = lambda: None  # after each statement of the ledger
         self.runnable: list[ProcessLoop] = []
+        self.finished: list[object] = []  # members that finished a delivery since the heads were looked at
+        self._places = {fault.place for fault in self.faults}
         self._seen: Counter[str] = Counter()
         self._after: Fault | None = None
         self._away: dict[ProcessLoop | None, float] = {}
@@ -200,6 +202,7 @@ class World:
         if struck is None:
             return None
         self.faults.remove(struck)
+        self._places = {fault.place for fault in self.faults}
         if struck.kind in OPERATION_FAULTS:
             return struck
         if struck.kind.endswith("after"):
@@ -216,7 +219,7 @@ class World:
 
     def notices(self, name: str, loop: ProcessLoop) -> bool:
         """Whether it matters when an operation that everybody repeats all the time takes effect."""
-        if self.ledger_is_away(loop) or any(fault.place in (name, "any") for fault in self.faults):
+        if name in self._places or "any" in self._places or self.ledger_is_away(loop):
             return True
         return self.rng.random() < 0.2
 
