@@ -8,7 +8,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from domain.settings import OWN, Settings
+from domain.settings import Settings
+from domain.sink_settings import OWN
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 

@@ -3,34 +3,85 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.sink import ClickHouseSink
+from connectors.consenting import Consenting
 from connectors.kafka import security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
-from connectors.postgres.pool import connect
+from connectors.postgres.accounts import PostgresAccounts
+from connectors.postgres.pool import Pool, connect
 from connectors.postgres.sink_board import PostgresSinkBoard
 from connectors.telemetry.metrics import PrometheusMetrics
 from domain.errors import InvalidSettings
 from domain.ports import Sink
 from domain.settings import Settings
 
+Value = TypeVar("Value")
+_OTHER = "STRUCTURED_PROMPT_SINK_KAFKA_"
+
 
 def _clickhouse(settings: Settings) -> Sink:
     return ClickHouseSink(ClickHouse(settings.clickhouse_url.get_secret_value()))
 
 
+def _postgres(settings: Settings) -> Sink:
+    from connectors.postgres.sink import SETTING, PostgresSink
+
+    return PostgresSink(_given(settings.sink_postgres_url, SETTING).get_secret_value())
+
+
+def _kafka(settings: Settings) -> Sink:
+    from connectors.kafka.mirror import KafkaMirror
+
+    given = _given(settings.sink_kafka, _OTHER + "BOOTSTRAP_SERVERS")
+    names = ("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password", "sasl_token_url", "sasl_scope",
+             "ssl_cafile", "ssl_certfile", "ssl_keyfile")  # fmt: skip
+    other = {f"kafka_{name}": getattr(settings, f"sink_kafka_{name}") for name in names}
+    connection = security.librdkafka(settings.model_copy(update={**other, "kafka": given}), _OTHER)
+    return KafkaMirror(KafkaProducer(connection, prefix=settings.sink_kafka_topic_prefix))
+
+
+def _given(value: Value | None, name: str) -> Value:
+    if value is None:
+        raise InvalidSettings(f"{name}: is required by this sink; see docs/sinks.md")
+    return value
+
+
+def _whose_answers(sink: Sink, settings: Settings) -> Sink:
+    if settings.sink_answers == "all":
+        return sink
+
+    async def agreed() -> frozenset[str]:
+        if settings.sink_answers == "none":
+            return frozenset()
+        async with _ledger(settings) as pool:
+            return frozenset(tenant.name for tenant in await PostgresAccounts(pool).tenants() if tenant.store_answers)
+
+    return Consenting(sink, agreed)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A sink that settings may ask for. `ways` and `ordered` as agents.deliver.policy says."""
+    """A sink that settings may ask for.
+
+    ways, ordered:  as agents.deliver.policy says
+    consented:      answers are taken out by STRUCTURED_PROMPT_SINK_ANSWERS (ClickHouse does that by itself)
+    """
 
     make: Callable[[Settings], Sink]
     ways: int = 1
     ordered: bool = True
+    consented: bool = False
 
 
-SINKS: dict[str, Kind] = {"clickhouse": Kind(_clickhouse)}
+SINKS: dict[str, Kind] = {
+    "clickhouse": Kind(_clickhouse),
+    "postgres": Kind(_postgres, ways=2, ordered=False, consented=True),
+    "kafka": Kind(_kafka, consented=True),
+}
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""
 
 
@@ -52,6 +103,8 @@ def sink_parts(settings: Settings, name: str) -> SinkParts:
         raise InvalidSettings(f"there is no sink {name!r}; the sinks are: {', '.join(sorted(SINKS))}")
     kind = SINKS[name]
     sink = kind.make(settings)
+    if kind.consented:
+        sink = _whose_answers(sink, settings)
     connection = security.librdkafka(settings)
     source = BatchConsumer(
         connection,
@@ -68,8 +121,14 @@ def sink_parts(settings: Settings, name: str) -> SinkParts:
 @asynccontextmanager
 async def connect_board(settings: Settings) -> AsyncIterator[PostgresSinkBoard]:
     """Orders and reports of sinks; PostgreSQL is first asked by the first call."""
+    async with _ledger(settings) as pool:
+        yield PostgresSinkBoard(pool)
+
+
+@asynccontextmanager
+async def _ledger(settings: Settings) -> AsyncIterator[Pool]:
     pool = await connect(settings.database_url.get_secret_value(), 1)
     try:
-        yield PostgresSinkBoard(pool)
+        yield pool
     finally:
         await pool.close()

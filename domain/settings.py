@@ -2,32 +2,30 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from domain.errors import InvalidSettings
 from domain.outgoing.addresses import Network, parse_networks
 from domain.outgoing.places import Places
+from domain.sink_settings import OWN, SinkSettings
+from domain.sink_settings import own as _own
 from topics.codec import is_tenant_name
 
-OWN = "STRUCTURED_PROMPT_"
 SCHEMES = {
     "database_url": ("postgresql://", "postgres://"),
     "database_read_url": ("postgresql://", "postgres://"),
     "redis_url": ("redis://", "rediss://", "unix://"),
     "clickhouse_url": ("http://", "https://"),
+    "sink_postgres_url": ("postgresql://", "postgres://"),
     "simulated_provider_url": ("http://", "https://"),
     "otel_endpoint": ("http://", "https://"),
 }
 """How the addresses may begin."""
 
 
-def _own(name: str, default: Any, description: str, **rules: Any) -> Any:
-    return Field(default=default, alias=OWN + name, description=description, **rules)
-
-
-class Settings(BaseModel):
+class Settings(SinkSettings):
     """Read once by each main.py. Any secret may come from a file: NAME_FILE holds the path."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
@@ -132,9 +130,6 @@ class Settings(BaseModel):
     fetch_memory_mb: int = _own(
         "FETCH_MEMORY_MB", 64, "Memory of a worker for documents; at least four times FETCH_MAX_MB is taken.", ge=1
     )
-    sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
-    sink_mb: int = _own("SINK_MB", 8, "Mebibytes of values a sink writes at once, at most.", ge=1, le=256)
-    sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)
     deliveries_in_flight: int = _own(
         "DELIVERIES_IN_FLIGHT", 512, "Webhooks that one process of destinations sends at a time.", ge=8, le=10_000
     )
@@ -152,9 +147,11 @@ class Settings(BaseModel):
         default=None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Traces go here over OTLP/HTTP; off when absent."
     )
 
-    @field_validator("kafka")
+    @field_validator("kafka", "sink_kafka")
     @classmethod
-    def _brokers(cls, value: str) -> str:
+    def _brokers(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if "://" in value or not all(one.strip() and " " not in one.strip() for one in value.split(",")):
             raise ValueError("must be host:port, or several separated by commas")
         return value

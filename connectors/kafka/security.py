@@ -7,10 +7,15 @@ from connectors.kafka.tokens import ClientTokens
 from domain.errors import InvalidSettings
 from domain.settings import Settings
 
+OURS = "KAFKA_"
 
-def librdkafka(settings: Settings) -> dict[str, Any]:
-    """Configuration of confluent-kafka clients. Raises InvalidSettings when credentials are missing."""
-    check(settings)
+
+def librdkafka(settings: Settings, prefix: str = OURS) -> dict[str, Any]:
+    """Configuration of confluent-kafka clients. Raises InvalidSettings when credentials are missing.
+
+    prefix: how the names of these settings begin, where they are of another cluster.
+    """
+    check(settings, prefix)
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka,
         "security.protocol": settings.kafka_security_protocol.lower(),
@@ -82,20 +87,20 @@ def credentials(settings: Settings) -> tuple[str | None, str | None]:
     return settings.kafka_sasl_username, password.get_secret_value() if password else None
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, prefix: str = OURS) -> None:
     """Raises InvalidSettings naming every setting that the chosen protocol needs and that is not there."""
     missing = []
     if settings.kafka_security_protocol.startswith("SASL"):
         needed = {
-            "KAFKA_SASL_MECHANISM": settings.kafka_sasl_mechanism,
-            "KAFKA_SASL_USERNAME": settings.kafka_sasl_username,
-            "KAFKA_SASL_PASSWORD": settings.kafka_sasl_password,
+            f"{prefix}SASL_MECHANISM": settings.kafka_sasl_mechanism,
+            f"{prefix}SASL_USERNAME": settings.kafka_sasl_username,
+            f"{prefix}SASL_PASSWORD": settings.kafka_sasl_password,
         }
         if settings.kafka_sasl_mechanism == "OAUTHBEARER":
-            needed["KAFKA_SASL_TOKEN_URL"] = settings.kafka_sasl_token_url
+            needed[f"{prefix}SASL_TOKEN_URL"] = settings.kafka_sasl_token_url
         missing = [name for name, value in needed.items() if not value]
     if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
-        missing.append("KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE, both or neither")
+        missing.append(f"{prefix}SSL_CERTFILE and {prefix}SSL_KEYFILE, both or neither")
     if missing:
         listed = "\n  ".join(f"{name}: is required with {settings.kafka_security_protocol}" for name in missing)
         raise InvalidSettings(f"these settings are missing:\n  {listed}")

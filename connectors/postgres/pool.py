@@ -15,6 +15,7 @@ import asyncpg
 from domain.errors import Permanent, Unavailable
 
 CONNECT_TIMEOUT = 2.0
+OURS = "DATABASE_URL"
 
 # Every hot statement joins a handful of given keys with large tables. These switches leave the planner only the
 # plan that is right at every size, a nested loop over the primary key, also when it plans once on an empty table.
@@ -68,10 +69,11 @@ class Transaction:
 class Pool:
     """At most `size` connections, opened when they are needed. Each statement is its own transaction."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", place: str, timeout: float) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", place: str, timeout: float, setting: str = OURS) -> None:
         self._pool = pool
         self._place = place
         self._timeout = timeout
+        self._setting = setting
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows. Raises BadData or Unavailable."""
@@ -130,16 +132,23 @@ class Pool:
 
     def _unavailable(self, error: Exception) -> Unavailable:
         if isinstance(error, _SCHEMA):
-            return Unavailable(f"{self._place} is not migrated ({error}): run `structured-prompt migrate`")
+            remedy = "run `structured-prompt migrate`" if self._setting == OURS else "docs/sinks.md has its tables"
+            return Unavailable(f"{self._place} is not migrated ({error}): {remedy}")
         reason = str(error) or type(error).__name__
-        return Unavailable(f"{self._place} does not answer: {reason}; check DATABASE_URL and the server")
+        return Unavailable(f"{self._place} does not answer: {reason}; check {self._setting} and the server")
 
 
-async def connect(database_url: str, size: int, timeout: float = 8.0) -> Pool:  # noqa: ASYNC109 - of each statement
+async def connect(
+    database_url: str,
+    size: int,
+    timeout: float = 8.0,  # noqa: ASYNC109 - of each statement
+    setting: str = OURS,
+) -> Pool:
     """A pool of `size` connections; the server is first asked by the first statement.
 
-    database_url: postgresql://user:password@host:port/name. timeout: seconds until a statement, or waiting for a
-    connection, is given up as Unavailable; a server that swallows everything costs no more than that.
+    database_url: postgresql://user:password@host:port/name, from the setting `setting`. timeout: seconds until a
+    statement, or waiting for a connection, is given up as Unavailable; a server that swallows everything costs no more
+    than that.
     """
     milliseconds = str(int(timeout * 1000))
     pool = asyncpg.create_pool(
@@ -161,7 +170,7 @@ async def connect(database_url: str, size: int, timeout: float = 8.0) -> Pool:  
         },
     )
     await pool
-    return Pool(pool, _place(database_url), timeout)
+    return Pool(pool, _place(database_url), timeout, setting)
 
 
 def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -30,5 +30,5 @@ def numbered(items: list[Item]) -> list[Item]:
     given = []
     for item in items:
         offset = offsets[item.topic] = offsets.get(item.topic, -1) + 1
-        given.append(item._replace(offset=offset))
+        given.append(item._replace(offset=offset, headers=[("h", b"\xff")]))
     return given

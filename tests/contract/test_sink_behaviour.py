@@ -1,22 +1,34 @@
 """What every sink does, whatever its destination: the obligations that stand above domain.ports.Sink."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
+import orjson
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # public, stubs lack it
 
+from agents.deliver.bisecting import Bisecting
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.migrate import apply
 from connectors.clickhouse.sink import ClickHouseSink
+from connectors.kafka.mirror import SOURCE, KafkaMirror
+from connectors.kafka.producer import KafkaProducer
 from connectors.memory.sink import MemorySink
+from connectors.postgres.pool import connect
+from connectors.postgres.sink import PostgresSink
 from domain.errors import Transient, Unavailable
 from tests.contract.messages import call, event, item, result
 from tests.contract.sinks import Row, Subject, numbered
 from topics.table import EVENTS, RESULTS, USAGE
 
+Given = dict[str, Any]
 NOTHING = "http://app:topsecret@127.0.0.1:1/none"
 
 
-async def memory(_request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+async def memory(_: Given) -> AsyncIterator[Subject]:
     sink = MemorySink()
 
     async def held() -> list[Row]:
@@ -27,8 +39,8 @@ async def memory(_request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     yield Subject(sink, held, MemorySink([Unavailable("away") for _ in range(9)]))
 
 
-async def clickhouse(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    url = request.getfixturevalue("clickhouse_url")
+async def clickhouse(given: Given) -> AsyncIterator[Subject]:
+    url = given["clickhouse_url"]
     async with ClickHouse(url) as reader:
         await apply(reader)
 
@@ -43,14 +55,82 @@ async def clickhouse(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         yield Subject(ClickHouseSink(ClickHouse(url)), held, ClickHouseSink(ClickHouse(NOTHING)))
 
 
-KINDS = {"memory": memory, "clickhouse": clickhouse}
+async def postgres(given: Given) -> AsyncIterator[Subject]:
+    url = given["database_url"]
+    reader = await connect(url, 1)
+    await reader.fetch("DROP SCHEMA IF EXISTS structured_prompt CASCADE")
+
+    async def held() -> list[Row]:
+        rows = await reader.fetch(
+            f"SELECT '{RESULTS}', tenant, id FROM structured_prompt.results "
+            f"UNION ALL SELECT '{USAGE}', tenant, id FROM structured_prompt.calls "
+            f"UNION ALL SELECT '{EVENTS}', tenant, event_id FROM structured_prompt.events"
+        )
+        return sorted(tuple(row) for row in rows)
+
+    yield Subject(PostgresSink(url), held, PostgresSink("postgresql://app:topsecret@127.0.0.1:1/none"))
+    await reader.close()
+
+
+async def kafka(given: Given) -> AsyncIterator[Subject]:
+    prefix = given["topic_prefix"]
+    here, nowhere = {"bootstrap.servers": given["engines"].kafka}, {"bootstrap.servers": "127.0.0.1:1"}
+    admin = AdminClient(here)
+    topics = [prefix + topic for topic in KafkaMirror.topics]
+    for created in admin.create_topics([NewTopic(topic, 1, 1) for topic in topics]).values():
+        created.result(30)
+
+    async def held() -> list[Row]:
+        return await asyncio.to_thread(mirrored, here, topics, len(prefix))
+
+    sink = KafkaMirror(KafkaProducer(here, prefix=prefix))
+    # a producer that finds nobody gives up after a moment; what no broker ever takes is too large for it
+    yield Subject(sink, held, KafkaMirror(KafkaProducer(nowhere, 1.0)), (b"x" * 5 * 1024 * 1024,))
+    admin.delete_topics(topics)
+
+
+def mirrored(connection: dict[str, str], topics: list[str], prefix: int) -> list[Row]:
+    """One row a source: a record that was carried twice says so in its header."""
+    consumer = Consumer({**connection, "group.id": secrets.token_hex(4), "enable.auto.commit": False})
+    places = [TopicPartition(topic, 0, 0) for topic in topics]
+    consumer.assign(places)
+    rows: dict[bytes, Row] = {}
+    wanted = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+    while wanted:
+        message = consumer.poll(10)
+        assert message is not None
+        assert message.error() is None, message.error()
+        wanted -= 1
+        fields = orjson.loads(message.value() or b"")
+        headers = dict(message.headers() or ())
+        assert headers["h"] == b"\xff"
+        source = str(message.topic())[prefix:]
+        rows[headers[SOURCE]] = (source, fields["tenant"], fields["event_id" if source == EVENTS else "id"])
+    consumer.close()
+    return sorted(rows.values())
+
+
+KINDS: dict[str, tuple[Callable[[Given], AsyncIterator[Subject]], tuple[str, ...]]] = {
+    "memory": (memory, ()),
+    "clickhouse": (clickhouse, ("clickhouse_url",)),
+    "postgres": (postgres, ("database_url",)),
+    "kafka": (kafka, ("engines", "topic_prefix")),
+}
+"""With the fixtures each needs."""
 
 
 @pytest.fixture(
     params=[pytest.param(name, marks=[] if name == "memory" else pytest.mark.integration) for name in KINDS]
 )
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    async for made in KINDS[request.param](request):
+def kind(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    make, fixtures = KINDS[request.param]
+    return make({name: request.getfixturevalue(name) for name in fixtures})
+
+
+@pytest.fixture
+async def subject(kind: AsyncIterator[Subject]) -> AsyncIterator[Subject]:
+    async for made in kind:
+        made.sink = Bisecting(made.sink)  # as the runner has it
         await made.sink.open()
         yield made
         await made.sink.close()

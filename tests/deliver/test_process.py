@@ -20,8 +20,12 @@ from connectors.clickhouse.migrate import apply
 from connectors.kafka import admin, security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
+from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.pool import connect
 from connectors.postgres.sink_board import PostgresSinkBoard
+from connectors.sinks import sink_parts
+from domain.accounts.model import Tenant
+from domain.errors import InvalidSettings
 from domain.ports import Record
 from domain.settings import Settings, load
 from ops.local.environment import clean
@@ -32,10 +36,11 @@ from topics.table import DEAD_LETTERS, EVENTS, RESULTS, TABLE, USAGE
 pytestmark = pytest.mark.integration
 TOPICS = [topic for topic in TABLE if topic.name in (RESULTS, USAGE, EVENTS, DEAD_LETTERS)]
 LAUNCH = """
+import sys
 from os import environ
 from agents.deliver.main import run
 from domain.settings import load
-run(load(environ, str), "clickhouse")
+run(load(environ, str), sys.argv[1])
 """
 
 
@@ -68,11 +73,12 @@ class Stack:
     clickhouse: ClickHouse
 
     @asynccontextmanager
-    async def sink(self, **environ: str) -> AsyncIterator[Sink]:
+    async def sink(self, name: str = "clickhouse", **environ: str) -> AsyncIterator[Sink]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             LAUNCH,
+            name,
             env={**clean(os.environ), **self.environ, **environ},
             stderr=asyncio.subprocess.PIPE,
         )
@@ -217,3 +223,64 @@ async def test_paused_over_a_restart_resumed_and_replayed(stack: Stack) -> None:
     (seen,) = await board.look()
     assert len(seen.orders.rewound) == 12 * 3
     await pool.close()
+
+
+async def test_into_another_database_and_another_cluster_with_consent(stack: Stack, topic_prefix: str) -> None:
+    url = stack.environ["DATABASE_URL"]
+    pool = await connect(url, 1)
+    await PostgresAccounts(pool).create_tenant(Tenant("acme", store_answers=True))
+    await stack.publish(
+        Record(RESULTS, result().value, b"r1", (("team", b"support"),)),
+        Record(RESULTS, result(tenant="globex").value, b"r1"),
+        Record(RESULTS, b"poison", b"r1"),
+        Record(USAGE, call().value, b"acme"),
+    )
+    mirror = topic_prefix + "other."
+    there = stack.settings.model_copy(update={"topic_prefix": mirror})
+    await asyncio.to_thread(admin.apply, there, TOPICS)
+    other = {
+        "STRUCTURED_PROMPT_SINK_POSTGRES_URL": url,
+        "STRUCTURED_PROMPT_SINK_KAFKA_BOOTSTRAP_SERVERS": stack.environ["KAFKA_BOOTSTRAP_SERVERS"],
+        "STRUCTURED_PROMPT_SINK_KAFKA_TOPIC_PREFIX": mirror,
+    }
+    async with stack.sink("postgres", **other), stack.sink("kafka", **other):
+        (letter,) = await stack.dead_letters(1)
+        assert (letter["code"], letter["stage"]) == ("refused_by_sink", "deliver.postgres")
+        rows = await pool.fetch("SELECT tenant, output::text FROM structured_prompt.results ORDER BY tenant")
+        assert [tuple(row) for row in rows] == [("acme", '{"label":"positive"}'), ("globex", None)]
+        source = BatchConsumer(security.librdkafka(there), [RESULTS, USAGE], "test", Bounds(), prefix=mirror)
+        seen = []
+        async for batch in source.batches():
+            seen += batch
+            if len(seen) >= 4:
+                source.stop()
+        await source.close()
+    answers = [item for item in seen if item.topic == RESULTS and item.key == b"r1"]
+    assert [json.loads(item.value)["output"] for item in answers[:2]] == [{"label": "positive"}, None]
+    assert answers[2].value == b"poison"
+    assert dict(answers[0].headers)["team"] == b"support"
+    assert dict(answers[0].headers)["sp_source"].endswith(b"@0")
+    await pool.close()
+    client = AdminClient(security.librdkafka(there))
+    client.delete_topics([mirror + topic.name for topic in TOPICS])
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "missing"),
+    [
+        ("postgres", {}, "STRUCTURED_PROMPT_SINK_POSTGRES_URL"),
+        ("kafka", {}, "STRUCTURED_PROMPT_SINK_KAFKA_BOOTSTRAP_SERVERS"),
+        ("kafka", {"sink_kafka": "h:1", "sink_kafka_security_protocol": "SASL_SSL"},
+         "STRUCTURED_PROMPT_SINK_KAFKA_SASL_PASSWORD"),
+        ("nowhere", {}, "the sinks are: "),
+    ],
+)  # fmt: skip
+def test_a_sink_without_its_settings_says_which(name: str, given: dict[str, str], missing: str) -> None:
+    engines = {
+        "kafka": "h:1",
+        "database_url": "postgresql://h/d",
+        "redis_url": "redis://h",
+        "clickhouse_url": "http://h",
+    }
+    with pytest.raises(InvalidSettings, match=missing):
+        sink_parts(Settings(**{**engines, **given}), name)

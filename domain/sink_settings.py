@@ -1,0 +1,56 @@
+"""The settings of the operator's sinks; see settings.py."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+
+OWN = "STRUCTURED_PROMPT_"
+
+
+def own(name: str, default: Any, description: str, **rules: Any) -> Any:
+    """A setting of ours."""
+    return Field(default=default, alias=OWN + name, description=description, **rules)
+
+
+class SinkSettings(BaseModel):
+    """Bounds of a batch, and where the sinks write that are not an engine of the line. Each sink reads its own."""
+
+    sink_rows: int = own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
+    sink_mb: int = own("SINK_MB", 8, "Mebibytes of values a sink writes at once, at most.", ge=1, le=256)
+    sink_interval_s: float = own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=3600)
+    sink_answers: Literal["consented", "all", "none"] = own(
+        "SINK_ANSWERS",
+        "consented",
+        "Whose answers (`output`) the PostgreSQL, Kafka and S3 sinks carry: those of tenants created with "
+        "--store-answers, of all, of none.",
+    )
+    sink_postgres_url: SecretStr | None = own(
+        "SINK_POSTGRES_URL", None, "Sink `postgres`: postgresql://user:password@host:port/name."
+    )
+    sink_kafka: str | None = own(
+        "SINK_KAFKA_BOOTSTRAP_SERVERS", None, "Sink `kafka`: host:port of the other cluster's brokers."
+    )
+    sink_kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = own(
+        "SINK_KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "How to speak to the other cluster."
+    )
+    sink_kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = own(
+        "SINK_KAFKA_SASL_MECHANISM", None, "SASL mechanism at the other cluster."
+    )
+    sink_kafka_sasl_username: str | None = own("SINK_KAFKA_SASL_USERNAME", None, "SASL user at the other cluster.")
+    sink_kafka_sasl_password: SecretStr | None = own(
+        "SINK_KAFKA_SASL_PASSWORD", None, "SASL password at the other cluster."
+    )
+    sink_kafka_sasl_token_url: str | None = own(
+        "SINK_KAFKA_SASL_TOKEN_URL", None, "With OAUTHBEARER at the other cluster: the token endpoint (OIDC)."
+    )
+    sink_kafka_sasl_scope: str | None = own(
+        "SINK_KAFKA_SASL_SCOPE", None, "With OAUTHBEARER at the other cluster: the scope to ask for."
+    )
+    sink_kafka_ssl_cafile: str | None = own(
+        "SINK_KAFKA_SSL_CAFILE", None, "CA certificates (PEM) of the other cluster."
+    )
+    sink_kafka_ssl_certfile: str | None = own("SINK_KAFKA_SSL_CERTFILE", None, "Client certificate for it.")
+    sink_kafka_ssl_keyfile: str | None = own("SINK_KAFKA_SSL_KEYFILE", None, "Client key for it.")
+    sink_kafka_topic_prefix: str = own(
+        "SINK_KAFKA_TOPIC_PREFIX", "", "Put before every topic at the other cluster.", pattern="^[A-Za-z0-9._-]*$"
+    )
