@@ -19,8 +19,9 @@ from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
 from agents.infer.documents import COPIES, Reading, ReadingPorts
-from agents.infer.handler import Infer, InferPorts
+from agents.infer.handler import Infer
 from agents.infer.pacing import Pace
+from agents.infer.ports import InferPorts
 from agents.infer.purse import Purse
 from agents.infer.room import Room
 from agents.infer.settler import Settler, SettlerPorts

@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from typing import Any
 
 from agents.contract import Outside
 from agents.infer.again import again, given_up, limited
+from agents.infer.leaving import Abandoned, Calls, Key
 from agents.infer.pacing import Pace
 from agents.infer.purse import Purse
 from agents.infer.routes import Routes, may_move
 from agents.infer.speech import Speaker, Speech
+from agents.infer.till import Till, unsent
+from agents.infer.ways import LONGEST_S
 from agents.infer.work import Again, Finish, Later, Step, Work
 from domain.budgets.rules import may_have_cost
 from domain.errors import ModelError
@@ -23,12 +26,9 @@ from domain.metrics import Metrics
 from domain.output.recovery import Budget
 from domain.output.verdict import Verdict, judge
 from domain.ports import Model
-from domain.pricing.cost import cost
 from domain.routing.model import Deployment, ModelCall, ModelReply, Tokens
 from domain.routing.retry import GiveUp, Retry, RetryPolicy, decide
-
-Key = tuple[str, str, int]
-"""(tenant, id, run)."""
+from topics.call import PromptCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,43 +66,62 @@ class Caller:
         self._clock = purse.clock
         self._purse = purse
         self._speaker = speaker
-        self._calling: dict[Key, asyncio.Task[Step]] = {}
+        self._till = Till(metrics)
+        self._calls = Calls()
         self._cancelled: Collection[Key] = ()
 
     def abandon(self, runs: Collection[Key]) -> None:
         """Leave the calls of these (tenant, id, run), and begin no others of them. `runs` replaces those before."""
         self._cancelled = runs
         for key in runs:
-            # once only: a second cancellation would fall into the adapter's tidying up
-            if (task := self._calling.pop(key, None)) is not None:
-                task.cancel()
+            self._calls.leave(key)
 
-    async def attempt(self, work: Work) -> Step:
+    def leave(self, work: Work, task: "asyncio.Task[Any]") -> None:
+        """Leave the call that `task` makes for this work."""
+        self._calls.leave_one(_key(work), task)
+
+    async def token(self, deployment: Deployment, call: PromptCall) -> float:
+        """0.0: the call may be made; otherwise it has to wait for so many seconds as a row."""
+        if self.pace.free(deployment):
+            return 0.0
+        with self.outside.wait(LONGEST_S):
+            return await self.pace.enter(deployment, call)
+
+    def speech(self, work: Work) -> Speech | None:
+        """Where the text of its answer goes while it is written; None where nobody reads it then."""
+        return self._speaker.speech(work.call) if self._speaker and work.call.streams else None
+
+    async def attempt(self, work: Work, speech: Speech | None = None) -> Step:
         sent_at = self._clock()
         if (ending := self._over(work, sent_at, "before the call")) is not None:
-            return Finish(_named(work, ending), _unsent(work, sent_at))
+            return Finish(_named(work, ending), unsent(work, sent_at))
         started = time.perf_counter()
-        speech = self._speaker.speech(work.call) if self._speaker and work.call.streams else None
         self.routes.sent(work.deployment)
         try:
             with self.outside.wait(self._policy.timeout):
-                reply = await self._call(work, sent_at, speech)
-        except _Abandoned:
-            self.routes.failed(work.deployment, None)
-            called = self._called(work, "unknown", Tokens(), sent_at, started, None)
+                reply = await self._calls.make(_key(work), self._model.call(self._model_call(work, sent_at, speech)))
+        except Abandoned:
+            seconds = time.perf_counter() - started
+            self.routes.left(work.deployment, seconds)
+            called = self._till.called(work, "unknown", Tokens(), sent_at, seconds, None)
             called.frees = False
             return Finish(_named(work, cancelled(work.attempt)), called)
         except ModelError as error:
-            self.pace.failed(work.deployment, error, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self.pace.failed(work.deployment, error, seconds)
             self.routes.failed(work.deployment, error)
-            called = self._called(work, error.outcome, Tokens(), sent_at, started, error.provider_request_id)
+            called = self._till.called(work, error.outcome, Tokens(), sent_at, seconds, error.provider_request_id)
             called.frees = work.reserved and not may_have_cost(error)
             return self._after_error(work, error, called, speech)
-        self.pace.answered(work.deployment, reply, time.perf_counter() - started)
-        self.routes.answered(work.deployment, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.pace.answered(work.deployment, reply, seconds)
+        self.routes.answered(work.deployment, seconds)
+        return self._judged(work, reply, sent_at, seconds, speech)
+
+    def _judged(self, work: Work, reply: ModelReply, sent_at: datetime, seconds: float, speech: Speech | None) -> Step:
         budget = self._policy.repair.narrowed(work.call.repair)
         verdict = judge(reply, work.schema, budget.syntax)
-        called = self._called(work, verdict.outcome, reply.tokens, sent_at, started, reply.provider_request_id)
+        called = self._till.called(work, verdict.outcome, reply.tokens, sent_at, seconds, reply.provider_request_id)
         called.repaired = verdict.repaired
         if speech is not None and speech.said and verdict.outcome != "ok":
             # what was said cannot be taken back: no other answer follows it
@@ -111,29 +130,13 @@ class Caller:
 
     def not_sent(self, work: Work, after: float, reason: str) -> Later:
         """The step of an attempt that was recorded but may not be made now."""
-        return Later(after, reason, _unsent(work, self._clock()))
+        return Later(after, reason, unsent(work, self._clock()))
 
     def not_begun(self, work: Work) -> Again:
         """The step from an attempt that was recorded and not paid for in full to the next one, which is."""
         cut = failed("invalid_output", "the answer was cut at max_tokens")
-        unsent = _unsent(work, self._clock())
-        return Again(unsent, work, Finish(_named(work, cut), unsent))
-
-    async def _call(self, work: Work, now: datetime, speech: Speech | None) -> ModelReply:
-        """The reply. Raises ModelError, and _Abandoned when the run was cancelled meanwhile."""
-        key, task = _key(work), asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a call is made in a task")
-        self._calling[key] = task
-        try:
-            return await self._model.call(self._model_call(work, now, speech))
-        except asyncio.CancelledError as error:
-            if key in self._calling:
-                raise
-            task.uncancel()
-            raise _Abandoned from error
-        finally:
-            self._calling.pop(key, None)
+        not_made = unsent(work, self._clock())
+        return Again(not_made, work, Finish(_named(work, cut), not_made))
 
     def _over(self, work: Work, now: datetime, when: str) -> Ending | None:
         """Why no further call may be made; None where it may. This attempt counts as one."""
@@ -159,27 +162,6 @@ class Caller:
             timeout,
             speech.say if speech else None,
         )
-
-    def _called(
-        self, work: Work, outcome: str, tokens: Tokens, sent_at: datetime, started: float, request_id: str | None
-    ) -> Called:
-        seconds = time.perf_counter() - started
-        known = outcome if outcome in _OUTCOMES else "error"
-        deployment = work.deployment
-        self._metrics.observe("provider_seconds", seconds, provider=deployment.provider, model=deployment.model)
-        self._metrics.count("provider_calls", provider=deployment.provider, model=deployment.model, outcome=known)
-        price = cost(deployment.price_at(sent_at), tokens)
-        self._bill(deployment, tokens, price)
-        called = Called(work.attempt, deployment, known, tokens, price, round(seconds * 1000), sent_at, request_id)
-        called.frees = work.reserved
-        return called
-
-    def _bill(self, deployment: Deployment, tokens: Tokens, price: Decimal) -> None:
-        provider, model = deployment.provider, deployment.model
-        self._metrics.count("cost_usd", float(price), provider=provider, model=model)
-        for kind in _TOKEN_KINDS:
-            if count := getattr(tokens, kind):
-                self._metrics.count("tokens", count, provider=provider, model=model, kind=kind)
 
     def _after_reply(self, work: Work, reply: ModelReply, verdict: Verdict, called: Called, budget: Budget) -> Step:
         deployment = work.deployment
@@ -237,21 +219,8 @@ class Caller:
         return None if self._purse.beyond(further, work.spent.cost_usd) else further
 
 
-_OUTCOMES = frozenset({"ok", "invalid_output", "refused", "length", "rate_limited", "timeout", "error", "unknown"})
-_TOKEN_KINDS = ("input", "output", "cached_input", "cache_write", "reasoning")
-
-
-class _Abandoned(Exception):
-    """The run was cancelled during its call, of which nobody will hear."""
-
-
 def _key(work: Work) -> Key:
     return (work.call.tenant, work.call.id, work.run)
-
-
-def _unsent(work: Work, now: datetime) -> Called:
-    """An attempt that was recorded and not made."""
-    return Called(work.attempt, work.deployment, "error", Tokens(), Decimal(0), 0, now, frees=work.reserved)
 
 
 def _named(work: Work, ending: Ending) -> Ending:

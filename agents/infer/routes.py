@@ -101,10 +101,17 @@ class Routes:
         seen.took.append(seconds)
         seen.breaker.answered(self._clock(), seconds)
 
-    def failed(self, deployment: Deployment, error: ModelError | None) -> None:
-        """None: the call was left, and nobody knows."""
-        ours = error is None or error.status in _ITS_OWN or error.status == 200
+    def failed(self, deployment: Deployment, error: ModelError) -> None:
+        ours = error.status in _ITS_OWN or error.status == 200
         self._of(deployment).breaker.failed(self._clock(), ours)
+
+    def left(self, deployment: Deployment, seconds: float) -> None:
+        """A call was left after so many seconds: nobody knows what came of it, only that it took longer."""
+        seen = self._of(deployment)
+        if seen.p50 is not None and seconds > seen.p50:
+            # who is left for being slow would make its deployment look fast otherwise
+            seen.took.append(seconds)
+        seen.breaker.failed(self._clock(), ours=True)
 
     def reports(self, worker: str, at: float) -> list[Report]:
         return [

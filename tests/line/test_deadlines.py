@@ -39,7 +39,7 @@ async def test_a_deadline_that_passes_between_the_take_and_the_call_makes_none()
         line.pass_time(seconds=11)
         return answers
 
-    infer._takes._run = slow
+    infer._taker._takes._run = slow
     await infer.handle(delivery)
     assert the_end(line)[:2] == ("failed", "deadline_exceeded")
     assert line.model.calls == []

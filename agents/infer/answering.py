@@ -1,0 +1,52 @@
+"""Attempt after attempt at a request that was taken, until its run is over, waits, or is not ours any more."""
+
+from agents.infer.ports import InferPorts
+from agents.infer.work import Again, Finish, Later, Step, Work
+from agents.line import Delivery
+from domain.budgets.model import Over
+
+
+class Answering:
+    """From one attempt to the next: tokens, lease and money are asked for before each."""
+
+    def __init__(self, ports: InferPorts) -> None:
+        self._ports = ports
+
+    async def answer(self, delivery: Delivery, work: Work) -> None:
+        """From the attempt that is recorded on."""
+        current = await self._paid(delivery, work)
+        while current is not None:
+            step = await self._step(current)
+            if isinstance(step, Finish):
+                await self._ports.settler.settle(delivery, current, step)
+                return
+            if isinstance(step, Later):
+                await self._ports.settler.park(current, step)
+                return
+            if after := await self._ports.caller.token(step.next.deployment, current.call):
+                await self._ports.settler.park(current, Later(after, "pacing", step.called))
+                return
+            current = await self._following(delivery, current, step)
+
+    async def _step(self, work: Work) -> Step:
+        if self._ports.lease.fresh and self._ports.lease.term == work.term:
+            return await self._ports.caller.attempt(work)
+        # another may have taken it over meanwhile; nothing was sent: it waits, and whoever wakes it takes it up again
+        await self._ports.lease.ready()
+        return self._ports.caller.not_sent(work, 0.0, "lease")
+
+    async def _paid(self, delivery: Delivery, work: Work) -> Work | None:
+        """Work that goes on under a limit that was raised before its wait needs more than what was held for it."""
+        if not work.reserved or work.used.max_tokens is None:
+            return work
+        return await self._following(delivery, work, self._ports.caller.not_begun(work))
+
+    async def _following(self, delivery: Delivery, work: Work, step: Again) -> Work | None:
+        """The next attempt, paid for; None where the run goes on no further for now."""
+        settler = self._ports.settler
+        found = await settler.ask_again(work, step, self._ports.purse.next(step.next))
+        if isinstance(found, Over):
+            self._ports.caller.pace.give_back(step.next.deployment)
+            await settler.unpaid(delivery, work, step, found)
+            return None
+        return found
