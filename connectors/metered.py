@@ -10,6 +10,7 @@ from domain.admission.model import PASSES, Admission, Charge, Departure, Flight,
 from domain.budgets.model import Over
 from domain.errors import Permanent
 from domain.ledger.model import (
+    Aside,
     Cancel,
     Cancelling,
     Claim,
@@ -29,6 +30,7 @@ from domain.metrics import Metrics
 from domain.ports import Ledger, Limiter, Producer, Record
 
 T = TypeVar("T")
+_ASKED_AGAIN = frozenset({"invalid_output", "length"})
 
 
 class MeteredLimiter:
@@ -102,9 +104,12 @@ class MeteredLedger:
     async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
         numbers = await self._timed("go_on", len(batch), self._ledger.go_on(batch))
         for next, number in zip(batch, numbers, strict=True):
-            if isinstance(number, int) and number:
+            if isinstance(number, int) and number and next.done.outcome in _ASKED_AGAIN:
                 self._metrics.count("re_asks", model=next.model)
         return numbers
+
+    async def aside(self, batch: Sequence[Aside]) -> None:
+        await self._timed("aside", len(batch), self._ledger.aside(batch))
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
         answers = await self._timed("settle", len(batch), self._ledger.settle(batch))

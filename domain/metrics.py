@@ -104,12 +104,14 @@ _LIST = (
         "pace", "Calls a second that a deployment allows the fleet, 0 where it names no limit.", "provider", "model"
     ),
     _counter("failovers", "Failed calls that another deployment of the alias took over at once.", "provider", "model"),
+    # won is first, second or neither
+    _counter("hedges", "Second calls made beside a slow one, by which of the two was the answer.", "won"),
     _gauge("provider_down", "1 while a deployment is given no calls but one every 5 s.", "provider", "model"),
     # outcome is passed or waits (for more than 5 s, as a row); calls to deployments without a limit are not counted
     _counter("paced_calls", "Calls that asked for a token of a deployment's limit.", "outcome"),
     _counter("calls_repeated", "Calls made though nobody heard of the outcome of the one before: perhaps paid twice."),
     _seconds("provider_seconds", "Time of a provider attempt.", "provider", "model"),
-    _counter("re_asks", "Answers asked again because they broke their schema.", "model"),
+    _counter("re_asks", "Answers asked again because they broke their schema or were cut.", "model"),
     # move is syntax (no call), re_ask, escalate or more_tokens
     _counter("repairs", "What was done about answers that were not valid.", "move", "model"),
     # kind is input, output, cached_input, cache_write or reasoning; the last three are parts of the first two

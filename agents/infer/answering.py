@@ -1,5 +1,6 @@
 """Attempt after attempt at a request that was taken, until its run is over, waits, or is not ours any more."""
 
+from agents.infer.hedging import Hedger
 from agents.infer.ports import InferPorts
 from agents.infer.work import Again, Finish, Later, Step, Work
 from agents.line import Delivery
@@ -11,12 +12,13 @@ class Answering:
 
     def __init__(self, ports: InferPorts) -> None:
         self._ports = ports
+        self._hedger = Hedger(ports)
 
     async def answer(self, delivery: Delivery, work: Work) -> None:
         """From the attempt that is recorded on."""
         current = await self._paid(delivery, work)
         while current is not None:
-            step = await self._step(current)
+            current, step = await self._step(current)
             if isinstance(step, Finish):
                 await self._ports.settler.settle(delivery, current, step)
                 return
@@ -28,12 +30,16 @@ class Answering:
                 return
             current = await self._following(delivery, current, step)
 
-    async def _step(self, work: Work) -> Step:
-        if self._ports.lease.fresh and self._ports.lease.term == work.term:
-            return await self._ports.caller.attempt(work)
-        # another may have taken it over meanwhile; nothing was sent: it waits, and whoever wakes it takes it up again
-        await self._ports.lease.ready()
-        return self._ports.caller.not_sent(work, 0.0, "lease")
+    async def _step(self, work: Work) -> tuple[Work, Step]:
+        """The attempt that was made, of two that one which counts, and what follows from it."""
+        caller = self._ports.caller
+        if not self._ports.lease.fresh or self._ports.lease.term != work.term:
+            # another may have taken it over meanwhile; nothing was sent: it waits, and who wakes it takes it up again
+            await self._ports.lease.ready()
+            return work, caller.not_sent(work, 0.0, "lease")
+        if work.route.hedge is not None and (after := self._hedger.after(work)) is not None:
+            return await self._hedger.attempt(work, after)
+        return work, await caller.attempt(work, caller.speech(work))
 
     async def _paid(self, delivery: Delivery, work: Work) -> Work | None:
         """Work that goes on under a limit that was raised before its wait needs more than what was held for it."""

@@ -62,7 +62,7 @@ class Caller:
         self.routes = Routes(policy.slots)
         self._model = model
         self._policy = policy
-        self._metrics = metrics
+        self.metrics = metrics
         self._clock = purse.clock
         self._purse = purse
         self._speaker = speaker
@@ -167,7 +167,7 @@ class Caller:
         deployment = work.deployment
         if verdict.outcome == "ok":
             if verdict.repaired:
-                self._metrics.count("repairs", move="syntax", model=deployment.model)
+                self.metrics.count("repairs", move="syntax", model=deployment.model)
             done = Ending(State.COMPLETED, verdict.value, provider=deployment.provider, model=deployment.model)
             return Finish(done, called)
         following = None
@@ -180,7 +180,7 @@ class Caller:
             return Finish(replace(otherwise, message=f"{otherwise.message}; {why}"), called)
         if (ending := self._over(work, self._clock(), "before it was asked again")) is not None:
             return Finish(_named(work, ending), called)
-        self._metrics.count("repairs", move=following.move, model=following.work.deployment.model)
+        self.metrics.count("repairs", move=following.move, model=following.work.deployment.model)
         return Again(called, following.work, Finish(otherwise, called))
 
     def _after_error(self, work: Work, error: ModelError, called: Called, speech: Speech | None) -> Step:
@@ -188,7 +188,7 @@ class Caller:
             return Finish(_named(work, overdue(work.attempt, "during the call")), called)
         here = self._after_failure(work, error, called, speech is not None and bool(speech.said))
         if (elsewhere := self._elsewhere(work, error, speech)) is not None:
-            self._metrics.count("failovers", provider=work.deployment.provider, model=work.deployment.model)
+            self.metrics.count("failovers", provider=work.deployment.provider, model=work.deployment.model)
             return Again(called, elsewhere, here)
         return here
 

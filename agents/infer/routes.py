@@ -74,6 +74,20 @@ class Routes:
             left = [one for one in left if one.context_tokens > size]
         return next((one for one in left if self._allows(one)), None)
 
+    def beside(self, alias: Alias, call: PromptCall, deployment: Deployment) -> Deployment | None:
+        """Who can be asked as well while that one is slow; nobody tries a deployment that is down in this way."""
+        for one in self._ordered(alias, call):
+            seen = self.seen.get(one.name)
+            down = seen is not None and seen.breaker.opened is not None
+            if one.name != deployment.name and not down and not self.full(one):
+                return one
+        return None
+
+    def took(self, deployment: Deployment) -> Sequence[float]:
+        """Seconds that its last answers took."""
+        seen = self.seen.get(deployment.name)
+        return seen.took if seen else ()
+
     def full(self, deployment: Deployment) -> bool:
         """Whether it holds as many of the slots as it may; a worker that calls nobody else gives it all of them."""
         seen = self.seen.get(deployment.name)

@@ -31,8 +31,8 @@ from domain.budgets.rules import ask_again_at
 from domain.caching.entry import lifetime, remembered
 from domain.errors import Permanent, Unavailable
 from domain.ledger.coalescing import answered
-from domain.ledger.model import Finished, Next, Park, Settled, Settlement, State, Taken
-from domain.ledger.results import Ending, Spent, attempt_done, event_bytes, finish
+from domain.ledger.model import Aside, Finished, Next, Park, Settled, Settlement, State, Taken, still_running
+from domain.ledger.results import Called, Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Producer, Record
 from topics.base import format_money, format_time, parse_time
@@ -73,6 +73,7 @@ class Settler:
         self._ports = ports
         self._nexts: Batcher[Next, int | Over] = Batcher(ports.ledger.go_on)
         self._parks = Batcher(ports.ledger.park)
+        self._asides: Batcher[Aside, None] = Batcher(self._aside_all)
         self._ends = Batcher(self._end_all)
         self._emits = Batcher(ports.emitter.emit)
 
@@ -81,7 +82,7 @@ class Settler:
         call, now, ending, called = work.call, self._ports.clock(), step.ending, step.called
         spent = work.spent
         if called is not None:
-            spent = spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at)
+            spent = spent.with_called(called)
         ending, result = finish(call, work.run, ending, spent, now)
         settlement = Settlement(
             call.tenant, call.id, work.run, work.epoch, ending.state, result, "infer", ending.code,
@@ -154,8 +155,27 @@ class Settler:
         number = await persist(lambda: self._nexts.submit(following))
         if isinstance(number, Over) or not number:
             return number or None
-        spent = work.spent.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at)
-        return replace(step.next, attempt=number, spent=spent, reserved=reserve is not None)
+        return replace(step.next, attempt=number, spent=work.spent.with_called(called), reserved=reserve is not None)
+
+    async def beside(self, work: Work, further: Work, reserve: Reserve | None) -> Work | None:
+        """A second attempt, recorded as started while the first one runs; None where it may not be made."""
+        call, to = work.call, further.deployment
+        running = still_running(work.attempt)
+        following = Next(call.tenant, call.id, work.run, work.epoch, running, to.provider, to.model, reserve)
+        number = await persist(lambda: self._nexts.submit(following))
+        if isinstance(number, Over) or not number:
+            return None
+        return replace(further, attempt=number, reserved=reserve is not None)
+
+    async def aside(self, work: Work, called: Called) -> None:
+        """How the one of two attempts ended that the run does not go on by; its bill is kept (rule L8)."""
+        call = work.call
+        ended = Aside(call.tenant, call.id, work.run, attempt_done(call, work.run, called))
+        await persist(lambda: self._asides.submit(ended))
+
+    async def _aside_all(self, batch: Sequence[Aside]) -> list[None]:
+        await self._ports.ledger.aside(batch)
+        return [None] * len(batch)
 
     async def unpaid(self, delivery: Delivery, work: Work, step: Again, over: Over) -> None:
         """A further attempt is too dear: a retry where it was, the end with what it has, or it waits for its budget."""

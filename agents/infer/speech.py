@@ -4,6 +4,7 @@ Nothing waits for it and nothing depends on it: what is lost comes with the resu
 """
 
 import asyncio
+from collections.abc import Callable
 
 from domain.batching import Batcher
 from domain.metrics import Metrics
@@ -12,15 +13,21 @@ from topics.call import PromptCall
 
 
 class Speech:
-    """One answer's text. `said` counts its characters: once there are any, no other answer may take its place."""
+    """One answer's text. `said` counts its characters: once there are any, no other answer may take its place.
+
+    begun: is called at the first of it.
+    """
 
     def __init__(self, speaker: "Speaker", instance: str, call: PromptCall) -> None:
         self._speaker = speaker
         self._instance = instance
         self._call = call
         self.said = 0
+        self.begun: Callable[[], None] | None = None
 
     def say(self, text: str) -> None:
+        if self.begun is not None and not self.said:
+            self.begun()
         self._speaker.send(Chunk(self._instance, self._call.tenant, self._call.id, self.said, text))
         self.said += len(text)
 

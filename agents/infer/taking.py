@@ -14,7 +14,7 @@ from domain.budgets.model import Over
 from domain.budgets.rules import ask_again_at
 from domain.caching.keys import question
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
-from domain.ledger.results import NOTHING, Ending, cancelled, failed, spent_before, unheard
+from domain.ledger.results import NOTHING, UNHEARD, Ending, cancelled, failed, spent_before, unheard
 from domain.output.recovery import UNUSED, used_before
 from domain.output.schema import compile as compile_schema
 from topics.base import parse_time
@@ -73,7 +73,7 @@ class Taker:
             reserved=taken.reserved,
         )
         if call.max_cost_usd is not None and earlier:
-            work.risked = self._ports.purse.risk(work, sum(attempt.outcome in _RISKY for attempt in earlier))
+            work.risked = self._ports.purse.risk(work, sum(attempt.outcome in UNHEARD for attempt in earlier))
         return work
 
     async def not_to_call(
@@ -125,7 +125,6 @@ class Taker:
         return row.attempts if row else ()
 
 
-_RISKY = frozenset({"started", "unknown", "timeout"})
 _UNKNOWN = failed(
     "unknown_outcome", "the worker died during the call and nobody knows its outcome; say rerun: true to ask again"
 )

@@ -14,6 +14,7 @@ from domain.budgets.rules import refused_before
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger import rules
 from domain.ledger.model import (
+    Aside,
     AttemptDone,
     Cancel,
     Cancelling,
@@ -58,6 +59,10 @@ class MemoryLedger:
 
     async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
         return [self._go_on(item) for item in batch]
+
+    async def aside(self, batch: Sequence[Aside]) -> None:
+        for item in batch:
+            self._complete(self._store.requests.get((item.tenant, item.id)), item.run, item.done)
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
         return [refusal(item.tenant, item.id, item.error_code) or self._settle(item) for item in batch]
@@ -179,8 +184,8 @@ class MemoryLedger:
         return self._now() if row.waited_for_budget else row.claimed_at
 
     def _dispatch(self, row: Request, take: Take, me: str, calls: bool) -> None:
-        if row.dispatches > 0 and row.tried and row.tried[-1].outcome == "started":
-            row.tried[-1].outcome = "unknown"
+        for lost in row.tried[-2:] if row.dispatches > 0 else ():
+            lost.outcome = "unknown" if lost.outcome == "started" else lost.outcome
         row.epoch, row.state, row.worker = row.epoch + 1, State.DISPATCHED, me
         row.dispatches, row.updated_at = row.dispatches + 1, self._now()
         if calls:
@@ -234,7 +239,7 @@ class MemoryLedger:
 
     def _complete(self, row: Request | None, run: int, done: AttemptDone | None) -> None:
         """Unconditionally, also for a worker that lost the request (rule L8)."""
-        if row is None or done is None:
+        if row is None or done is None or done.outcome == "started":
             return
         tried = row.attempts.get(run, [])
         if done.attempt <= len(tried):

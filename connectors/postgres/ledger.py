@@ -19,6 +19,7 @@ from connectors.postgres.settling import complete, done_columns
 from domain.budgets.model import Over
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger.model import (
+    Aside,
     Cancel,
     Cancelling,
     Claim,
@@ -77,6 +78,10 @@ class PostgresLedger:
 
     async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
         return await distinct(batch, self._go_on)
+
+    async def aside(self, batch: Sequence[Aside]) -> None:
+        async with booking(self._pool, batch) as database:
+            await complete(database, sorted(batch, key=_by_key))
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
         answers = await distinct(batch, self._settle)

@@ -15,7 +15,7 @@ from connectors.postgres.pool import Pool, Statements, columns
 from connectors.postgres.queries import statements
 from domain.budgets.model import Over, Reserve
 from domain.budgets.rules import Account, admit, refused_before
-from domain.ledger.model import Grip, Next, Park, Settlement, Take, Taken
+from domain.ledger.model import Aside, Grip, Next, Park, Settlement, Take, Taken
 
 _SQL = statements("budgets")
 
@@ -103,7 +103,7 @@ async def book(database: Statements, items: Sequence[Any]) -> None:
 
 
 @asynccontextmanager
-async def booking(pool: Pool, items: Sequence[Park | Settlement]) -> AsyncIterator[Statements]:
+async def booking(pool: Pool, items: Sequence[Aside | Park | Settlement]) -> AsyncIterator[Statements]:
     """One transaction with their entries where money was reserved for any of them; else a statement at a time."""
     if not any(item.done is not None and item.done.frees for item in items):
         yield pool

@@ -7,7 +7,7 @@ from typing import Any
 from connectors.postgres.outcomes import outcomes
 from connectors.postgres.pool import Statements, columns
 from connectors.postgres.queries import statements
-from domain.ledger.model import AttemptDone, Next, Park, Settled, Settlement
+from domain.ledger.model import Aside, AttemptDone, Next, Park, Settled, Settlement
 
 _SETTLE = statements("settle")["settle"]
 _COMPLETE = statements("dispatch")["complete"]
@@ -51,9 +51,10 @@ async def settle(
     return answers
 
 
-async def complete(database: Statements, items: Sequence[Next | Park | Settlement]) -> None:
-    """Record what became of attempts whose claim went on to another run."""
-    given = [(*_by_key(item), *done_columns(item.done)) for item in items if item.done is not None]
+async def complete(database: Statements, items: Sequence[Aside | Next | Park | Settlement]) -> None:
+    """Record what became of attempts that ran beside others, or whose claim went on to another run."""
+    ended = [item for item in items if item.done is not None and item.done.outcome != "started"]
+    given = [(*_by_key(item), *done_columns(item.done)) for item in ended]
     if given:
         await database.fetch(_COMPLETE, *columns(given, 9))
 

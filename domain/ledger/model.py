@@ -165,11 +165,16 @@ class AttemptDone:
     frees: bool = False
 
 
+def still_running(attempt: int) -> AttemptDone:
+    """Of an attempt beside which another one begins: nothing is known of it yet."""
+    return AttemptDone(attempt, "started", Decimal(0), 0, 0, b"")
+
+
 @dataclass(frozen=True, slots=True)
 class Next:
     """A further attempt within the same epoch (a re-ask): completes `done`, records a new one as started (rule L8).
 
-    It reserves for itself (rule L12).
+    With `still_running` nothing is completed: the two run beside each other. It reserves for itself (rule L12).
     """
 
     tenant: str
@@ -180,6 +185,16 @@ class Next:
     provider: str
     model: str
     reserve: Reserve | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """How an attempt ended whose run goes on, or is over, by another one that ran beside it (rule L8)."""
+
+    tenant: str
+    id: str
+    run: int
+    done: AttemptDone
 
 
 @dataclass(slots=True)

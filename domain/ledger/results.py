@@ -46,12 +46,21 @@ class Spent:
             mine.reasoning + tokens.reasoning,
         )
         return Spent(
-            total, self.cost_usd + cost_usd, self.attempts + 1, self.provider_ms + latency_ms, self.first_call or at
+            total,
+            self.cost_usd + cost_usd,
+            self.attempts + 1,
+            self.provider_ms + latency_ms,
+            at if self.first_call is None else min(self.first_call, at),
         )
+
+    def with_called(self, called: "Called") -> "Spent":
+        return self.plus(called.tokens, called.cost_usd, called.latency_ms, called.sent_at)
 
 
 NOTHING = Spent()
 """Before the first attempt."""
+UNHEARD = frozenset({"started", "unknown", "timeout"})
+"""Outcomes of attempts that may have been billed although nobody heard of it."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 from domain.budgets.model import Over
 from domain.errors import Permanent
 from domain.ledger.model import (
+    Aside,
     Cancel,
     Cancelling,
     Claim,
@@ -46,6 +47,10 @@ class Ledger(Protocol):
 
         Over: a budget has too little left for it; nothing was written (rule L12).
         """
+        ...
+
+    async def aside(self, batch: Sequence[Aside]) -> None:
+        """Complete attempts beside which others ran: unconditionally, before the run goes on or is settled (L8)."""
         ...
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]: ...

@@ -55,10 +55,7 @@ class Catalogue:
             alias: tuple(self._by_name[name] for name in entry.names if name in self._by_name)
             for alias, entry in aliases.items()
         }
-        self._routes = {
-            alias: Alias(self.aliases[alias], entry.strategy, {one.model: one.weight for one in entry.models})
-            for alias, entry in aliases.items()
-        }
+        self._routes = {alias: _alias(self.aliases[alias], entry) for alias, entry in aliases.items()}
 
     @classmethod
     def load(cls, text: str, environ: Mapping[str, str], foreign: Foreign | None = None) -> "Catalogue":
@@ -163,6 +160,11 @@ def _deployment(entry: ModelEntry, provider: ProviderEntry, version: str, enviro
         takes=entry.takes,
         later_prices=tuple((one.valid_from, _price(one, version)) for one in later if one.valid_from is not None),
     )
+
+
+def _alias(deployments: tuple[Deployment, ...], entry: AliasEntry) -> Alias:
+    weights = {one.model: one.weight for one in entry.models}
+    return Alias(deployments, entry.strategy, weights, entry.hedge.percent if entry.hedge else None)
 
 
 def _price(entry: PriceEntry, version: str) -> Price:

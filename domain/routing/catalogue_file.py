@@ -103,12 +103,24 @@ class Member(_Closed):
     weight: float = Field(default=1.0, gt=0, le=1_000_000)
 
 
+class HedgeEntry(_Closed):
+    """A second call of the interactive lane goes to the next model when the first took longer than so many per cent
+    of its answers; at most one in twenty."""
+
+    after: Literal["p90", "p95", "p99"] = "p95"
+
+    @property
+    def percent(self) -> int:
+        return int(self.after[1:])
+
+
 class AliasEntry(_Closed):
     """`strategy`: pinned takes the first, cheapest what costs least for the request, fastest what answered soonest of
     late, weighted draws. What cannot answer is left out, and the next one takes its place."""
 
     strategy: Strategy = "pinned"
     models: list[Member] = []
+    hedge: HedgeEntry | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +130,12 @@ class AliasEntry(_Closed):
         if not isinstance(given, dict) or not isinstance(given.get("models"), list):
             return given
         return {**given, "models": [{"model": one} if isinstance(one, str) else one for one in given["models"]]}
+
+    @model_validator(mode="after")
+    def _a_hedge_has_somewhere_to_go(self) -> Self:
+        if self.hedge is not None and len(self.models) < 2:
+            raise ValueError("hedge needs two models: the second call goes to the next one")
+        return self
 
     @property
     def names(self) -> list[str]:

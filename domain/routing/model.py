@@ -68,11 +68,16 @@ Strategy = Literal["pinned", "cheapest", "fastest", "weighted"]
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """What a request's `model` stands for. `weights` by deployment name, 1 where none is given."""
+    """What a request's `model` stands for. `weights` by deployment name, 1 where none is given.
+
+    hedge: the per cent of a deployment's answers within which a call should be answered; who takes longer is given a
+    second call beside it. None: nobody is.
+    """
 
     deployments: tuple[Deployment, ...]
     strategy: Strategy = "pinned"
     weights: Mapping[str, float] = field(default_factory=dict)
+    hedge: int | None = None
 
 
 @dataclass(slots=True)

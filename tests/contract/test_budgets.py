@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from domain.budgets.model import Budget, Over, Reserve, Standing
-from domain.ledger.model import AttemptDone, Grip, Next, State, Take, Taken
+from domain.ledger.model import Aside, AttemptDone, Grip, Next, State, Take, Taken, still_running
 from domain.ports import Ledger
 from tests.contract.ledgers import World, claim, park, settlement
 
@@ -156,6 +156,22 @@ async def test_L12_a_re_ask_reserves_for_itself(world: World) -> None:
     await budget(world, "0.20")
     assert await worker.go_on([again]) == [2]
     assert await worker.go_on([again]) == [2]  # its answer was lost: nothing more is held
+    assert await money(world) == (Decimal("0.04"), CENTS)
+    await worker.settle([settlement(epoch=1, done=cost("0.06", 2))])
+    assert await money(world) == (CENTS, 0)
+
+
+async def test_L12_an_attempt_beside_another_reserves_for_itself_and_is_booked_on_its_own(world: World) -> None:
+    serial = await budget(world, "0.15")
+    worker = await claimed(world, "a")
+    await worker.take(await paid(world, [serial], "0.10", "a"))
+    beside = Next("acme", "a", 1, 1, still_running(1), "openai", "gpt", Reserve(CENTS, (serial,)))
+    (over,) = await worker.go_on([beside])
+    assert isinstance(over, Over)
+    await budget(world, "0.20")
+    assert await worker.go_on([beside]) == [2]
+    assert await money(world) == (0, 2 * CENTS)
+    await worker.aside([Aside("acme", "a", 1, cost("0.04"))])
     assert await money(world) == (Decimal("0.04"), CENTS)
     await worker.settle([settlement(epoch=1, done=cost("0.06", 2))])
     assert await money(world) == (CENTS, 0)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from domain.errors import Conflict, Transient
-from domain.ledger.model import Claimed, Grip, Next, Settled, Standing, State, Taken
+from domain.ledger.model import Aside, Claimed, Grip, Next, Settled, Standing, State, Taken, still_running
 from tests.contract.ledgers import (
     World,
     claim,
@@ -154,6 +154,40 @@ async def test_L8_a_re_ask_completes_one_attempt_and_starts_the_next(world: Worl
     assert (record.attempts[0].cost_usd, record.attempts[0].input_tokens) == (done().cost_usd, 31)
     settled = await worker.settle([settlement(epoch=held.epoch, done=done(2))])
     assert settled == [Settled(True, (b"usage 1 invalid_output", b"usage 2 ok"))]
+
+
+async def test_L8_an_attempt_may_begin_beside_one_that_runs_on(world: World) -> None:
+    worker, held = await in_hand(world)
+    beside = Next("acme", "a", 1, held.epoch, still_running(1), "anthropic", "claude")
+    assert await worker.go_on([beside]) == [2]
+    assert await worker.go_on([beside]) == [2]  # the answer was lost
+    record = await worker.find("acme", "a")
+    assert record is not None
+    assert [(a.provider, a.outcome, a.finished_at) for a in record.attempts] == [
+        ("openai", "started", None),
+        ("anthropic", "started", None),
+    ]
+    left = Aside("acme", "a", 1, done(1, "unknown"))
+    await worker.aside([left, Aside("acme", "nobody", 1, done(1))])
+    await worker.aside([left])  # the answer was lost
+    settled = await worker.settle([settlement(epoch=held.epoch, done=done(2))])
+    assert settled == [Settled(True, (b"usage 1 unknown", b"usage 2 ok"))]
+
+
+async def test_L8_the_outcome_of_an_attempt_aside_is_kept_whoever_has_the_run(world: World) -> None:
+    dead, first = await in_hand(world)
+    await dead.go_on([Next("acme", "a", 1, first.epoch, still_running(1), "anthropic", "claude")])
+    await world.later(11)
+    heir = await world.worker()
+    third = await taken(heir)
+    assert (third.attempt, third.repeats) == (3, True)
+    record = await heir.find("acme", "a")
+    assert record is not None
+    assert [a.outcome for a in record.attempts] == ["unknown", "unknown", "started"]
+    await dead.aside([Aside("acme", "a", 1, done(1))])
+    assert await heir.settle([settlement(epoch=third.epoch, done=done(3))]) == [
+        Settled(True, (b"usage 1 ok", b"usage 3 ok"))
+    ]
 
 
 async def test_L8_a_fenced_worker_may_not_call_again_but_its_bill_is_kept(world: World) -> None:

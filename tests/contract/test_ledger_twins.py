@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.budgets.model import Budget, Over, Reserve
 from domain.errors import Permanent, Transient
-from domain.ledger.model import Next, RequestRecord, State, Taken, Woken
+from domain.ledger.model import Aside, Next, RequestRecord, State, Taken, Woken, still_running
 from domain.ports import Ledger
 from tests.contract.ledgers import OTHER_HASH, World, claim, done, in_memory, in_postgres, park, settlement, take
 
@@ -20,7 +20,8 @@ pytestmark = pytest.mark.integration
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 VERBS = (
-    "claim", "rerun", "take", "take", "go_on", "settle", "settle", "fail", "park", "wake", "emitted", "later", "fold",
+    "claim", "rerun", "take", "take", "go_on", "beside", "aside", "settle", "settle", "fail", "park", "wake",
+    "emitted", "later", "fold",
 )  # fmt: skip
 
 
@@ -116,16 +117,18 @@ async def on_one(world: World, ledger: Ledger, step: Step) -> list[Any]:
         rules = 0 if step.epoch == 5 else (await world.budgets.rules()).version
         asked = take(step.id, step.run, calls=step.attempt < 3, epoch=epoch, reserve=step.reserve, rules=rules)
         return list(await ledger.take([asked]))
-    if step.verb == "go_on":
-        following = Next("acme", step.id, step.run, step.epoch, outcome, "openai", "gpt", step.reserve)
+    if step.verb in ("go_on", "beside"):
+        so_far = outcome if step.verb == "go_on" else still_running(step.attempt)
+        following = Next("acme", step.id, step.run, step.epoch, so_far, "openai", "gpt", step.reserve)
         return list(await ledger.go_on([following]))
     if step.verb == "fold":
         await world.budgets.fold(100)
         return []
     if step.verb == "park":
         return list(await ledger.park([park(step.id, step.epoch, soon, run=step.run, done=outcome)]))
-    if step.verb == "emitted":
-        return [await ledger.emitted([("acme", step.id, step.run)])]
+    if step.verb in ("emitted", "aside"):
+        await ledger.aside([Aside("acme", step.id, step.run, outcome)] if step.verb == "aside" else [])
+        return [await ledger.emitted([("acme", step.id, step.run)] if step.verb == "emitted" else [])]
     return list(await ledger.settle([end if step.verb == "settle" else replace(end, state=State.FAILED)]))
 
 

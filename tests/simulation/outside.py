@@ -12,6 +12,7 @@ from domain.admission.model import Admission, Charge, Departure, Flight, Gate, L
 from domain.budgets.model import Budget, Notice, Over, Rules, Standing
 from domain.errors import Permanent
 from domain.ledger.model import (
+    Aside,
     Cancel,
     Cancelling,
     Claim,
@@ -77,6 +78,9 @@ class Statements:
     async def go_on(self, batch: Sequence[Next]) -> list[int | Over | Permanent]:
         answer: list[int | Over | Permanent] = await self._ask("go_on", batch)
         return answer
+
+    async def aside(self, batch: Sequence[Aside]) -> None:
+        await self._ask("aside", batch)
 
     async def settle(self, batch: Sequence[Settlement]) -> list[Settled | Permanent]:
         answers: list[Settled | Permanent] = await self._ask("settle", batch)

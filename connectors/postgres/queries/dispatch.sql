@@ -74,8 +74,10 @@ WITH given AS (
     FROM judged
     WHERE grip = 'taken' AND calls AND NOT repeated
     UNION ALL
-    SELECT tenant, id, run, attempts, day, epoch, '', '', 'unknown', now()
+    -- two, since a call may have had another beside it
+    SELECT tenant, id, run, lost, day, epoch, '', '', 'unknown', now()
     FROM judged
+    CROSS JOIN LATERAL generate_series(greatest(attempts - 1, 1), attempts) AS lost
     WHERE grip IN ('taken', 'exhausted', 'cancelled') AND NOT repeated AND dispatches > 0 AND attempts > 0
     ON CONFLICT (tenant, id, run, attempt, day) DO UPDATE
     SET outcome = excluded.outcome
@@ -94,6 +96,7 @@ SELECT (n - 1)::integer AS n, grip, epoch + (NOT repeated AND grip <> 'asked')::
 FROM judged;
 
 -- name: go_on
+-- An outcome of 'started' completes nothing: the attempt runs on beside the next one.
 -- `elsewhere`: the attempt belongs to another run than the claim; `complete` finds its row.
 WITH given AS (
     SELECT *
@@ -192,7 +195,7 @@ WITH given AS (
 SELECT (n - 1)::integer AS n, mine OR repeated AS parked, NOT here AND attempt IS NOT NULL AS elsewhere FROM judged;
 
 -- name: complete
--- An attempt of a run that the claim has left behind: its day is not the claim's any more.
+-- An attempt that ran beside another one, or of a run that the claim has left behind: its day is not the claim's any more.
 UPDATE attempts a
 SET outcome = g.outcome, cost_usd = g.cost_usd, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
     finished_at = now(), record = g.record
