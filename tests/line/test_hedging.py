@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -36,35 +37,42 @@ aliases:
   smart: [one/small, two/small]
 """
 P95 = 0.004
-SLOW, QUICK = 0.05, 0.002
+NEVER, SLOW, QUICK = 30.0, 0.05, 0.002
 UGLY = says({"label": "ugly"})
 BROKEN = ModelError("it failed", outcome="error", sent=True, retryable=True, status=500)
 INTERACTIVE = {"lane": "interactive", "model": "fast", "cache": "bypass"}
 
 
+Pause = float | Callable[[], bool]
+"""Seconds, or until something has happened."""
+
+
 class Provider(ScriptedModel):
-    """Two providers: what each answers, in order, after how many seconds, and what it says half-way.
+    """Two providers: what each answers, in order, after which pause. `words` are what it says before, after `silent`.
 
     `left`: whose calls were left before their answer.
     """
 
-    def __init__(self, slow: dict[str, float]) -> None:
+    def __init__(self, one: Pause, two: Pause) -> None:
         super().__init__()
-        self.slow = slow
-        self.answers: dict[str, list[Step]] = {}
+        self.slow = {"one": one, "two": two}
+        self.silent: dict[str, Pause] = {}
         self.words: dict[str, str] = {}
+        self.answers: dict[str, list[Step]] = {}
+        self.called: Callable[[], object] = lambda: None
         self.left: list[str] = []
 
     async def call(self, call: ModelCall) -> ModelReply:
         self.calls.append(call)
+        self.called()
         provider = call.deployment.provider
         steps = self.answers.get(provider)
         step = steps.pop(0) if steps else says({"label": "good"})
         try:
-            await asyncio.sleep(self.slow[provider] / 2)
-            if call.say is not None:
-                call.say(self.words.get(provider, ""))
-            await asyncio.sleep(self.slow[provider] / 2)
+            await passes(self.silent.get(provider, 0.0))
+            if call.say is not None and provider in self.words:
+                call.say(self.words[provider])
+            await passes(self.slow[provider])
         except asyncio.CancelledError:
             self.left.append(provider)
             raise
@@ -72,6 +80,18 @@ class Provider(ScriptedModel):
             raise step
         assert isinstance(step, ModelReply)
         return step
+
+    def both(self) -> bool:
+        """Whether both were called."""
+        return len({call.deployment.provider for call in self.calls}) == 2
+
+
+async def passes(pause: Pause) -> None:
+    if isinstance(pause, float):
+        await asyncio.sleep(pause)
+        return
+    while not pause():
+        await asyncio.sleep(0.001)
 
 
 class Unmoved(deque[float]):
@@ -84,11 +104,11 @@ class Unmoved(deque[float]):
 class HedgedLine(MemoryLine):
     """`measured`: answers of the first provider that were timed before; `saved`: calls that were made before."""
 
-    def __init__(self, one: float = SLOW, two: float = QUICK, measured: int = 20, saved: int = 20) -> None:
+    def __init__(self, one: Pause = NEVER, two: Pause = QUICK, measured: int = 20, saved: int = 20) -> None:
         super().__init__()
         library, catalogue = Library.load([TEMPLATES]), Catalogue.load(CATALOGUE, {})
         self.preparer = Preparer(library, catalogue, Book(self.schemas.find, self.seconds))
-        self.model = self.provider = Provider({"one": one, "two": two})
+        self.model = self.provider = Provider(one, two)
         self.measured, self.saved = measured, saved
 
     async def infer(self, *args: Any, **more: Any) -> Infer:
@@ -140,7 +160,8 @@ async def test_L8_the_second_is_a_row_before_it_is_sent() -> None:
 
 
 async def test_the_first_may_still_be_the_first_to_answer() -> None:
-    line = HedgedLine(one=4 * P95, two=SLOW)
+    line = HedgedLine(two=NEVER)
+    line.provider.slow["one"] = line.provider.both
     result = await line.asks()
     assert result is not None
     assert (result["provider"], result["usage"]["attempts"], line.provider.left) == ("one", 2, ["two"])
@@ -167,7 +188,7 @@ async def test_who_answers_in_time_is_not_doubled() -> None:
     ids=str,
 )
 async def test_who_is_not_given_a_second_call(more: dict[str, Any]) -> None:
-    line = HedgedLine()
+    line = HedgedLine(one=SLOW)
     result = await line.asks(**more)
     assert result is not None
     assert (result["status"], line.asked) == ("completed", ["one"])
@@ -175,14 +196,14 @@ async def test_who_is_not_given_a_second_call(more: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("how", [{"measured": 19}, {"saved": 18}], ids=str)
 async def test_nobody_is_called_slow_before_it_was_measured_and_nothing_is_spent_that_was_not_saved(how: Any) -> None:
-    line = HedgedLine(**how)
+    line = HedgedLine(one=SLOW, **how)
     await line.asks()
     assert line.asked == ["one"]
 
 
 async def test_L12_the_second_reserves_for_itself_and_is_not_made_above_a_budget() -> None:
     for limit, asked in {"0.010": ["one"], "0.02": ["one", "two"]}.items():
-        line = HedgedLine()
+        line = HedgedLine(one=SLOW if asked == ["one"] else NEVER)
         await line.budgets.put(Budget("acme", "all", Decimal(limit), "day"))
         result = await line.asks()
         assert result is not None
@@ -194,20 +215,15 @@ async def test_L12_the_second_reserves_for_itself_and_is_not_made_above_a_budget
 
 
 async def test_L6_a_worker_without_a_fresh_lease_makes_no_second_call() -> None:
-    line = HedgedLine()
+    line = HedgedLine(one=SLOW)
     infer = await line.infer()
-
-    def ages(*_: object) -> None:
-        infer._ports.lease._sent_at = -60.0
-
-    await line.intake().handle_batch([line.publish(request(**INTERACTIVE))])
-    asyncio.get_running_loop().call_later(P95 / 2, ages)
-    await infer.handle(line.calls("interactive")[0])
+    line.provider.called = lambda: setattr(infer._ports.lease, "_sent_at", -60.0)
+    await line.answer(request(**INTERACTIVE), infer)
     assert line.asked == ["one"]
 
 
 async def test_a_second_call_waits_for_no_token_longer_than_for_the_first_answer() -> None:
-    line = HedgedLine()
+    line = HedgedLine(one=SLOW)
     infer = await line.infer()
     name = line.preparer.catalogue.deployments[1].name
     full = Heard(limited=True, told=Told(Gauge(20, 0, 20.0)), retry_after=2.0)
@@ -218,7 +234,8 @@ async def test_a_second_call_waits_for_no_token_longer_than_for_the_first_answer
 
 
 async def test_a_first_that_fails_leaves_the_answer_to_the_second() -> None:
-    line = HedgedLine(one=3 * P95, two=SLOW)
+    line = HedgedLine(two=SLOW)
+    line.provider.slow["one"] = line.provider.both
     line.provider.answers = {"one": [BROKEN]}
     result = await line.asks()
     assert result is not None
@@ -226,7 +243,8 @@ async def test_a_first_that_fails_leaves_the_answer_to_the_second() -> None:
 
 
 async def test_where_both_fail_it_waits_as_it_would_have() -> None:
-    line = HedgedLine(one=3 * P95, two=3 * P95)
+    line = HedgedLine(two=SLOW)
+    line.provider.slow["one"] = line.provider.both
     line.provider.answers = {"one": [BROKEN], "two": [BROKEN]}
     assert await line.asks() is None
     assert line.attempts == [("one", "error"), ("two", "error")]
@@ -241,7 +259,8 @@ async def test_where_both_fail_it_waits_as_it_would_have() -> None:
 
 
 async def test_an_invalid_answer_is_asked_again_when_the_second_has_none() -> None:
-    line = HedgedLine(one=3 * P95, two=4 * P95)
+    line = HedgedLine(two=SLOW)
+    line.provider.slow["one"] = line.provider.both
     line.provider.answers = {"one": [UGLY], "two": [BROKEN]}
     result = await line.asks()
     assert result is not None
@@ -250,7 +269,7 @@ async def test_an_invalid_answer_is_asked_again_when_the_second_has_none() -> No
 
 
 async def test_after_the_first_word_there_is_no_second_call() -> None:
-    line = HedgedLine(one=1.8 * P95)
+    line = HedgedLine(one=SLOW)
     line.provider.words = {"one": "Once"}
     line.provider.answers = {"one": [says("Once upon a time")]}
     result = await _streamed(line)
@@ -258,7 +277,8 @@ async def test_after_the_first_word_there_is_no_second_call() -> None:
 
 
 async def test_a_first_word_ends_the_second_call() -> None:
-    line = HedgedLine(one=SLOW, two=SLOW * 2)
+    line = HedgedLine(one=SLOW, two=NEVER)
+    line.provider.silent = {"one": line.provider.both}
     line.provider.words = {"one": "Once"}
     line.provider.answers = {"one": [says("Once upon a time")]}
     result = await _streamed(line)
@@ -276,12 +296,11 @@ async def _streamed(line: HedgedLine) -> dict[str, Any]:
 
 
 async def test_L11_a_cancelled_run_leaves_both() -> None:
-    line = HedgedLine(two=SLOW)
+    line = HedgedLine(two=NEVER)
     infer = await line.infer()
     await line.intake().handle_batch([line.publish(request(**INTERACTIVE))])
     work = asyncio.ensure_future(infer.handle(line.calls("interactive")[0]))
-    while len(line.asked) < 2:
-        await asyncio.sleep(0.001)
+    await passes(line.provider.both)
     await MemoryLedger(line.store, line.clock).cancel([Cancel("acme", "r1")])
     await listen(infer._ports.ledger, infer._ports.caller)
     await work
@@ -291,7 +310,7 @@ async def test_L11_a_cancelled_run_leaves_both() -> None:
 
 
 async def test_of_many_slow_calls_at_most_one_in_twenty_has_a_second_and_every_call_is_billed() -> None:
-    line = HedgedLine(one=0.006, two=0.001, saved=0)
+    line = HedgedLine(one=SLOW, saved=0)
     infer = await line.infer()
     infer._ports.caller.routes._of(line.preparer.catalogue.deployments[0]).took = Unmoved([P95] * 20)
     for part in range(10):
