@@ -56,6 +56,8 @@ from api.schemas import routes as schemas_routes
 from api.schemas.service import SchemaService
 from api.sinks import routes as sinks_routes
 from api.sinks.service import Sinks
+from api.sources import routes as sources_routes
+from api.sources.service import SourceEvents
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from api.webhooks import routes as webhooks_routes
@@ -126,6 +128,8 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(models_routes.router(lambda: listing(ports.catalogue, now())))
     app.include_router(providers_routes.router(Providers(ports.health, ports.catalogue, now)))
     app.include_router(sinks_routes.router(Sinks(ports.sinks, now), Operators(settings.operating_tenants)))
+    events = SourceEvents(ports.sources, ports.accounts, analyze, _defaults(settings), now)
+    app.include_router(sources_routes.router(events, ports.tracing))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
 
@@ -139,9 +143,13 @@ def _webhooks(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) 
     return WebhookKeeper(ports.endpoints, ports.deliveries, secret, settings.webhook_networks, now)
 
 
+def _defaults(settings: Settings) -> Defaults:
+    return Defaults(settings.requests_per_minute, settings.burst)
+
+
 def _middleware(ports: ApiPorts, settings: Settings, glance: Glance) -> list[Middleware]:
     secret = pepper(settings.key_pepper.get_secret_value())
-    keyring = Keyring(ports.accounts, secret, Defaults(settings.requests_per_minute, settings.burst))
+    keyring = Keyring(ports.accounts, secret, _defaults(settings))
     return [
         Middleware(Frame, metrics=ports.metrics),
         Middleware(BodyLimit, max_bytes=MAX_BYTES),

@@ -180,8 +180,9 @@ def complete(app: FastAPI) -> dict[str, Any]:
         schemas.update(_components())
         components["securitySchemes"] = SCHEMES
         for path, operations in document["paths"].items():
+            keyed = path.startswith(("/v1/", "/openai/")) and not path.startswith("/v1/sources/")
             for operation in operations.values():
-                operation["security"] = SECURITY if path.startswith(("/v1/", "/openai/")) else []
+                operation["security"] = SECURITY if keyed else []
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -17,6 +17,7 @@ from api.ports import ApiPorts, Dependency
 from connectors import catalog
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.reader import ClickHouseUsage
+from connectors.feeds import sources
 from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -84,6 +85,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             catalogue=models,
             metrics=metrics,
             exposition=metrics.render,
+            sources=sources(settings, environ) if settings.sources else {},
             tracing=tracer,
             dependencies={
                 "kafka": Dependency(_answers(outside.kafka.open)),

@@ -26,6 +26,7 @@ from domain.ports import (
     UsageReader,
 )
 from domain.routing.catalogue import Catalogue
+from domain.sources.model import Source
 from domain.tracing import NoTracing, Tracing
 
 
@@ -69,6 +70,7 @@ class ApiPorts:
     catalogue: Catalogue
     metrics: Metrics
     exposition: Callable[[], bytes]
+    sources: Mapping[str, Source] = field(default_factory=dict)
     tracing: Tracing = field(default_factory=NoTracing)
     dependencies: Mapping[str, Dependency] = field(default_factory=dict)
     open: Callable[[], Awaitable[None]] = _nothing

@@ -1,4 +1,4 @@
-"""`api`, `worker`, `sink`: one process each, for production; settings come from the environment."""
+"""`api`, `worker`, `sink`, `sources`: one process each, for production; settings come from the environment."""
 
 import os
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (api, worker, sink):
+    for command in (api, worker, sink, sources):
         app.command()(command)
 
 
@@ -53,3 +53,12 @@ def sink(name: Annotated[str, typer.Argument(help="clickhouse, or destinations: 
     from agents.deliver.main import run
 
     run(settings, name)
+
+
+def sources() -> None:
+    """Make requests of the topics in STRUCTURED_PROMPT_SOURCES until SIGTERM."""
+    from agents.deliver.sources import run
+    from cli._target import read_file
+    from domain.settings import load
+
+    run(load(os.environ, read_file), os.environ)

@@ -77,10 +77,10 @@ def catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"STRUCTURED_PROMPT_MODELS: cannot read {path}: {error}") from error
-    return Catalogue.load(text, _with_key_files(environ, environment_names(text)), beyond)
+    return Catalogue.load(text, with_key_files(environ, environment_names(text)), beyond)
 
 
-def _with_key_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+def with_key_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """`environ`, with each of `names` from the file that NAME_FILE names. Raises InvalidSettings."""
     found, problems = dict(environ), []
     for name in sorted(names):

@@ -130,6 +130,12 @@ class Settings(SinkSettings):
     fetch_memory_mb: int = _own(
         "FETCH_MEMORY_MB", 64, "Memory of a worker for documents; at least four times FETCH_MAX_MB is taken.", ge=1
     )
+    sources: str | None = _own(
+        "SOURCES", None, "A YAML file of topics and webhooks that become requests (docs/sources.md)."
+    )
+    sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
+    sink_mb: int = _own("SINK_MB", 8, "Mebibytes of values a sink writes at once, at most.", ge=1, le=256)
+    sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)
     deliveries_in_flight: int = _own(
         "DELIVERIES_IN_FLIGHT", 512, "Webhooks that one process of destinations sends at a time.", ge=8, le=10_000
     )

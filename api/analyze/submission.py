@@ -26,7 +26,7 @@ MAX_KEY_LENGTH = 255
 class Ask:
     """A POST that starts work. A `synchronous` one is rejected at a limit unless it says otherwise.
 
-    streams: its text is wanted while it is written.
+    streams: its text is wanted while it is written. signed: it came without a key of ours.
     """
 
     caller: Caller
@@ -35,6 +35,7 @@ class Ask:
     traceparent: str
     idempotency_key: str | None = None
     streams: bool = False
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Reader:
             body_hash=digest,
             record=record,
             submitted_at=request.submitted_at or self._now(),
-            api_key_id=ask.caller.key.id,
+            api_key_id=None if ask.signed else ask.caller.key.id,
             idempotency_key=ask.idempotency_key,
             traceparent=ask.traceparent,
             reply_to=self._instance if ask.synchronous else None,

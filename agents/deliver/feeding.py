@@ -1,0 +1,95 @@
+"""Sources as sinks: what somebody's topic holds becomes requests, and their results go to somebody's topic.
+
+Both are carried by the sink runner: offsets are committed when everything was acknowledged, what cannot be mapped is a
+dead letter, and a batch that comes again makes the same records, which intake and their readers recognise by their id.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from domain.errors import BatchRefused, Permanent
+from domain.ports import Item, Producer, Record, Refused
+from domain.sources.mapping import Unmappable
+from domain.sources.model import HEADER, Source, encoded
+from topics import headers as head
+from topics.base import format_time
+from topics.table import REQUESTS, RESULTS
+
+
+class RequestSink:
+    """Implements domain.ports.Sink for one source: its records become requests."""
+
+    def __init__(self, source: Source, producer: Producer) -> None:
+        self._source = source
+        self._producer = producer
+        self.topics: tuple[str, ...] = (source.topic,) if source.topic else ()
+
+    async def open(self) -> None:
+        return
+
+    async def write(self, batch: Sequence[Item]) -> list[Refused]:
+        """Raises Unavailable, and BatchRefused where the broker refuses one of the records."""
+        records, refused = [], []
+        since = self._source.since
+        for item in batch:
+            if since is not None and item.timestamp < since:
+                continue
+            try:
+                records.append(self._record(item))
+            except Unmappable as error:
+                refused.append(Refused(item, f"source {self._source.name}: {error}"))
+        await _send(self._producer, records)
+        return refused
+
+    async def close(self) -> None:
+        return
+
+    def _record(self, item: Item) -> Record:
+        try:
+            event = orjson.loads(item.value)
+        except orjson.JSONDecodeError:
+            raise Unmappable("the record is not JSON") from None
+        fields = self._source.request(event, f"{item.topic}:{item.partition}:{item.offset}")
+        try:
+            carried = head.restored(head.carried(item.headers))
+        except ValueError as error:
+            raise Unmappable(str(error)) from None
+        own = [*(pair for pair in carried if pair[0] != HEADER), (HEADER, self._source.name.encode())]
+        parent = head.text_of(dict(item.headers), head.TRACEPARENT) if item.headers else None
+        named = head.request_id(fields["tenant"], fields["id"])
+        headers = head.REQUEST.headers(named, format_time(item.timestamp), parent, own)
+        return Record(REQUESTS, encoded(fields), item.key, headers)
+
+
+class OutputSink:
+    """Implements domain.ports.Sink: results of sources that have an output are copied there, byte for byte."""
+
+    topics: tuple[str, ...] = (RESULTS,)
+
+    def __init__(self, outputs: Mapping[str, str], producer: Producer) -> None:
+        """`outputs`: the topic of each source; `producer` takes names of topics as they are."""
+        self._outputs = {name.encode(): topic for name, topic in outputs.items()}
+        self._producer = producer
+
+    async def open(self) -> None:
+        return
+
+    async def write(self, batch: Sequence[Item]) -> list[Refused]:
+        records = []
+        for item in batch:
+            topic = next((self._outputs.get(value or b"") for name, value in item.headers if name == HEADER), None)
+            if topic is not None:
+                records.append(Record(topic, item.value, item.key, list(item.headers)))
+        await _send(self._producer, records)
+        return []
+
+    async def close(self) -> None:
+        return
+
+
+async def _send(producer: Producer, records: Sequence[Record]) -> None:
+    try:
+        await producer.send(records)
+    except Permanent as error:
+        raise BatchRefused(str(error)) from error

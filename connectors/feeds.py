@@ -1,0 +1,64 @@
+"""Settings -> the connectors of the process of sources; like that of a sink it needs few of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.catalog import with_key_files
+from connectors.kafka import security
+from connectors.kafka.consumer import BatchConsumer, Bounds
+from connectors.kafka.producer import KafkaProducer
+from domain.errors import InvalidSettings
+from domain.settings import Settings
+from domain.sources import model
+from domain.sources.model import Source
+from topics.table import RESULTS
+
+BOUNDS = Bounds(500, 4 * 1024 * 1024, 0.2)
+"""Of one batch: its records are mapped in the loop, and nobody wants to wait for the thousandth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What is read, under the name that operators pause it by. source: whose records these are, None of results."""
+
+    name: str
+    reading: BatchConsumer
+    source: Source | None
+
+
+def sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, Source]:
+    """Raises InvalidSettings."""
+    if settings.sources is None:
+        raise InvalidSettings(
+            "STRUCTURED_PROMPT_SOURCES is not set: it is the path of a file of sources (docs/sources.md)"
+        )
+    try:
+        text = Path(settings.sources).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"STRUCTURED_PROMPT_SOURCES: cannot read {settings.sources}: {error}") from error
+    return model.load(text, with_key_files(environ, model.secret_names(text)))
+
+
+def feeds(settings: Settings, found: Mapping[str, Source]) -> list[Feed]:
+    """One for each source with a topic, and one for the results where any has an output. Nothing is connected yet."""
+    connection, prefix = security.librdkafka(settings), settings.topic_prefix
+    built = []
+    for source in found.values():
+        if source.topic is not None:
+            group = f"{prefix}structured-prompt.source-{source.name}"
+            reading = BatchConsumer(connection, [source.topic], group, BOUNDS, instance=settings.worker_name)
+            built.append(Feed(f"source-{source.name}", reading, source))
+    if any(source.output for source in found.values()):
+        group = "structured-prompt.source-outputs"
+        reading = BatchConsumer(connection, [RESULTS], group, BOUNDS, prefix=prefix, instance=settings.worker_name)
+        built.append(Feed("source-outputs", reading, None))
+    if not built:
+        raise InvalidSettings("STRUCTURED_PROMPT_SOURCES: no source has a topic; webhooks are served by the API")
+    return built
+
+
+def producers(settings: Settings) -> tuple[KafkaProducer, KafkaProducer]:
+    """For topics of ours, and for topics of others, whose names are taken as they are."""
+    connection = security.librdkafka(settings)
+    return KafkaProducer(connection, prefix=settings.topic_prefix), KafkaProducer(connection)
