@@ -1,6 +1,7 @@
 """From somebody's event to a request: JMESPath expressions at the places of a PromptRequest. Pure.
 
-https://jmespath.org/specification.html. A place whose expression finds nothing stays as the constants have it.
+https://jmespath.org/specification.html. A place whose expression finds nothing stays as the constants have it; only an
+id that is mapped must be found.
 """
 
 from collections.abc import Mapping as Fields
@@ -26,8 +27,10 @@ class Mapping:
         self._tree = _compiled(tree, "")
 
     def apply(self, event: Any) -> dict[str, Any]:
-        """The fields that were found. Raises Unmappable."""
+        """The fields that were found, an id where one is mapped. Raises Unmappable."""
         found = _found(self._tree, event, "")
+        if "id" in self._tree and "id" not in found:
+            raise Unmappable("/id: the expression finds nothing in the event")
         for name in ("id", "subject"):
             if isinstance(found.get(name), int) and not isinstance(found[name], bool):
                 found[name] = str(found[name])

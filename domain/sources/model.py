@@ -65,7 +65,7 @@ class Source:
         return found if isinstance(found, str) else None
 
     def request(self, event: Any, otherwise: str) -> dict[str, Any]:
-        """The fields of a request; `otherwise` is its id where the mapping finds none. Raises Unmappable.
+        """The fields of a request; `otherwise` is its id where none is mapped. Raises Unmappable.
 
         Only what attributes it is checked: everything else is refused by intake, with a result.
         """

@@ -68,7 +68,7 @@ def test_where_no_id_is_mapped_the_record_s_place_is_the_id() -> None:
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
-        ({**EVENT, "number": None, "org": {}}, "/tenant: is not the name of a tenant"),
+        ({**EVENT, "org": {}}, "/tenant: is not the name of a tenant"),
         ({**EVENT, "org": {"name": "not a name"}}, "/tenant: is not"),
         ({**EVENT, "number": "with space"}, "/id: is not 1 to 255"),
         ({**EVENT, "number": "x" * 300}, "/id: is not 1 to 255"),
@@ -81,6 +81,12 @@ def test_what_cannot_be_attributed_is_told_without_what_it_holds(event: Any, rea
     with pytest.raises(Unmappable, match=reason) as caught:
         source().request(event, "otherwise")
     assert "space" not in str(caught.value)
+
+
+def test_an_id_that_is_mapped_must_be_found() -> None:
+    one = source("sources: {a: {topic: t, request: {tenant: acme}, map: {id: number, prompt: text}}}")
+    with pytest.raises(Unmappable, match="/id: the expression finds nothing"):
+        one.request({"text": "?"}, "crm.tickets:3:17")
 
 
 def test_an_expression_that_does_not_fit_is_told_with_its_place() -> None:

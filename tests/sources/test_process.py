@@ -1,0 +1,128 @@
+"""The process of sources on a real broker, killed while it works: each event is answered once, where its team reads."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.conftest import Engines
+from tests.line.processes import TENANT, Processes, Worker, processes, until
+from tests.line.test_takeover import free_port
+from topics.table import DEAD_LETTERS
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+EVENTS = 400
+FILE = """
+sources:
+  tickets:
+    topic: {topic}
+    output: {output}
+    request: {{tenant: {tenant}, template: {{name: sentiment}}, tags: {{team: support}}}}
+    map: {{id: "join('-', ['ticket', to_string(number)])", template: {{variables: {{text: body.text}}}}}}
+"""
+
+
+@pytest.fixture
+def line(engines: Engines, database_url: str, redis_url: str, topic_prefix: str, tmp_path: Path) -> Iterator[Processes]:
+    topics = [f"{topic_prefix}crm-tickets", f"{topic_prefix}crm-answers"]
+    client = AdminClient({"bootstrap.servers": engines.kafka, "log_level": 3})
+    for made in client.create_topics([NewTopic(topic, 3, 1) for topic in topics]).values():
+        made.result(timeout=20)
+    with processes(engines, database_url, redis_url, topic_prefix, tmp_path) as found:
+        (tmp_path / "sources.yaml").write_text(FILE.format(topic=topics[0], output=topics[1], tenant=TENANT))
+        found.environ["STRUCTURED_PROMPT_SOURCES"] = str(tmp_path / "sources.yaml")
+        found.start("intake,infer,wake", free_port())
+        yield found
+    client.delete_topics(topics)
+
+
+def start(line: Processes) -> Worker:
+    log, port = line.directory / f"sources-{len(line.workers)}.log", free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "sources"],
+            env=line.environ | {"STRUCTURED_PROMPT_METRICS_PORT": str(port)}, stdout=output, stderr=output,
+        )  # fmt: skip
+    worker = Worker(process, port, log)
+    line.workers.append(worker)
+    return worker
+
+
+def publish(line: Processes, numbers: range) -> None:
+    producer = Producer({"bootstrap.servers": line.settings.kafka, "acks": "all", "log_level": 3})
+    topic = f"{line.settings.topic_prefix}crm-tickets"
+    for number in numbers:
+        text = "I love it" if number % 2 else "It broke and I hate it"
+        event = json.dumps({"number": number, "body": {"text": text}})
+        producer.produce(topic, event, f"customer-{number % 7}", headers=[("x-origin", b"crm")])
+        if number % 100 == 0:
+            producer.produce(topic, b"not json")
+    assert producer.flush(30) == 0
+
+
+def read(
+    line: Processes, topic: str, partitions: int, wanted: int, seconds: float
+) -> list[tuple[bytes, bytes, dict[str, bytes]]]:
+    """(key, value, headers) of what is on a topic, until so many different values are there."""
+    consumer = Consumer({"bootstrap.servers": line.settings.kafka, "group.id": "outside", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
+    found = []
+    deadline = time.monotonic() + seconds
+    while len({value for _, value, _ in found}) < wanted and time.monotonic() < deadline:
+        messages = [message for message in consumer.consume(1_000, 0.2) if message.error() is None]
+        found += [(message.key(), message.value(), dict(message.headers() or ())) for message in messages]
+    consumer.close()
+    return found
+
+
+def test_L2_events_of_a_source_are_answered_once_whatever_is_killed(line: Processes) -> None:
+    first = start(line)
+    until(first.is_ready, 60, first.log.read_text)
+    publish(line, range(EVENTS // 2))
+    until(lambda: first.metric("sink_rows_total") > 0, 30, first.log.read_text)
+    first.send(signal.SIGKILL)
+    publish(line, range(EVENTS // 2, EVENTS))
+    second = start(line)
+    prefix = line.settings.topic_prefix
+    answers = read(line, f"{prefix}crm-answers", 3, EVENTS, 90)
+    results = [json.loads(value) for _, value, _ in answers]
+    assert {one["id"] for one in results} == {f"ticket-{number}" for number in range(EVENTS)}, second.log.read_text()
+    assert len({value for _, value, _ in answers}) == EVENTS
+    assert {one["status"] for one in results} == {"completed"}
+    assert {one["output"]["label"] for one in results if int(one["id"][7:]) % 2} == {"positive"}
+    assert {headers["x-origin"] for _, _, headers in answers} == {b"crm"}
+    assert {key for key, _, _ in answers} == {f"customer-{number}".encode() for number in range(7)}
+    # a question that was asked before is answered from the cache: two texts, two calls at least
+    assert sum(line.calls().values()) <= EVENTS
+    letters = [json.loads(value) for _, value, _ in read(line, prefix + DEAD_LETTERS, 4, EVENTS // 100, 30)]
+    offsets = Counter((one["topic"], one["partition"], one["offset"]) for one in letters)
+    assert len(offsets) == EVENTS // 100
+    assert all("the record is not JSON" in one["reason"] for one in letters)
+
+
+def test_it_stops_in_order_and_says_what_is_wrong(line: Processes) -> None:
+    worker = start(line)
+    until(worker.is_ready, 60, worker.log.read_text)
+    worker.send(signal.SIGTERM)
+    assert worker.process.wait(timeout=20) == 0
+    wrong = line.environ | {"STRUCTURED_PROMPT_SOURCES": os.devnull}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "sources"],
+        env=wrong,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "the file holds `sources:`" in done.stderr
+    assert "Traceback" not in done.stderr
