@@ -97,7 +97,9 @@ def with_key_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[str
 def preparer(settings: Settings, models: Catalogue, find: Find) -> Preparer:
     """What the door and intake prepare requests with. Raises InvalidSettings."""
     directories = [SHIPPED_TEMPLATES, *([Path(settings.templates)] if settings.templates else [])]
-    return Preparer(Library.load(directories), models, Book(find, time.monotonic), settings.places)
+    return Preparer(
+        Library.load(directories), models, Book(find, time.monotonic), settings.places, settings.webhook_networks
+    )
 
 
 def content_filter(settings: Settings) -> ContentFilter | None:

@@ -20,6 +20,7 @@ from domain.outgoing.urls import check
 from domain.ports import Deliveries, Endpoints
 from domain.webhooks import payload, signing
 from domain.webhooks.model import Change, Endpoint
+from domain.webhooks.view import shown
 
 PATIENCE_S = 1.8
 MOST_ENDPOINTS = 100
@@ -57,10 +58,10 @@ class WebhookKeeper:
 
     async def page(self, tenant: str, limit: int, cursor: str | None) -> bytes:
         found = await _soon(self._endpoints.page(tenant, limit + 1, decode_cursor(cursor) if cursor else None))
-        return _page([view.endpoint(one) for one in found], [(one.created_at, one.id) for one in found], limit)
+        return _page([shown(one) for one in found], [(one.created_at, one.id) for one in found], limit)
 
     async def one(self, tenant: str, id: str) -> bytes:
-        return orjson.dumps(view.endpoint(await self._get(tenant, id)))
+        return orjson.dumps(shown(await self._get(tenant, id)))
 
     async def change(self, tenant: str, id: str, body: bytes) -> bytes:
         asked = read(WebhookChange, body)
@@ -69,7 +70,7 @@ class WebhookKeeper:
         fields = tuple(asked.result_fields or ()) if "result_fields" in asked.model_fields_set else None
         events = None if asked.events is None else tuple(dict.fromkeys(asked.events))
         change = Change(asked.url, events, fields, asked.description, asked.enabled)
-        return orjson.dumps(view.endpoint(_there(await _soon(self._endpoints.change(tenant, id, change)), id)))
+        return orjson.dumps(shown(_there(await _soon(self._endpoints.change(tenant, id, change)), id)))
 
     async def delete(self, tenant: str, id: str) -> None:
         if not await _soon(self._endpoints.delete(tenant, id)):
@@ -114,7 +115,7 @@ class WebhookKeeper:
 
     def _with_secret(self, one: Endpoint) -> bytes:
         key = signing.secret_key(self._pepper, one.tenant, one.id, one.salt)
-        return orjson.dumps({**view.endpoint(one), "secret": signing.shown(key)})
+        return orjson.dumps({**shown(one), "secret": signing.shown(key)})
 
     def _check(self, url: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Endpoints and deliveries as the API shows them."""
+"""Deliveries as the API shows them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,24 +6,8 @@ from typing import Any
 
 import orjson
 
-from domain.webhooks.model import Attempt, Delivery, Endpoint
+from domain.webhooks.model import Attempt, Delivery
 from topics.base import format_time
-
-
-def endpoint(one: Endpoint) -> Mapping[str, Any]:
-    """Without its secret."""
-    return {
-        "id": one.id,
-        "url": one.url,
-        "events": one.events,
-        "fields": one.fields,
-        "description": one.description,
-        "enabled": one.enabled,
-        "disabled_reason": one.disabled,
-        "failing_since": _time(one.failing_since),
-        "old_secret_until": _time(one.old_until),
-        "created_at": format_time(one.created_at),
-    }
 
 
 def delivery(webhook: str, one: Delivery) -> Mapping[str, Any]:

@@ -34,7 +34,8 @@ class HttpOutlet:
                 await _finish(answer)
         except (ForbiddenAddress, Transient) as error:
             if heard is None:
-                return Heard(None, time.monotonic() - began, error=str(error))
+                forbidden = isinstance(error, ForbiddenAddress)
+                return Heard(None, time.monotonic() - began, error=str(error), forbidden=forbidden)
         return heard or Heard(None, time.monotonic() - began, error="no answer")
 
     async def close(self) -> None:

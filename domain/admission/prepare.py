@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from domain.caching.keys import cache_key, stamped
-from domain.errors import InvalidRequest, Problem
+from domain.errors import ForbiddenAddress, InvalidRequest, Problem
+from domain.outgoing.addresses import Network
 from domain.outgoing.places import NOWHERE, Places
+from domain.outgoing.urls import check as check_url
 from domain.output.schema import compile as compile_schema
 from domain.prompting.library import Library
 from domain.prompting.template import Template
@@ -46,12 +48,14 @@ class Preparer:
 
     `load` comes first: it fetches the named schemas of a batch, where there are any.
     places: where documents that a request refers to are read from, by infer.
+    receivers: private networks that a `callback_url` may be in.
     """
 
     library: Library
     catalogue: Catalogue
     book: Book
     places: Places = NOWHERE
+    receivers: tuple[Network, ...] = ()
 
     async def load(self, requests: Iterable[PromptRequest]) -> None:
         """Raises Unavailable."""
@@ -61,6 +65,8 @@ class Preparer:
 
     def prepare(self, request: PromptRequest, origin: Origin) -> PromptCall:
         check_options(request.provider_options)
+        if request.callback_url is not None:
+            _check_callback(request.callback_url, self.receivers)
         template = self._template(request)
         messages = _messages(request, template)
         schema, schema_ref = self._schema(request, template)
@@ -136,6 +142,13 @@ class Preparer:
         if request.template is None:
             return None
         return self.library.get(request.template.name, request.template.version)
+
+
+def _check_callback(url: str, receivers: tuple[Network, ...]) -> None:
+    try:
+        check_url(url, receivers)
+    except ForbiddenAddress as error:
+        raise InvalidRequest("invalid_request", str(error), [Problem("/callback_url", str(error))]) from None
 
 
 def _messages(request: PromptRequest, template: Template | None) -> list[dict[str, Any]]:

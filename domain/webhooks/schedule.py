@@ -21,13 +21,16 @@ PATIENCE = timedelta(days=5)
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came of an attempt: `status` None where there was no answer, and `error` says why."""
+    """What came of an attempt: `status` None where there was no answer, and `error` says why; `forbidden` where the
+    URL, or what its name resolves to, must not be called: trying again would not help.
+    """
 
     status: int | None
     seconds: float
     retry_after: str = ""
     head: str = ""
     error: str = ""
+    forbidden: bool = False
 
     @property
     def delivered(self) -> bool:
@@ -42,7 +45,7 @@ def settle(due: Due, heard: Heard, began: datetime, request: str, chance: float)
     )  # fmt: skip
     tried, ended = due.tried + 1, began + timedelta(seconds=heard.seconds)
     again = None
-    if outcome == "failed" and tried < len(WAITS):
+    if outcome == "failed" and tried < len(WAITS) and not heard.forbidden:
         again = ended + max(WAITS[tried] * (1 + JITTER * chance), _asked(heard, ended))
     return Settlement(due.key, attempt, tried, again)
 

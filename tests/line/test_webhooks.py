@@ -46,6 +46,14 @@ async def test_a_rejected_request_calls_back_too() -> None:
     assert orjson.loads(got.body)["type"] == "request.rejected"
 
 
+async def test_a_callback_that_must_not_be_called_rejects_its_request() -> None:
+    line = MemoryLine()
+    result = await line.answer(request(callback_url="http://169.254.169.254/latest"))
+    assert result is not None
+    assert (result["status"], result["error"]["errors"][0]["path"]) == ("rejected", "/callback_url")
+    assert line.model.calls == []
+
+
 async def test_an_answer_out_of_the_cache_is_a_hit_and_the_first_one_a_miss() -> None:
     line = MemoryLine()
     for id in ("r1", "r2"):

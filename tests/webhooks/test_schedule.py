@@ -48,6 +48,11 @@ def test_after_the_tenth_attempt_there_is_no_other() -> None:
     assert (settled.attempt.outcome, settled.again, settled.tried) == ("failed", None, 10)
 
 
+def test_what_must_not_be_called_is_not_tried_again() -> None:
+    settled = settle(due(), Heard(None, 0.0, error="is loopback", forbidden=True), NOW, "", 0.0)
+    assert (settled.attempt.outcome, settled.attempt.error, settled.again) == ("failed", "is loopback", None)
+
+
 def test_410_ends_it_and_disables_the_endpoint() -> None:
     settled = settle(due(), Heard(410, 0.0), NOW, "", 0.0)
     assert (settled.attempt.outcome, settled.again) == ("gone", None)
