@@ -36,7 +36,9 @@ from api.jobs import routes as jobs_routes
 from api.jobs.cancelling import Canceller
 from api.jobs.service import JobReader
 from api.limits import routes as limits_routes
+from api.limits import setting as limits_setting
 from api.limits.glance import Glance
+from api.limits.keeper import LimitKeeper
 from api.limits.middleware import RateLimits
 from api.limits.service import LimitReader
 from api.middleware import REQUEST_ID, Authenticate, BodyLimit, Frame
@@ -127,7 +129,9 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(lambda: listing(ports.catalogue, now())))
     app.include_router(providers_routes.router(Providers(ports.health, ports.catalogue, now)))
-    app.include_router(sinks_routes.router(Sinks(ports.sinks, now), Operators(settings.operating_tenants)))
+    operators = Operators(settings.operating_tenants)
+    app.include_router(limits_setting.router(LimitKeeper(ports.accounts), operators))
+    app.include_router(sinks_routes.router(Sinks(ports.sinks, now), operators))
     events = SourceEvents(ports.sources, ports.accounts, analyze, _defaults(settings), now)
     app.include_router(sources_routes.router(events, ports.tracing))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
