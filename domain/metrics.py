@@ -106,6 +106,7 @@ _LIST = (
     _counter("failovers", "Failed calls that another deployment of the alias took over at once.", "provider", "model"),
     # won is first, second or neither
     _counter("hedges", "Second calls made beside a slow one, by which of the two was the answer.", "won"),
+    _counter("spillovers", "Calls that went to another deployment since theirs was at its limit.", "provider", "model"),
     _gauge("provider_down", "1 while a deployment is given no calls but one every 5 s.", "provider", "model"),
     # outcome is passed or waits (for more than 5 s, as a row); calls to deployments without a limit are not counted
     _counter("paced_calls", "Calls that asked for a token of a deployment's limit.", "outcome"),

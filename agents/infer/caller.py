@@ -80,12 +80,12 @@ class Caller:
         """Leave the call that `task` makes for this work."""
         self._calls.leave_one(_key(work), task)
 
-    async def token(self, deployment: Deployment, call: PromptCall) -> float:
+    async def token(self, deployment: Deployment, call: PromptCall, patience: float | None = None) -> float:
         """0.0: the call may be made; otherwise it has to wait for so many seconds as a row."""
         if self.pace.free(deployment):
             return 0.0
         with self.outside.wait(LONGEST_S):
-            return await self.pace.enter(deployment, call)
+            return await self.pace.enter(deployment, call, patience)
 
     def speech(self, work: Work) -> Speech | None:
         """Where the text of its answer goes while it is written; None where nobody reads it then."""

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from agents.contract import NotForUs
 from agents.emit import Reason, dead_letter
+from agents.infer.admitting import admitted
 from agents.infer.answering import Answering
 from agents.infer.documents import Read
 from agents.infer.ports import InferPorts, Where
@@ -70,7 +71,7 @@ class Infer:
         if reading is None or not reading.needed(call):
             await self._place(delivery, call, run, epoch, Read(call))
             return
-        if self._overdue(parse_time(call.deadline) if call.deadline else None) is not None:
+        if self._overdue(_deadline(call)) is not None:
             await self._place(delivery, call, run, epoch, Read(call))
             return
         async with reading.read(call, run) as read:
@@ -84,36 +85,31 @@ class Infer:
             return
         if routes.full(found.to) and await self._held(call, run, epoch, routes.back_in(), "breaker"):
             return
-        routes.hold(found.to)
-        try:
-            await self._go(delivery, call, run, epoch, found)
-        finally:
-            routes.let_go(found.to)
+        with routes.slot(found.to) as slot:
+            if found.after or self._ports.caller.pace.free(found.to):
+                await self._go(delivery, call, run, epoch, found)
+                return
+            # tokens come before the dispatch (rule L6)
+            found = await admitted(self._ports, found)
+            routes.move(slot, found.to)
+            if not found.after or not await self._held(call, run, epoch, found.after, found.why):
+                await self._go(delivery, call, run, epoch, self._overdue(_deadline(call)) or found)
 
     async def _go(
         self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, found: Where | Ending
     ) -> None:
         """To the place that was found, or to its end."""
-        deadline, after, why = parse_time(call.deadline) if call.deadline else None, 0.0, "pacing"
-        caller = self._ports.caller
-        if not isinstance(found, Ending) and found.after:
-            after, why = found.after, "document"
-        # tokens come before the dispatch (rule L6)
-        elif not isinstance(found, Ending) and not caller.pace.free(found.to):
-            if (after := await caller.token(found.to, found.call)) and await self._held(call, run, epoch, after, why):
-                return
-            found = self._overdue(deadline) or found
         await self._ports.lease.ready()
         term = self._ports.lease.term
         taken = await self._taker.take(call, run, epoch, found)
         if taken.grip is not Grip.TAKEN or isinstance(found, Ending):
-            if not after and not isinstance(found, Ending):
-                caller.pace.give_back(found.to)
+            if not isinstance(found, Ending) and not found.after:
+                self._ports.caller.pace.give_back(found.to)
             await self._taker.not_to_call(delivery, call, run, taken, found)
             return
-        work = await self._taker.begin(run, taken, found, deadline, term)
-        if after:
-            await self._ports.settler.park(work, caller.not_sent(work, after, why))
+        work = await self._taker.begin(run, taken, found, _deadline(call), term)
+        if found.after:
+            await self._ports.settler.park(work, self._ports.caller.not_sent(work, found.after, found.why))
         else:
             await self._answering.answer(delivery, work)
 
@@ -124,8 +120,7 @@ class Infer:
     def _where(self, read: Read) -> Where | Ending:
         """Where to call, or why no call may be made any more."""
         call = read.call
-        deadline = parse_time(call.deadline) if call.deadline else None
-        if (ending := self._overdue(deadline) or read.ending) is not None:
+        if (ending := self._overdue(_deadline(call)) or read.ending) is not None:
             return ending
         try:
             route = self._ports.catalogue.route(call.model, kinds(call.messages))
@@ -138,3 +133,7 @@ class Infer:
         if deadline is None or self._ports.clock() < deadline:
             return None
         return rejected("deadline_exceeded", "the deadline passed before the call")
+
+
+def _deadline(call: PromptCall) -> datetime | None:
+    return parse_time(call.deadline) if call.deadline else None

@@ -71,7 +71,7 @@ class Hedger:
     async def _begin(self, first: Try) -> Work | None:
         """The second attempt, recorded as started and not sent; None where there is none."""
         ports, budget, work = self._ports, self._budget(first.work), first.work
-        other = ports.caller.routes.beside(work.route, work.call, work.deployment)
+        other = next(iter(ports.caller.routes.beside(work.route, work.call, work.deployment)), None)
         if other is None:
             return None
         further = replace(work, deployment=other, tried=(work.deployment.name,))

@@ -27,6 +27,8 @@ MOST_A_LANE = 500
 """Calls of a lane that are asked for at once."""
 CHARACTERS_A_TOKEN = 4
 LATEST = "9999"
+SOONER = 0.001
+"""Who gave up waiting, and knows no better."""
 
 
 class Pace:
@@ -58,8 +60,11 @@ class Pace:
             self._start()
         return True
 
-    async def enter(self, deployment: Deployment, call: PromptCall) -> float:
-        """Waits for a token. 0.0: it may go now; otherwise it has to wait for so many seconds as a row."""
+    async def enter(self, deployment: Deployment, call: PromptCall, patience: float | None = None) -> float:
+        """Waits for a token. 0.0: it may go now; otherwise it has to wait for so many seconds as a row.
+
+        patience: seconds after which it waits no more; then the answer is SOONER, and it may ask again.
+        """
         if self.free(deployment):
             return 0.0
         way, now = self._way(deployment), self._clock()
@@ -67,7 +72,15 @@ class Pace:
         ticket = Ticket(order, now, _tokens(call, way), asyncio.get_running_loop().create_future())
         way.add(call.lane, ticket, now)
         self._start()
-        return await ticket.answer
+        if patience is None:
+            return await ticket.answer
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.shield(ticket.answer)
+        except TimeoutError:
+            return ticket.answer.result() if ticket.answer.done() else SOONER
+        finally:
+            ticket.answer.cancel()
 
     def give_back(self, deployment: Deployment) -> None:
         """The token of a call that is not made after all: the next that waits here has it."""

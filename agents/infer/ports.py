@@ -20,13 +20,14 @@ from topics.call import PromptCall
 class Where(NamedTuple):
     """What a request's model stands for, which of it is called first, and with what.
 
-    after: seconds that it has to wait before, since what it refers to cannot be read now.
+    after: seconds that it has to wait before, `why`: document (what it refers to cannot be read now) or pacing.
     """
 
     route: Alias
     to: Deployment
     call: PromptCall
     after: float = 0.0
+    why: str = "document"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from statistics import median
 
 from domain.errors import ModelError
 from domain.routing.breaker import Breaker
-from domain.routing.choose import ordered, pick
+from domain.routing.choose import ordered, pick, price_of
 from domain.routing.health import Report
 from domain.routing.model import Alias, Deployment
 from domain.routing.parts import length
@@ -46,6 +46,22 @@ class Seen:
         return median(self.took) if self.took else None
 
 
+class Slot:
+    """Of one delivery, at the deployment that it calls."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
+        seen.slots += 1
+
+    def __enter__(self) -> "Slot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seen.slots -= 1
+
+
 class Routes:
     """`clock` gives seconds that only go on, `draw` numbers in [0, 1). `slots` are the worker's, 0: without bound."""
 
@@ -74,14 +90,24 @@ class Routes:
             left = [one for one in left if one.context_tokens > size]
         return next((one for one in left if self._allows(one)), None)
 
-    def beside(self, alias: Alias, call: PromptCall, deployment: Deployment) -> Deployment | None:
+    def beside(self, alias: Alias, call: PromptCall, deployment: Deployment) -> list[Deployment]:
         """Who can be asked as well while that one is slow; nobody tries a deployment that is down in this way."""
+        found = []
         for one in self._ordered(alias, call):
             seen = self.seen.get(one.name)
             down = seen is not None and seen.breaker.opened is not None
             if one.name != deployment.name and not down and not self.full(one):
-                return one
-        return None
+                found.append(one)
+        return found
+
+    def instead(self, alias: Alias, call: PromptCall, deployment: Deployment) -> list[Deployment]:
+        """Who can be asked while that one is at its limit; what is in no hurry waits rather than pay more."""
+        found = self.beside(alias, call, deployment)
+        if call.lane != "bulk":
+            return found
+        size = (_tokens(call), call.parameters.get("max_tokens"))
+        most = price_of(deployment, *size)
+        return [one for one in found if price_of(one, *size) <= most]
 
     def took(self, deployment: Deployment) -> Sequence[float]:
         """Seconds that its last answers took."""
@@ -95,13 +121,15 @@ class Routes:
             return False
         return seen.slots >= seen.breaker.most_in_flight(self._clock(), self._slots)
 
-    def hold(self, deployment: Deployment) -> None:
-        """A delivery that takes a slot will call it."""
-        self._of(deployment).slots += 1
+    def slot(self, deployment: Deployment) -> Slot:
+        """A delivery takes a slot, and will call it. It is free again at the end of the block."""
+        return Slot(self._of(deployment))
 
-    def let_go(self, deployment: Deployment) -> None:
-        """The slot is free again."""
-        self._of(deployment).slots -= 1
+    def move(self, slot: Slot, deployment: Deployment) -> None:
+        """It will call that one instead."""
+        slot.seen.slots -= 1
+        slot.seen = self._of(deployment)
+        slot.seen.slots += 1
 
     def back_in(self) -> float:
         """Seconds after which a call that found no slot comes again."""
@@ -147,11 +175,14 @@ class Routes:
         return seen is None or (not self.full(deployment) and seen.breaker.allows())
 
     def _ordered(self, alias: Alias, call: PromptCall) -> list[Deployment]:
-        prompt = sum(length(message.get("content", "")) for message in call.messages) // CHARACTERS_A_TOKEN
         p50: dict[str, float] = {}
         if alias.strategy == "fastest":
             p50 = {name: seen.p50 or 0.0 for name, seen in self.seen.items()}
-        return ordered(alias, prompt, call.parameters.get("max_tokens"), p50, self._draw())
+        return ordered(alias, _tokens(call), call.parameters.get("max_tokens"), p50, self._draw())
+
+
+def _tokens(call: PromptCall) -> int:
+    return sum(length(message.get("content", "")) for message in call.messages) // CHARACTERS_A_TOKEN
 
 
 def may_move(error: ModelError, fail_on_unknown: bool) -> bool:

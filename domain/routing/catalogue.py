@@ -164,7 +164,7 @@ def _deployment(entry: ModelEntry, provider: ProviderEntry, version: str, enviro
 
 def _alias(deployments: tuple[Deployment, ...], entry: AliasEntry) -> Alias:
     weights = {one.model: one.weight for one in entry.models}
-    return Alias(deployments, entry.strategy, weights, entry.hedge.percent if entry.hedge else None)
+    return Alias(deployments, entry.strategy, weights, entry.hedge.percent if entry.hedge else None, entry.spillover_s)
 
 
 def _price(entry: PriceEntry, version: str) -> Price:

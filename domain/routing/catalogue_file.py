@@ -121,6 +121,7 @@ class AliasEntry(_Closed):
     strategy: Strategy = "pinned"
     models: list[Member] = []
     hedge: HedgeEntry | None = None
+    spillover_s: float | None = Field(default=5.0, ge=0.05, le=5)
 
     @model_validator(mode="before")
     @classmethod

@@ -17,7 +17,7 @@ def ordered(alias: Alias, prompt: int, answer: int | None, p50: Mapping[str, flo
     fitting = [one for one in alias.deployments if fits(one, prompt, answer)]
     choices = fitting or list(alias.deployments)
     if alias.strategy == "cheapest":
-        return sorted(choices, key=lambda one: _price(one, prompt, answer))
+        return sorted(choices, key=lambda one: price_of(one, prompt, answer))
     if alias.strategy == "fastest":
         return sorted(choices, key=lambda one: p50.get(one.name, 0.0))
     if alias.strategy == "weighted":
@@ -35,7 +35,8 @@ def pick(order: Sequence[Deployment], allows: Callable[[Deployment], bool]) -> D
     return next((one for one in order if allows(one)), order[0])
 
 
-def _price(deployment: Deployment, prompt: int, answer: int | None) -> Decimal:
+def price_of(deployment: Deployment, prompt: int, answer: int | None) -> Decimal:
+    """What a call costs at most, in dollars: this prompt, and the longest answer it may have."""
     price = deployment.price
     return (prompt * price.input + (answer or deployment.max_output_tokens) * price.output) / _MILLION
 

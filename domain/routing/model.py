@@ -72,12 +72,15 @@ class Alias:
 
     hedge: the per cent of a deployment's answers within which a call should be answered; who takes longer is given a
     second call beside it. None: nobody is.
+    spillover_s: how long a call waits for a deployment that is at its limit before the next one is asked for a token;
+    None: as long as it takes.
     """
 
     deployments: tuple[Deployment, ...]
     strategy: Strategy = "pinned"
     weights: Mapping[str, float] = field(default_factory=dict)
     hedge: int | None = None
+    spillover_s: float | None = 5.0
 
 
 @dataclass(slots=True)

@@ -45,3 +45,14 @@ async def test_a_limit_that_drops_to_half_wastes_at_most_ten_calls(line: PacedLi
     counted = await provider.counters()
     assert counted["ok"] == 100
     assert counted["rate_limited"] <= 10
+
+
+async def test_what_would_wait_too_long_goes_to_the_next_of_its_alias(line: PacedLine, provider: Told) -> None:
+    await provider.tell(model="small", requests_per_second=20, latency_ms={"mean": 50})
+    seconds = await answered(line, 200, model="careful")
+    counted = await provider.counters()
+    models = [row["model"] for row in line.out("prompt.results")]
+    print(f"\n200 at once, 20/s at the first of two: {seconds:.1f} s, {models.count('large')} by the second")
+    assert (counted["ok"], seconds < 9.0) == (200, True)
+    assert counted["rate_limited"] <= 5
+    assert models.count("small") >= 20

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from agents.infer.routes import Routes, may_move
+from agents.infer.routes import Routes, Slot, may_move
 from domain.errors import ModelError
 from domain.routing.breaker import Breaker
 from domain.routing.choose import ordered, pick
@@ -135,40 +135,37 @@ def test_slow_models_are_not_taken_for_dead() -> None:
     assert breaker.opened is None
 
 
-def slots_held(routes: Routes, deployment: Deployment, wanted: int) -> int:
-    """How many of so many deliveries get a slot."""
-    held = 0
-    for _ in range(wanted):
-        if not routes.full(deployment):
-            routes.hold(deployment)
-            held += 1
-    return held
+def slots_held(routes: Routes, deployment: Deployment, wanted: int) -> list[Slot]:
+    """The slots that so many deliveries get."""
+    return [routes.slot(deployment) for _ in range(wanted) if not routes.full(deployment)]
 
 
 def test_a_deployment_that_hangs_leaves_half_of_the_slots() -> None:
     routes = Routes(100, lambda: 0.0)
-    routes.hold(B)
-    assert slots_held(routes, A, 500) == 50
+    routes.slot(B)
+    assert len(slots_held(routes, A, 500)) == 50
     assert routes.first(Alias((A, B)), CALL) is B
 
 
 def test_a_deployment_that_answers_gets_twice_what_its_answers_need() -> None:
     now = [0.0]
     routes = Routes(100, lambda: now[0])
-    routes.hold(B)
+    routes.slot(B)
     for tick in range(400):
         now[0] = tick / 40
         routes.sent(A)
         routes.answered(A, 1.0)
-    assert 70 <= slots_held(routes, A, 500) <= 90
+    held = slots_held(routes, A, 500)
+    assert 70 <= len(held) <= 90
     now[0] += 10.0
-    for _ in range(20):
-        routes.let_go(A)
+    for slot in held[:20]:
+        with slot:
+            continue
     assert routes.full(A)
 
 
 def test_a_deployment_that_is_the_only_one_gets_all_slots() -> None:
-    assert slots_held(Routes(100, lambda: 0.0), A, 500) == 500
+    assert len(slots_held(Routes(100, lambda: 0.0), A, 500)) == 500
 
 
 @pytest.mark.parametrize(
