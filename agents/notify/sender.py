@@ -19,7 +19,7 @@ from domain.errors import Transient
 from domain.metrics import Metrics
 from domain.ports import Deliveries, Endpoints, Outlet
 from domain.webhooks import schedule
-from domain.webhooks.model import Due, Mark, Settlement
+from domain.webhooks.model import Due, Mark, Settlement, Wish
 from domain.webhooks.rooms import NEW_ROOM, QUICK_S, Rooms
 from domain.webhooks.schedule import Heard
 from domain.webhooks.signing import headers, keys_of
@@ -29,6 +29,8 @@ log = structlog.get_logger("notify")
 LEASE = timedelta(seconds=60)
 """Longer than an attempt (15 s) and its settling may take."""
 AT_ONCE = 200
+MOST_BYTES = 16 * 1024 * 1024
+"""Of bodies in flight: nothing more is taken until they are fewer."""
 LOOK_EVERY_S = 0.25
 """Where nobody nudges: another process may have put something, and retries become due."""
 AGAIN_S = 1.0
@@ -63,6 +65,7 @@ class Sender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._something = asyncio.Event()
         self._stopping = False
+        self._bytes = 0
         self.trouble: str | None = None
 
     def nudge(self) -> None:
@@ -97,13 +100,15 @@ class Sender:
         self._rooms.forget(clock)
         known = dict(self._rooms.known(clock))
         free = sum(max(0, self._rooms.free(kind)) for kind in ("quick", "new", "poor"))
-        limit, other = min(free, AT_ONCE), max(0, min(NEW_ROOM, self._rooms.free("new")))
-        if limit <= 0:
+        other = max(0, min(NEW_ROOM, self._rooms.free("new")))
+        wish = Wish(known, other, min(free, AT_ONCE), MOST_BYTES - self._bytes)
+        if wish.limit <= 0 or wish.size <= 0:
             return 0
         now = self._ports.now()
-        found = await self._ports.deliveries.take(known, other, limit, now, now + LEASE)
+        found = await self._ports.deliveries.take(wish, now, now + LEASE)
         for due in found:
             lane = (due.key.tenant, due.key.endpoint)
+            self._bytes += len(due.body)
             task = asyncio.ensure_future(self._send(due, self._rooms.enter(lane, clock)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -132,6 +137,7 @@ class Sender:
             # the lease ends, and it is sent again
             log.exception("fault", stage="notify", what="delivery")
         finally:
+            self._bytes -= len(due.body)
             self._rooms.leave(lane, kind, quick, failed, ports.clock())
             self.nudge()
 

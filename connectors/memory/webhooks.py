@@ -17,6 +17,7 @@ from domain.webhooks.model import (
     Message,
     Settlement,
     Subscriptions,
+    Wish,
 )
 from domain.webhooks.schedule import Heard
 
@@ -125,15 +126,14 @@ class MemoryDeliveries:
                 fresh += 1
         return fresh
 
-    async def take(
-        self, rooms: Mapping[tuple[str, str], int], other: int, limit: int, now: datetime, until: datetime
-    ) -> list[Due]:
+    async def take(self, wish: Wish, now: datetime, until: datetime) -> list[Due]:
         due = sorted((row.next_at, key) for key, row in self._queue.items() if row.next_at <= now)
         taken: defaultdict[tuple[str, str], int] = defaultdict(int)
         found: list[Due] = []
         for _, key in due:
             lane = key[:2]
-            if len(found) < limit and taken[lane] < rooms.get(lane, other) and not self._is_gone(key):
+            fits = len(found) < wish.limit and sum(len(one.body) for one in found) < wish.size
+            if fits and taken[lane] < wish.rooms.get(lane, wish.other) and not self._is_gone(key):
                 taken[lane] += 1
                 self._queue[key].next_at = until
                 found.append(self._due(key))

@@ -1,7 +1,7 @@
 """The durable queue of deliveries in PostgreSQL: one transaction to take a batch, one statement for all else."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from connectors.postgres.halving import halving
 from connectors.postgres.pool import BadData, Pool, columns
 from connectors.postgres.queries import statements
 from domain.errors import BatchRefused
-from domain.webhooks.model import Attempt, Backlog, Delivery, Due, Endpoint, Key, Message, Settlement, Status
+from domain.webhooks.model import Attempt, Backlog, Delivery, Due, Endpoint, Key, Message, Settlement, Status, Wish
 
 _SQL = statements("deliveries")
 _INFINITY = 9999
@@ -36,16 +36,14 @@ class PostgresDeliveries:
             raise BatchRefused(str(error)) from error
         return 0 if row is None else int(row["fresh"])
 
-    async def take(
-        self, rooms: Mapping[tuple[str, str], int], other: int, limit: int, now: datetime, until: datetime
-    ) -> list[Due]:
-        named = json.dumps({f"{tenant} {endpoint}": room for (tenant, endpoint), room in rooms.items()})
+    async def take(self, wish: Wish, now: datetime, until: datetime) -> list[Due]:
+        named = json.dumps({f"{tenant} {endpoint}": room for (tenant, endpoint), room in wish.rooms.items()})
         async with self._pool.transaction() as one:
-            lanes = await one.fetch(_SQL["lanes"], named, other, now, limit)
+            lanes = await one.fetch(_SQL["lanes"], named, wish.other, now, wish.limit)
             if not lanes:
                 return []
             held = columns([tuple(row) for row in lanes], 3)
-            return [_due(row) for row in await one.fetch(_SQL["take"], *held, now, until, limit)]
+            return [_due(row) for row in await one.fetch(_SQL["take"], *held, now, until, wish.limit, wish.size)]
 
     async def settle(self, batch: Sequence[Settlement]) -> None:
         newest = {(one.key.tenant, one.key.endpoint, one.key.id): one for one in batch}

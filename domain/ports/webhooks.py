@@ -14,6 +14,7 @@ from domain.webhooks.model import (
     Message,
     Settlement,
     Subscriptions,
+    Wish,
 )
 from domain.webhooks.schedule import Heard
 
@@ -64,11 +65,8 @@ class Deliveries(Protocol):
         of them cannot be stored."""
         ...
 
-    async def take(
-        self, rooms: Mapping[tuple[str, str], int], other: int, limit: int, now: datetime, until: datetime
-    ) -> list[Due]:
-        """Up to `limit` deliveries that are due, nobody else's until `until`: of each (tenant, endpoint) as many as
-        `rooms` says, `other` of one that is not named there. Who waits longest comes first."""
+    async def take(self, wish: Wish, now: datetime, until: datetime) -> list[Due]:
+        """Deliveries that are due, nobody else's until `until`. Who waits longest comes first."""
         ...
 
     async def settle(self, batch: Sequence[Settlement]) -> None:

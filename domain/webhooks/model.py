@@ -112,6 +112,18 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a sender can take: up to `limit` deliveries whose bodies begin within `size` bytes; of each (tenant,
+    endpoint) as many as `rooms` says, `other` of one that is not named there.
+    """
+
+    rooms: Mapping[tuple[str, str], int]
+    other: int
+    limit: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """What was tried and what came back; `head` is the answer's status line and headers, `error` why there is none."""
 

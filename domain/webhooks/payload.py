@@ -30,15 +30,14 @@ def tenant_of(value: bytes) -> str | None:
     return found[1].decode() if found else None
 
 
-def of_result(value: bytes, endpoints: Sequence[Endpoint], callback: str | None) -> list[Message]:
-    """The deliveries of a PromptResult. Raises Unfit."""
+def of_result(value: bytes, endpoints: Sequence[Endpoint], callback: str | None) -> Iterator[Message]:
+    """The deliveries of a PromptResult, one at a time: together they may be large. Raises Unfit."""
     result = _read(value)
     try:
         at, what = parse_time(result["completed_at"]), f"{result['tenant']}/{result['id']}/{result['run']}"
         if result["run"] == 0:  # a conflict: of each other body one
             what += f"/{result['request_hash']}"
-        kinds = list(_kinds(result))
-        return list(_messages(result, what, at, kinds, endpoints, callback))
+        yield from _messages(result, what, at, list(_kinds(result)), endpoints, callback)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unfit(f"is no result: {error!r}") from None
 

@@ -12,7 +12,7 @@ from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.endpoints import PostgresEndpoints
 from connectors.postgres.pool import connect
 from domain.ports import Deliveries, Endpoints
-from domain.webhooks.model import Attempt, Change, Due, Endpoint, Mark, Message, Settlement
+from domain.webhooks.model import Attempt, Change, Due, Endpoint, Mark, Message, Settlement, Wish
 
 NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 TABLES = ("webhook_endpoints", "deliveries", "delivery_attempts", "delivery_queue", "delivery_lanes")
@@ -23,9 +23,11 @@ class Webhooks:
     endpoints: Endpoints
     deliveries: Deliveries
 
-    async def take(self, limit: int = 100, at: datetime = NOW, other: int = 50, **rooms: int) -> list[Due]:
+    async def take(
+        self, limit: int = 100, at: datetime = NOW, other: int = 50, size: int = 1 << 30, **rooms: int
+    ) -> list[Due]:
         named = {("acme", name): room for name, room in rooms.items()}
-        return await self.deliveries.take(named, other, limit, at, at + timedelta(minutes=1))
+        return await self.deliveries.take(Wish(named, other, limit, size), at, at + timedelta(minutes=1))
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
@@ -192,6 +194,16 @@ async def test_each_destination_has_its_room_and_who_waits_longest_comes_first(w
     assert await webhooks.take() == []
 
 
+async def test_no_more_is_taken_than_fits(webhooks: Webhooks) -> None:
+    await webhooks.endpoints.add(endpoint())
+    for number in range(6):  # 10 bytes each
+        await webhooks.deliveries.put([message(f"m{number}")], NOW - timedelta(seconds=9 - number))
+    assert ids(await webhooks.take(size=25)) == ["m0", "m1", "m2"]
+    assert ids(await webhooks.take(size=1)) == ["m3"]
+    assert ids(await webhooks.take(limit=1)) == ["m4"]
+    assert ids(await webhooks.take()) == ["m5"]
+
+
 async def test_an_endpoint_takes_its_queue_with_it_and_a_callback_needs_none(webhooks: Webhooks) -> None:
     await webhooks.endpoints.add(endpoint())
     callback = message("c", "callback:c.example", url="https://c.example/x?y")
@@ -253,10 +265,8 @@ async def test_many_workers_take_each_delivery_once_while_others_are_put(webhook
     seen: list[str] = []
 
     async def work() -> None:
-        empty = 0
-        while empty < 20:
+        while len(seen) < 200:
             taken = await webhooks.take(limit=7, other=3)
-            empty = 0 if taken else empty + 1
             seen.extend(one.key.id for one in taken)
             await webhooks.deliveries.settle([over(one) for one in taken])
             await asyncio.sleep(0.001)
@@ -265,5 +275,6 @@ async def test_many_workers_take_each_delivery_once_while_others_are_put(webhook
         for number in range(40):
             await webhooks.deliveries.put([message(f"{number}-{n}", f"e{n}") for n in range(5)], NOW)
 
-    await asyncio.gather(write(), *(work() for _ in range(4)))
+    async with asyncio.timeout(60):
+        await asyncio.gather(write(), *(work() for _ in range(4)))
     assert sorted(seen) == sorted(f"{number}-{n}" for number in range(40) for n in range(5))

@@ -11,10 +11,12 @@ from connectors.postgres.endpoints import PostgresEndpoints
 from connectors.postgres.partitions import ensure_partitions
 from connectors.postgres.pool import Pool, connect
 from domain.errors import BatchRefused
+from domain.webhooks.model import Wish
 from tests.contract.test_webhooks import endpoint, message, over
 
 pytestmark = pytest.mark.integration
 NOW = datetime.now(UTC)
+ALL = Wish({}, 9, 9, 1 << 30)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ async def test_L4_old_deliveries_are_forgotten_by_the_day_unless_one_of_them_sti
         await deliveries.put([replace(message(f"m{age}"), at=NOW - timedelta(days=age))], NOW)
     await deliveries.put([replace(message("late"), at=NOW - timedelta(days=30))], NOW)  # a day without a partition
     oldest = f"deliveries_{NOW - timedelta(days=12):%Y%m%d}"
-    taken = await deliveries.take({}, 9, 9, NOW, NOW + timedelta(minutes=1))
+    taken = await deliveries.take(ALL, NOW, NOW + timedelta(minutes=1))
     await deliveries.settle([over(one) for one in taken if one.key.id in ("late", "m2")])
 
     await deliveries.sweep((NOW - timedelta(days=7)).date())
@@ -58,10 +60,10 @@ async def test_lanes_without_a_queue_are_forgotten_and_come_back(pool: Pool) -> 
     await PostgresEndpoints(pool).add(endpoint())
     for id in ("a", "b"):
         await deliveries.put([message(id)], NOW)
-        taken = await deliveries.take({}, 9, 9, NOW, NOW + timedelta(minutes=1))
+        taken = await deliveries.take(ALL, NOW, NOW + timedelta(minutes=1))
         await deliveries.settle([over(one) for one in taken])
         assert [one.key.id for one in taken] == [id]
-        assert await deliveries.take({}, 9, 9, NOW + timedelta(hours=1), NOW + timedelta(hours=2)) == []
+        assert await deliveries.take(ALL, NOW + timedelta(hours=1), NOW + timedelta(hours=2)) == []
         assert (await deliveries.backlog()).due_since is None
         await deliveries.sweep((NOW - timedelta(days=7)).date())
         assert await pool.fetch("SELECT FROM delivery_lanes") == []

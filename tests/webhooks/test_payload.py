@@ -18,7 +18,7 @@ def endpoint(*events: str, id: str = "wh_1", fields: tuple[str, ...] | None = No
 
 
 def of(value: bytes, *events: str, callback: str | None = None) -> list[Message]:
-    return of_result(value, [endpoint(*events)], callback)
+    return list(of_result(value, [endpoint(*events)], callback))
 
 
 def said(message: Message) -> dict[str, Any]:
@@ -59,7 +59,8 @@ def test_a_record_that_is_read_again_is_the_same_delivery_and_another_run_is_not
     first, again, other = of(result().value), of(result().value), of(altered(run=2))
     assert [one.id for one in first] == [one.id for one in again]
     assert len({one.id for one in [*first, *other]}) == 4
-    both = of_result(result().value, [endpoint("request.completed"), endpoint("request.completed", id="wh_2")], None)
+    two = [endpoint("request.completed"), endpoint("request.completed", id="wh_2")]
+    both = list(of_result(result().value, two, None))
     assert len({one.id for one in both}) == 2
 
 

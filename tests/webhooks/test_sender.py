@@ -18,7 +18,7 @@ from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.webhooks import MemoryDeliveries, MemoryEndpoints, MemoryOutlet
 from domain.errors import Unavailable
 from domain.ports import Item
-from domain.webhooks.model import Change, Delivery, Endpoint, Settlement
+from domain.webhooks.model import Change, Delivery, Endpoint, Message, Settlement, Wish
 from domain.webhooks.schedule import Heard
 from domain.webhooks.signing import CALLBACKS, secret_key, shown
 from tests.contract.messages import event, result
@@ -220,7 +220,7 @@ async def test_retry_after_holds_the_delivery_back(tenant: Tenant) -> None:
 async def test_what_a_dead_process_had_taken_is_sent_by_the_next(tenant: Tenant) -> None:
     await tenant.subscribe("request.completed")
     await tenant.hear(result().value)
-    await tenant.deliveries.take({}, 4, 10, tenant.now, tenant.now + timedelta(seconds=60))
+    await tenant.deliveries.take(Wish({}, 4, 10, 1_000_000), tenant.now, tenant.now + timedelta(seconds=60))
     assert (await tenant.send(59), await tenant.send(1)) == (0, 1)
 
 
@@ -256,6 +256,27 @@ async def test_the_process_sends_until_it_is_stopped_and_finishes_what_it_began(
     assert {line.status for line in await tenant.log()} == {"delivered"}
     await measure(tenant.deliveries, tenant.metrics, tenant.now)
     assert tenant.metrics.value("deliveries_waiting") == 0
+
+
+async def test_large_results_are_neither_stored_nor_sent_all_at_once(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.notify.queueing.SIZE_AT_ONCE", 300_000)
+    monkeypatch.setattr("agents.notify.sender.MOST_BYTES", 250_000)
+    put, sizes = tenant.deliveries.put, []
+
+    async def counted(batch: Sequence[Message], now: datetime) -> int:
+        sizes.append(len(batch))
+        return await put(batch, now)
+
+    tenant.deliveries.put = counted  # type: ignore[method-assign]
+    for id in ("wh_1", "wh_2"):
+        await tenant.subscribe("request.completed", id=id)
+    await tenant.hear(*(result(f"r{n}", output="x" * 100_000).value for n in range(5)))
+    assert sizes == [3, 3, 3, 1]
+    assert await tenant.sender.turn() == 3
+    await tenant.sender.drained()
+    assert await tenant.send() == 7
 
 
 async def test_a_row_that_is_no_message_is_refused_and_its_neighbours_are_not(tenant: Tenant) -> None:

@@ -34,18 +34,28 @@ FOR UPDATE SKIP LOCKED;
 -- name: take
 -- A statement of its own, after the lanes are held: its snapshot sees all that was put before.
 WITH lanes AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]) AS g (tenant, endpoint, room)
-), due AS MATERIALIZED (
-    SELECT q.*
+    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]) WITH ORDINALITY AS g (tenant, endpoint, room, n)
+), sized AS (
+    SELECT l.n, q.*, coalesce(octet_length(x.body), 0) AS size
     FROM lanes l
     CROSS JOIN LATERAL (
-        SELECT q.tenant, q.endpoint, q.id, q.day, q.tried
+        SELECT q.tenant, q.endpoint, q.id, q.day, q.tried, q.next_at
         FROM delivery_queue q
         WHERE q.tenant = l.tenant AND q.endpoint = l.endpoint AND q.next_at <= $4
         ORDER BY q.next_at
         LIMIT l.room
     ) q
-    LIMIT $6
+    LEFT JOIN deliveries x ON x.tenant = q.tenant AND x.endpoint = q.endpoint AND x.id = q.id AND x.day = q.day
+), due AS MATERIALIZED (
+    SELECT s.*
+    FROM (
+        SELECT tenant, endpoint, id, day, tried,
+               sum(size) OVER (ORDER BY n, next_at, id ROWS UNBOUNDED PRECEDING) - size AS before
+        FROM sized
+        ORDER BY n, next_at, id
+        LIMIT $6
+    ) s
+    WHERE s.before < $7
 ), leased AS (
     UPDATE delivery_queue q SET next_at = $5
     FROM due d
