@@ -10,6 +10,9 @@ COVERAGE := 85
 SEED ?= 1
 SEEDS ?= 1,2,3,4,5
 MINUTES ?= 25
+# every extra but the one with PyTorch
+LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test up down check format docs bench chaos chaos-full soak lock hooks clean
@@ -64,7 +67,7 @@ soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 whe
 	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra s3 pyproject.toml -o requirements/production.lock
 
 hooks: $(STAMP) ## check before every commit

@@ -25,6 +25,7 @@ from agents.infer.ports import InferPorts
 from agents.infer.purse import Purse
 from agents.infer.room import Room
 from agents.infer.settler import Settler, SettlerPorts
+from agents.infer.similar import Similarity, SimilarPorts
 from agents.infer.speech import Speaker
 from agents.infer.watching import Watch
 from agents.intake.changes import begin_hearing, keep_hearing
@@ -178,6 +179,7 @@ async def _infer(process: Process) -> list[Source]:
             tracing=process.tracing,
             clock=utc_now,
             reading=_reading(process, caller),
+            similar=await _similar(process, models),
         )
     )
     return [
@@ -198,6 +200,45 @@ def _reading(process: Process, caller: Caller) -> Reading:
         content_filter=catalog.content_filter(settings),
     )
     return Reading(ports, caller.outside)
+
+
+async def _similar(process: Process, models: Catalogue) -> Similarity | None:
+    """None, with the reason in the log and in readyz, where nothing can be known in other words."""
+    settings, outside = process.settings, process.outside
+    embedder = catalog.embedder(settings, process.environ)
+    reasons = ["no model turns questions into vectors, see STRUCTURED_PROMPT_EMBEDDINGS"] if embedder is None else []
+
+    async def look() -> None:
+        if (lacks := await outside.without_similar()) is not None:
+            reasons.append(lacks)
+
+    await _patiently(look)
+    if embedder is None or reasons:
+        process.off["semantic cache"] = "; ".join(reasons)
+        log.warning("semantic_cache_off", reason=process.off["semantic cache"])
+        return None
+    outside.stack.push_async_callback(embedder.close)
+    ttl = timedelta(seconds=settings.cache_ttl_s)
+    heard = _heard(process, models)
+    return Similarity(SimilarPorts(outside.similar, embedder, heard, outside.metrics, utc_now, ttl))
+
+
+def _heard(process: Process, models: Catalogue) -> Callable[[], Awaitable[Generations]]:
+    """What is out of date: prompt.control is read from the first time on that somebody wants to know."""
+    outside, generations = process.outside, Generations(lambda model: _behind(models, model))
+    lock, hearing = asyncio.Lock(), False
+
+    async def heard() -> Generations:
+        nonlocal hearing
+        async with lock:
+            if not hearing:
+                changes = outside.changes()
+                await begin_hearing(changes, generations)
+                process.keep(keep_hearing(changes, generations, outside.metrics))
+                hearing = True
+        return generations
+
+    return heard
 
 
 def _behind(models: Catalogue, alias: str) -> list[str]:

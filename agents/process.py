@@ -40,6 +40,8 @@ class Process:
     letters: Condition | None = None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     watchdog: Watchdog | None = None
+    off: dict[str, str] = field(default_factory=dict)
+    """What this process does without, and why."""
 
     def health(self) -> Health:
         """Whether it turns, and whether it may be given work."""
@@ -52,6 +54,7 @@ class Process:
             checks["lease"] = Check(self.lease.fresh, "" if self.lease.fresh else "not renewed: is PostgreSQL away?")
         if self.letters is not None:
             checks |= self.letters.health().checks
+        checks |= {name: Check(True, f"off: {reason}") for name, reason in self.off.items()}
         return Health(
             # a halted stage is alive: started anew, the same version would bury as many again (rule S6)
             ok=trouble is None,

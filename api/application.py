@@ -124,7 +124,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(webhooks_routes.router(_webhooks(ports, settings, now)))
     app.include_router(limits_routes.router(LimitReader(ports.limiter)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
-    app.include_router(cache_routes.router(Cache(ports.usage, ports.producer, ports.preparer, now)))
+    app.include_router(cache_routes.router(Cache(ports.usage, ports.similar, ports.producer, ports.preparer, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(lambda: listing(ports.catalogue, now())))

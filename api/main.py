@@ -81,6 +81,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             sinks=outside.sinks,
             endpoints=outside.endpoints,
             deliveries=outside.deliveries,
+            similar=outside.similar,
             preparer=catalog.preparer(settings, models, outside.schemas.find),
             catalogue=models,
             metrics=metrics,

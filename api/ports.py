@@ -22,6 +22,7 @@ from domain.ports import (
     Queues,
     Replies,
     Schemas,
+    SimilarAnswers,
     SinkBoard,
     UsageReader,
 )
@@ -66,6 +67,7 @@ class ApiPorts:
     sinks: SinkBoard
     endpoints: Endpoints
     deliveries: Deliveries
+    similar: SimilarAnswers
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

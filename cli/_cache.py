@@ -21,11 +21,15 @@ from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.kafka import security
 from connectors.kafka.producer import KafkaProducer
+from connectors.postgres.pool import connect
+from connectors.postgres.similar import PostgresSimilarAnswers
 from domain.caching.generations import Scope
+from domain.caching.semantic import Trusted, by_template
 from domain.caching.use import CacheUse
 from domain.forgetting.invalidation import Invalidation, records, scopes
 
 COLUMNS = ("template", "completed", "exact", "semantic", "coalesced", "hit_rate", "saved_usd", "mean_age_s")
+CHECKS = ("checked", "wrong", "closed_versions")
 
 
 def invalidate(stack: Stack, what: What, tenant: str | None) -> None:
@@ -44,12 +48,18 @@ def invalidate(stack: Stack, what: What, tenant: str | None) -> None:
 def stats(stack: Stack, tenant: str | None, since: str, as_json: bool) -> None:
     """See cli.cache.stats. Raises Unavailable."""
     target = find(stack)
-    uses = asyncio.run(_uses(target, target.tenant_or(tenant), parse_since(since)))
-    rows = [{name: _shown(use, name) for name in COLUMNS} for use in uses]
+    uses, trusted = asyncio.run(_uses(target, target.tenant_or(tenant), parse_since(since)))
+    rows = [
+        {
+            **{name: _shown(use, name) for name in COLUMNS},
+            **{name: getattr(trusted.get(use.template or ""), name, None) for name in CHECKS},
+        }
+        for use in uses
+    ]
     if as_json:
         print_json(rows)
     else:
-        print_table(COLUMNS, [list(row.values()) for row in rows])
+        print_table((*COLUMNS, *CHECKS), [list(row.values()) for row in rows])
 
 
 def _wanted(what: What) -> Invalidation:
@@ -79,9 +89,14 @@ async def _say(target: Target, tenant: str, found: list[Scope], now: datetime) -
         await producer.close()
 
 
-async def _uses(target: Target, tenant: str, since: datetime) -> list[CacheUse]:
+async def _uses(target: Target, tenant: str, since: datetime) -> tuple[list[CacheUse], dict[str, Trusted]]:
+    pool = await connect(target.settings.database_url.get_secret_value(), 1)
+    try:
+        trusted = by_template(await PostgresSimilarAnswers(pool).trust(tenant))
+    finally:
+        await pool.close()
     async with ClickHouse(target.settings.clickhouse_url.get_secret_value()) as clickhouse:
-        return await ClickHouseUsage(clickhouse).cache(tenant, since)
+        return await ClickHouseUsage(clickhouse).cache(tenant, since), trusted
 
 
 def _shown(use: CacheUse, name: str) -> Any:

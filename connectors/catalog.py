@@ -15,7 +15,9 @@ from connectors.kafka.changes import KafkaChanges
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.originals import KafkaOriginals
 from connectors.kafka.producer import KafkaProducer
+from connectors.llm.embeddings import ApiEmbedder
 from connectors.llm.litellm import foreign
+from connectors.llm.local_embeddings import LocalEmbedder
 from connectors.llm.router import RoutedModel
 from connectors.memory.cache import MemoryCache
 from connectors.memory.content_filter import BlocklistFilter
@@ -33,6 +35,9 @@ from connectors.postgres.partitions import ensure_partitions, sweep
 from connectors.postgres.pool import Pool, connect
 from connectors.postgres.queues import PostgresQueues
 from connectors.postgres.schemas import PostgresSchemas
+from connectors.postgres.similar import PostgresSimilarAnswers
+from connectors.postgres.similar import lacking as lacking_similar
+from connectors.postgres.similar import sweep as sweep_similar
 from connectors.postgres.sink_board import PostgresSinkBoard
 from connectors.redis.cache import RedisCache
 from connectors.redis.chunks import RedisChunks
@@ -45,8 +50,9 @@ from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.tiered import TieredCache
 from domain.admission.prepare import Preparer
 from domain.errors import InvalidSettings
-from domain.ports import ContentFilter, Model
+from domain.ports import ContentFilter, Embedder, Model
 from domain.prompting.library import Library
+from domain.routing import embeddings
 from domain.routing.catalogue import Catalogue, environment_names
 from domain.safety.blocklist import Blocklist
 from domain.schemas.book import Book, Find
@@ -71,13 +77,32 @@ def catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
     """The models this process may call. Raises InvalidSettings."""
     if settings.simulated_provider_url:
         return Catalogue.simulated(settings.simulated_provider_url)
+    beyond, text = foreign() if settings.litellm else None, _models_file(settings)
+    return Catalogue.load(text, with_key_files(environ, environment_names(text)), beyond)
+
+
+def _models_file(settings: Settings) -> str:
     path = Path(settings.models) if settings.models else SHIPPED_MODELS
-    beyond = foreign() if settings.litellm else None
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"STRUCTURED_PROMPT_MODELS: cannot read {path}: {error}") from error
-    return Catalogue.load(text, with_key_files(environ, environment_names(text)), beyond)
+
+
+def embedder(settings: Settings, environ: Mapping[str, str]) -> Embedder | None:
+    """What turns texts into vectors, None where nothing can. Raises InvalidSettings, MissingExtra."""
+    name = settings.embeddings
+    if name == "none":
+        return None
+    if name is not None and name.startswith("local/"):
+        return LocalEmbedder(embeddings.local(name.removeprefix("local/")), settings.embeddings_timeout_s)
+    if settings.simulated_provider_url:
+        available = [embeddings.simulated(settings.simulated_provider_url)]
+    else:
+        text = _models_file(settings)
+        available = embeddings.embeddings(text, with_key_files(environ, environment_names(text)))
+    found = embeddings.chosen(available, name)
+    return None if found is None else ApiEmbedder(found, settings.embeddings_timeout_s)
 
 
 def with_key_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -163,6 +188,10 @@ class Outside:
         return PostgresSinkBoard(self.pool)
 
     @property
+    def similar(self) -> PostgresSimilarAnswers:
+        return PostgresSimilarAnswers(self.pool)
+
+    @property
     def queues(self) -> PostgresQueues:
         return PostgresQueues(self.pool)
 
@@ -236,6 +265,11 @@ class Outside:
         """Make the day partitions ahead and forget what is past its time (rule L4). Raises Unavailable."""
         await ensure_partitions(self.pool, today)
         await sweep(self.pool, today - FORGET_IDS, today - FORGET_RESULTS)
+        await sweep_similar(self.pool)
+
+    async def without_similar(self) -> str | None:
+        """Why nothing is known in other words, None where it can be. Raises Unavailable."""
+        return await lacking_similar(self.pool)
 
     def documents(self) -> AddressedDocuments:
         """What requests refer to. Raises MissingExtra for buckets without their client."""

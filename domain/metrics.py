@@ -95,6 +95,10 @@ _LIST = (
     _counter("limit_decisions", "Answers of the rate limiter.", "outcome"),
     # outcome is hit, miss or early: found, and asked anew because it ends soon
     _counter("cache_lookups", "Exact cache look-ups.", "outcome"),
+    # outcome is hit, checked (called for all the same, to compare), early, miss, unlike (too far apart) or trouble
+    _counter("similar_lookups", "Semantic cache look-ups.", "outcome"),
+    # outcome is agreed or wrong
+    _counter("similar_checks", "Hits of the semantic cache that were compared with a call.", "template", "outcome"),
     _counter("requests_coalesced", "Requests that were given the answer to an identical one, asked at the same time."),
     _counter("changes_heard", "Messages of prompt.control; known says whether they were about the cache.", "known"),
     _counter("cache_errors", "Cache calls given up because Redis did not answer; the answer counts as a miss."),

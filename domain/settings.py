@@ -133,6 +133,15 @@ class Settings(SinkSettings):
     sources: str | None = _own(
         "SOURCES", None, "A YAML file of topics and webhooks that become requests (docs/sources.md)."
     )
+    embeddings: str | None = _own(
+        "EMBEDDINGS",
+        None,
+        "What turns questions into vectors (semantic cache): `provider/model` of the catalogue's `embeddings`, "
+        "`local/MODEL` (extra embeddings) or `none`; the first of the catalogue that can be called when absent.",
+    )
+    embeddings_timeout_s: float = _own(
+        "EMBEDDINGS_TIMEOUT_S", 2.0, "Seconds until a call for vectors is given up; it counts as a miss.", gt=0, le=60
+    )
     sink_rows: int = _own("SINK_ROWS", 10_000, "Rows a sink writes at once, at most.", ge=1)
     sink_mb: int = _own("SINK_MB", 8, "Mebibytes of values a sink writes at once, at most.", ge=1, le=256)
     sink_interval_s: float = _own("SINK_INTERVAL_S", 1.0, "Seconds a sink waits for more rows.", gt=0, le=60)

@@ -24,6 +24,7 @@ class PromptCall:
     limit_is_default: `max_tokens` of the parameters is the template's and not the request's own.
     reject_on_limit: the request is rejected where it would have to wait for money.
     fresh: the answer is not to be one that is known, or that somebody else is being given (`cache: refresh`).
+    similar: what an answer to the same question in other words has in common with it (domain/caching/semantic.py).
     `key` and the values of `headers` are the caller's bytes as latin-1 text, which every byte survives.
     """
 
@@ -40,6 +41,7 @@ class PromptCall:
     cache_key: str | None = None
     cache_ttl_s: int | None = None
     fresh: bool = False
+    similar: dict[str, Any] | None = None
     template: dict[str, Any] | None = None
     schema_ref: dict[str, Any] | None = None
     deadline: str | None = None

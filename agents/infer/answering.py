@@ -2,6 +2,7 @@
 
 from agents.infer.hedging import Hedger
 from agents.infer.ports import InferPorts
+from agents.infer.ways import LONGEST_S
 from agents.infer.work import Again, Finish, Later, Step, Work
 from agents.line import Delivery
 from domain.budgets.model import Over
@@ -20,7 +21,8 @@ class Answering:
         while current is not None:
             current, step = await self._step(current)
             if isinstance(step, Finish):
-                await self._ports.settler.settle(delivery, current, step)
+                if await self._ports.settler.settle(delivery, current, step) and current.call.similar is not None:
+                    await self._learn(current, step)
                 return
             if isinstance(step, Later):
                 await self._ports.settler.park(current, step)
@@ -29,6 +31,16 @@ class Answering:
                 await self._ports.settler.park(current, Later(after, "pacing", step.called))
                 return
             current = await self._following(delivery, current, step)
+
+    async def _learn(self, work: Work, step: Finish) -> None:
+        """What came of it, for others who ask the same in other words."""
+        similar, called = self._ports.similar, step.called
+        if similar is None or called is None:
+            return
+        with self._ports.caller.outside.wait(LONGEST_S):
+            usage = await similar.learn(work.call, work.run, step.ending, work.spent.with_called(called))
+        if usage is not None:
+            await self._ports.settler.tell(work.call, work.run, usage)
 
     async def _step(self, work: Work) -> tuple[Work, Step]:
         """The attempt that was made, of two that one which counts, and what follows from it."""

@@ -13,6 +13,7 @@ from agents.emit import Reason, dead_letter
 from agents.infer.admitting import admitted
 from agents.infer.answering import Answering
 from agents.infer.documents import Read
+from agents.infer.knowing import Knowing
 from agents.infer.ports import InferPorts, Where
 from agents.infer.taking import Taker
 from agents.line import Delivery
@@ -33,6 +34,7 @@ class Infer:
         self.outside = ports.caller.outside
         self._taker = Taker(ports)
         self._answering = Answering(ports)
+        self._knowing = Knowing(ports, self._taker)
         self._running: dict[tuple[str, str, int], asyncio.Event] = {}
 
     async def handle(self, delivery: Delivery) -> None:
@@ -52,6 +54,8 @@ class Infer:
                 traced = call if span.traceparent == call.traceparent else replace(call, traceparent=span.traceparent)
                 await self._work(delivery, traced, run, head.epoch_of(headers))
         finally:
+            if call.similar is not None:
+                self._knowing.forget(call, run)
             del self._running[key]
             done.set()
 
@@ -82,6 +86,8 @@ class Infer:
         found, routes = self._where(read), self._ports.caller.routes
         if isinstance(found, Ending):
             await self._go(delivery, call, run, epoch, found)
+            return
+        if call.similar is not None and await self._knowing.given(delivery, call, run, epoch):
             return
         if routes.full(found.to) and await self._held(call, run, epoch, routes.back_in(), "breaker"):
             return

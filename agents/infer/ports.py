@@ -9,6 +9,7 @@ from agents.infer.caller import Caller
 from agents.infer.documents import Reading
 from agents.infer.purse import Purse
 from agents.infer.settler import Settler
+from agents.infer.similar import Similarity
 from agents.lease import LeaseKeeper
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
@@ -32,7 +33,10 @@ class Where(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InferPorts:
-    """The ports and the parts that are shared by all of its requests."""
+    """The ports and the parts that are shared by all of its requests.
+
+    similar: None where nothing is known in other words.
+    """
 
     ledger: Ledger
     producer: Producer
@@ -44,3 +48,4 @@ class InferPorts:
     tracing: Tracing
     clock: Callable[[], datetime]
     reading: Reading | None = None
+    similar: Similarity | None = None

@@ -76,9 +76,10 @@ class Settler:
         self._asides: Batcher[Aside, None] = Batcher(self._aside_all)
         self._ends = Batcher(self._end_all)
         self._emits = Batcher(ports.emitter.emit)
+        self._records = Batcher(self._send)
 
-    async def settle(self, delivery: Delivery, work: Work, step: Finish) -> None:
-        """The run is over: settle, fill the cache, produce. Nothing of it when somebody else settled first."""
+    async def settle(self, delivery: Delivery, work: Work, step: Finish) -> bool:
+        """The run is over: settle, fill the cache, produce. False, and nothing of it, when somebody else was first."""
         call, now, ending, called = work.call, self._ports.clock(), step.ending, step.called
         spent = work.spent
         if called is not None:
@@ -91,14 +92,16 @@ class Settler:
         at = format_time(now)
         events = end_events(call, work.run, ending.code, at)
         end = End(settlement, Emission(call, work.run, result, at, events=events), work.unheard)
-        if ending.state is State.COMPLETED and call.cache_key is not None:
+        if ending.state is State.COMPLETED and ending.cached is None and call.cache_key is not None:
             end.answer = self._for_cache(call.cache_key, call, ending, spent, now)
         if leaves_dead_letter(ending.state, ending.code):
             self._add_dead_letter(end.emission, delivery, ending, spent, now)
-        if await persist(lambda: self._ends.submit(end)):
+        won = await persist(lambda: self._ends.submit(end))
+        if won:
             self._ports.departures.add(call, work.run, spent.tokens.input + spent.tokens.output)
             seconds = (now - parse_time(call.submitted_at)).total_seconds()
             self._ports.metrics.observe("request_seconds", seconds, lane=call.lane)
+        return won
 
     async def settle_as(self, call: PromptCall, run: int, taken: Taken) -> None:
         """With the answer to another request that asked the same (rule L14)."""
@@ -107,6 +110,14 @@ class Settler:
         if await persist(lambda: self._ends.submit(end)):
             self._ports.departures.add(call, run, 0)
             self._ports.metrics.count("requests_coalesced")
+
+    async def tell(self, call: PromptCall, run: int, usage: bytes) -> None:
+        """A usage record that belongs to no attempt at an answer."""
+        await persist(lambda: self._records.submit(usage_record(call, run, usage)))
+
+    async def _send(self, records: Sequence[Record]) -> list[None]:
+        await self._ports.producer.send(records)
+        return [None] * len(records)
 
     def waits(self, call: PromptCall, run: int) -> None:
         """It waits behind another that asks the same: it is not in flight meanwhile."""

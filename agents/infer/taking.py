@@ -50,7 +50,7 @@ class Taker:
         """End what nobody can work on, where it stands as its call says (rule L15)."""
         taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False, epoch=epoch))
         if taken.grip in (Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED):
-            await self._ports.settler.settle(delivery, _nothing_called(call, run, taken), Finish(ending))
+            await self._ports.settler.settle(delivery, nothing_called(call, run, taken), Finish(ending))
 
     async def begin(self, run: int, taken: Taken, where: Where, deadline: datetime | None, term: int) -> Work:
         """The work of what was taken to be called."""
@@ -133,9 +133,10 @@ _UNKNOWN = failed(
 def _ended_after(call: PromptCall, run: int, taken: Taken, earlier: Sequence[Attempt]) -> Work:
     """Work that ends without a further call after those."""
     current = len(earlier) + 1
-    work = _nothing_called(call, run, taken)
+    work = nothing_called(call, run, taken)
     return replace(work, spent=spent_before(earlier, current), unheard=unheard(call, run, earlier, current))
 
 
-def _nothing_called(call: PromptCall, run: int, taken: Taken) -> Work:
+def nothing_called(call: PromptCall, run: int, taken: Taken) -> Work:
+    """Work that ends without a call."""
     return Work(call, run, taken.epoch, taken.attempt, NOWHERE, None, [], None, NOTHING)

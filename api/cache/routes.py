@@ -23,6 +23,7 @@ _ROW = {
     "hit_rate": 0.5625,
     "saved_usd": "0.01681",
     "mean_age_s": 5210.4,
+    "semantic_checks": {"checked": 40, "wrong": 0, "false_hit_rate": 0.0, "closed_versions": []},
 }
 _FORGET = {"template": "sentiment@2", "tag": "team=support"}
 _FORGOTTEN = {
@@ -32,7 +33,9 @@ _FORGOTTEN = {
 _USE: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(
         "A row a template; null where a request named none. Of the `completed` ones, `exact` and `semantic` came from "
-        "the cache and `coalesced` were given the answer of a call that was being made.",
+        "the cache and `coalesced` were given the answer of a call that was being made. `semantic_checks`: hits of the "
+        "semantic cache of late that were called for all the same, how many of these were wrong, and the versions of "
+        "the template whose hits are not given for that reason; null where none was checked.",
         {"items": [_ROW], "next_cursor": None},
     ),
     **documentation.errors("invalid_request"),

@@ -1,5 +1,6 @@
 """What the cache does for one tenant, and what it is to forget."""
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -13,9 +14,10 @@ from api.usage.service import since_of
 from api.within import within
 from domain.admission.prepare import Preparer
 from domain.caching.generations import Scope
+from domain.caching.semantic import Trusted, by_template
 from domain.caching.use import CacheUse
 from domain.forgetting.invalidation import Invalidation, records, scopes
-from domain.ports import Producer, UsageReader
+from domain.ports import Producer, SimilarAnswers, UsageReader
 from topics.base import format_money, format_time
 from topics.codec import Unreadable
 
@@ -27,17 +29,28 @@ class Cache:
     """Answers are the bytes of the body. Raises Problem (unavailable) when what it needs does not answer."""
 
     def __init__(
-        self, reader: UsageReader, producer: Producer, preparer: Preparer, now: Callable[[], datetime]
+        self,
+        reader: UsageReader,
+        similar: SimilarAnswers,
+        producer: Producer,
+        preparer: Preparer,
+        now: Callable[[], datetime],
     ) -> None:
         self._reader = reader
+        self._similar = similar
         self._producer = producer
         self._preparer = preparer
         self._now = now
 
     async def page(self, tenant: str, since: str) -> bytes:
         start = since_of(since, self._now())
-        uses = await within(self._reader.cache(tenant, start), PATIENCE_S, "the usage database")
-        return orjson.dumps({"items": [_fields(use) for use in uses], "next_cursor": None})
+        uses, trusts = await asyncio.gather(
+            within(self._reader.cache(tenant, start), PATIENCE_S, "the usage database"),
+            within(self._similar.trust(tenant), PATIENCE_S, "the database"),
+        )
+        trusted = by_template(trusts)
+        rows = [_fields(use, trusted.get(use.template or "")) for use in uses]
+        return orjson.dumps({"items": rows, "next_cursor": None})
 
     async def forget(self, tenant: str, wanted: Invalidation) -> bytes:
         """Once the broker has it. Raises InvalidRequest, Problem."""
@@ -63,7 +76,15 @@ def _scope(scope: Scope) -> dict[str, str]:
     return {"kind": scope.kind, "value": scope.value}
 
 
-def _fields(use: CacheUse) -> dict[str, Any]:
+def _fields(use: CacheUse, trusted: Trusted | None) -> dict[str, Any]:
+    checks = None
+    if trusted is not None:
+        checks = {
+            "checked": trusted.checked,
+            "wrong": trusted.wrong,
+            "false_hit_rate": round(trusted.false_hit_rate, 4),
+            "closed_versions": trusted.closed_versions,
+        }
     return {
         "template": use.template,
         "completed": use.completed,
@@ -73,4 +94,5 @@ def _fields(use: CacheUse) -> dict[str, Any]:
         "hit_rate": round(use.hit_rate, 4),
         "saved_usd": format_money(use.saved_usd),
         "mean_age_s": round(use.mean_age_s, 1),
+        "semantic_checks": checks,
     }

@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from connectors.postgres.partitions import ensure_partitions
 from connectors.postgres.pool import CONNECT_TIMEOUT, connect
+from connectors.postgres.similar import ensure as ensure_similar
 from domain.errors import Unavailable
 
 _LOCK = 0x5370_4D69  # one migration at a time in a database; the number is ours
@@ -35,6 +36,7 @@ async def _upgrade(database_url: str) -> None:
     pool = await connect(database_url, 1, timeout=_PATIENCE)
     try:
         await ensure_partitions(pool, datetime.now(UTC).date())
+        await ensure_similar(pool)
     finally:
         await pool.close()
 

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
 from connectors.postgres.rows import Base, key
 from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
+from connectors.postgres.similar_rows import SimilarTrustRow
 from connectors.postgres.sink_rows import SinkMemberRow, SinkRow
 from connectors.postgres.webhook_tables import DeliveryRow, WebhookEndpointRow
 
@@ -358,6 +359,7 @@ __all__ = [
     "OutputSchemaNameRow",
     "OutputSchemaRow",
     "PlanRow",
+    "SimilarTrustRow",
     "SinkMemberRow",
     "SinkRow",
     "TenantRow",

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.caching.keys import cache_key, stamped
+from domain.caching.semantic import asked_so, similar
 from domain.errors import ForbiddenAddress, InvalidRequest, Problem
 from domain.outgoing.addresses import Network
 from domain.outgoing.places import NOWHERE, Places
@@ -94,6 +95,7 @@ class Preparer:
             else self._cache_key(request, model, messages, parameters, stamped(schema, schema_ref)),
             cache_ttl_s=template.cache_ttl_s if template else None,
             fresh=request.cache == "refresh",
+            similar=_similar(request, template, model, parameters, stamped(schema, schema_ref)),
             template={"name": template.name, "version": template.version} if template else None,
             deadline=format_time(request.deadline) if request.deadline else None,
             max_cost_usd=None if request.max_cost_usd is None else format_money(request.max_cost_usd),
@@ -157,6 +159,14 @@ def _messages(request: PromptRequest, template: Template | None) -> list[dict[st
     if request.messages is not None:
         return _said(sanitised_messages([message.model_dump(exclude_none=True) for message in request.messages]))
     return _said([{"role": "user", "content": sanitised(request.prompt or "")}])
+
+
+def _similar(request: PromptRequest, template: Template | None, *shape: Any) -> dict[str, Any] | None:
+    if template is None or request.template is None or not asked_so(template.similar, request.cache):
+        return None
+    values = template.values(request.template.variables)
+    named = (template.name, template.version, request.provider_options)
+    return similar(template.similar, values, *named, *shape) if template.similar else None
 
 
 def _said(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

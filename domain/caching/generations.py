@@ -100,6 +100,12 @@ class Generations:
         return [text for name, value in sorted(call.tags.items()) for text in (name, f"{name}={value}")]
 
 
+def plain(key: str) -> str:
+    """A cache key without the generations in it."""
+    tenant, _, rest = key.rpartition(":")
+    return f"{tenant}:{rest.partition('.')[0]}"
+
+
 def cacheable(call: PromptCall, tenant_ttl_s: int | None, known: Generations) -> PromptCall:
     """With the key under which its answer is known as of now, or without one, and how long it is kept.
 

@@ -16,6 +16,7 @@ from domain.ports.model import Model
 from domain.ports.pacing import Pacer
 from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
+from domain.ports.similar import Embedder, SimilarAnswers
 from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
 from domain.ports.webhooks import Deliveries, Endpoints, Outlet
@@ -31,6 +32,7 @@ __all__ = [
     "ContentFilter",
     "Deliveries",
     "Documents",
+    "Embedder",
     "Endpoints",
     "Flights",
     "HealthBoard",
@@ -52,6 +54,7 @@ __all__ = [
     "Replies",
     "Reply",
     "Schemas",
+    "SimilarAnswers",
     "Sink",
     "SinkBoard",
     "UsageReader",

@@ -9,6 +9,7 @@ import yaml
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from domain.caching.semantic import Similar
 from domain.errors import InvalidRequest, InvalidSettings, Problem
 from domain.output.schema import compile as compile_schema
 from domain.prompting.environment import compile_text
@@ -36,6 +37,15 @@ class _Variable(_Closed):
     default: Any = None
 
 
+class _Similar(_Closed):
+    vary: list[_Word] = Field(min_length=1, max_length=8)
+    always: Annotated[bool, Field(strict=True)] = False
+    similarity: float = Field(default=0.5, ge=0, le=1)
+    checked: float = Field(default=0.05, ge=0, le=1)
+    wrong: float = Field(default=0.02, ge=0, le=1)
+    compare: list[str] = Field(default=[], max_length=32)
+
+
 class _File(_Closed):
     name: _Name
     version: Annotated[int, Field(strict=True, ge=1)]
@@ -47,6 +57,7 @@ class _File(_Closed):
     parameters: dict[str, Any] = {}
     redact: list[Kind] = []
     cache_ttl_s: Annotated[int, Field(strict=True, ge=0, le=31_536_000)] | None = None
+    semantic: _Similar | None = None
 
 
 class Library:
@@ -132,7 +143,17 @@ def _template(path: str, text: str) -> Template:
         guard=guard(tag for turn in file.messages for tag in tags_of(turn.content)),
         defaults={name: spec.default for name, spec in variables.items() if not spec.required},
         cache_ttl_s=file.cache_ttl_s,
+        similar=_similar(file),
     )
+
+
+def _similar(file: _File) -> Similar | None:
+    if file.semantic is None:
+        return None
+    if unknown := set(file.semantic.vary) - file.variables.keys():
+        raise ValueError(f"semantic.vary names {', '.join(sorted(unknown))}, which is no variable of it")
+    given = file.semantic.model_dump()
+    return Similar(**{**given, "vary": tuple(given["vary"]), "compare": tuple(given["compare"])})
 
 
 def _turns(messages: list[_Turn]) -> tuple[tuple[Turn, ...], set[str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from jinja2 import TemplateError
 
+from domain.caching.semantic import Similar
 from domain.errors import InvalidRequest, Problem
 from domain.safety.redaction import Kind, redacted
 from domain.safety.sanitise import sanitised_value
@@ -41,6 +42,7 @@ class Template:
     """What a file of the library says. `output_schema`, `model` and `parameters` are defaults for the request.
 
     cache_ttl_s: how long its answers are kept, 0 for never, None for as long as others.
+    similar: whether they are given to the same question in other words, None for never.
     redact: what is replaced in variables. guard: finds tags of the template in them (domain/safety/tags.py).
     """
 
@@ -56,13 +58,14 @@ class Template:
     redact: frozenset[Kind] = frozenset()
     guard: "re.Pattern[str] | None" = field(default=None, repr=False)
     cache_ttl_s: int | None = None
+    similar: Similar | None = None
 
     def render(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The messages of the prompt. Raises InvalidRequest("invalid_request") naming every variable at fault."""
         problems = self._problems(variables)
         if problems:
             raise self._refusal(problems)
-        values = self.defaults | {name: self._safe(value) for name, value in variables.items() if value is not None}
+        values = self.values(variables)
         try:
             rendered = [
                 {"role": turn.role, "content": turn.content if isinstance(turn.content, str) else turn.content(values)}
@@ -73,6 +76,10 @@ class Template:
         if sum(len(message["content"]) for message in rendered) > MAX_PROMPT:
             raise self._refusal([Problem("/template/variables", f"make a prompt over {MAX_PROMPT} characters")])
         return rendered
+
+    def values(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables as they stand in the prompt."""
+        return self.defaults | {name: self._safe(value) for name, value in variables.items() if value is not None}
 
     def _safe(self, value: Any) -> Any:
         """As it may stand in a prompt. Hidden characters go first: one of them could hide a tag from the guard."""

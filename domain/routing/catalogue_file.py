@@ -96,6 +96,15 @@ class ModelEntry(_Closed):
         return self
 
 
+class EmbeddingEntry(_Closed):
+    """A model that turns texts into vectors; `price` in US dollars per million tokens."""
+
+    provider: _Name
+    model: Annotated[str, StringConstraints(min_length=1, max_length=190)]
+    price: _Dollars
+    version: str | None = None
+
+
 class Member(_Closed):
     """A model of an alias; `weight` counts with the strategy `weighted`."""
 
@@ -150,12 +159,15 @@ class CatalogueFile(_Closed):
     providers: dict[_Name, ProviderEntry]
     models: list[ModelEntry] = Field(min_length=1)
     aliases: dict[_Name, AliasEntry]
+    embeddings: list[EmbeddingEntry] = []
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
         names = [entry.name for entry in self.models]
         wrong = [f"model {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
         wrong += [f"model {e.name}: no such provider" for e in self.models if e.provider not in self.providers]
+        unknown = [e for e in self.embeddings if e.provider not in self.providers]
+        wrong += [f"embedding {e.provider}/{e.model}: no such provider" for e in unknown]
         wrong += [f"alias {alias} must exist" for alias in ("fast", "smart") if alias not in self.aliases]
         for alias, entry in self.aliases.items():
             wrong += [f"alias {alias}: no model {member}" for member in entry.names if member not in names]

@@ -1,5 +1,6 @@
 """Can the embedded stack run here? Each check says what it found and what to do about it."""
 
+import asyncio
 import importlib.util
 import os
 import platform
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from connectors.postgres.similar import lacking_at
 from domain import settings
-from domain.errors import InvalidSettings
+from domain.errors import InvalidSettings, Unavailable
 
 from .environment import clean, is_setting, missing
 from .instance import is_running
@@ -54,6 +56,7 @@ def examine(data: Path, cache: Path, caller: Mapping[str, str], use_env: Iterabl
         _part("Redis", lambda: str(server_binary())),
         _part("PostgreSQL", _postgres),
         _part("ClickHouse engine", _chdb),
+        _pgvector(caller, families),
         _data(data),
         _api_port(data),
         _ignored(caller, families),
@@ -116,6 +119,25 @@ def _chdb() -> str:
     if importlib.util.find_spec("chdb") is None:
         raise StackError("no chdb: install the extra `structured-prompt[local]`")
     return "chdb"
+
+
+def _pgvector(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
+    """Of the server that would be used; without it everything but the semantic cache works."""
+    name, url = "semantic cache", caller.get("DATABASE_URL", "")
+    if "postgres" not in families or not url:
+        try:
+            there = (installed(None) / "share" / "postgresql" / "extension" / "vector.control").exists()
+        except StackError:
+            there = False
+        return Check(name, "ok", "pgvector") if there else Check(name, "warn", "off: no pgvector", "install the extra")
+    try:
+        missing = asyncio.run(lacking_at(url))
+    except Unavailable as error:
+        return Check(name, "warn", str(error), "check DATABASE_URL")
+    if missing is None:
+        return Check(name, "ok", "pgvector")
+    found, _, remedy = missing.partition(": ")
+    return Check(name, "warn", f"off: {found}", remedy)
 
 
 def _jars(cache: Path) -> Check:

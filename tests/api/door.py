@@ -28,6 +28,7 @@ from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.queues import MemoryQueues
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.schemas import MemorySchemas
+from connectors.memory.similar import MemorySimilarAnswers
 from connectors.memory.sink import MemorySink, MemoryUsage
 from connectors.memory.sink_board import MemorySinkBoard
 from connectors.memory.store import MemoryStore
@@ -145,7 +146,7 @@ class Door:
         self.sink = MemorySink()
         self.sink_board = MemorySinkBoard(utc_now)
         catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
-        self.schemas = MemorySchemas()
+        self.schemas, self.similar = MemorySchemas(), MemorySimilarAnswers()
         self.preparer = Preparer(Library.load([LIBRARY]), catalogue, Book(self.schemas.find, time.monotonic))
         self.issued = keys.issue("acme", "test", PEPPER, utc_now())
         self.other = keys.issue("globex", "test", PEPPER, utc_now())
@@ -167,7 +168,7 @@ class Door:
             catalogue=catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
-            sinks=self.sink_board, health=self.health, budgets=self.budgets, schemas=self.schemas,
+            sinks=self.sink_board, health=self.health, budgets=self.budgets, schemas=self.schemas, similar=self.similar,
             endpoints=self.endpoints,
             deliveries=self.deliveries,
         )  # fmt: skip

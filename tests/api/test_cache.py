@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from domain.caching.generations import Generations, schema_name
+from domain.caching.semantic import Check
 from tests.api.door import ASK, Door, assert_problem
 from tests.contract.messages import result
 from topics.codec import encode
@@ -32,10 +33,20 @@ async def test_what_the_cache_saved_is_told_by_template_and_to_its_tenant_only(d
     (row,) = response.json()["items"]
     assert row == {
         "template": None, "completed": 2, "exact": 1, "semantic": 0, "coalesced": 0, "hit_rate": 0.5,
-        "saved_usd": "0.0000094", "mean_age_s": 12.0,
+        "saved_usd": "0.0000094", "mean_age_s": 12.0, "semantic_checks": None,
     }  # fmt: skip
     assert_problem(await door.client.get("/v1/cache?since=soon"), 422, "invalid_request")
     assert_problem(await door.strangers.get("/v1/cache"), 401, "unauthenticated")
+
+
+async def test_the_measured_false_hits_of_a_template_are_shown(door: Door) -> None:
+    now = datetime.now(UTC)
+    template = {"name": "faq", "version": 2}
+    await door.sink.write([result("r1", completed_at=now, template=template)])
+    checks = [Check("acme", "faq", 1 + n % 2, n % 2 == 0, 0.02) for n in range(4)]
+    await door.similar.note([*checks, Check("globex", "faq", 1, False, 0.02)])
+    (row,) = (await door.client.get("/v1/cache")).json()["items"]
+    assert row["semantic_checks"] == {"checked": 4, "wrong": 2, "false_hit_rate": 0.5, "closed_versions": [2]}
 
 
 async def test_L13_an_invalidation_names_scopes_of_the_own_tenant(door: Door) -> None:

@@ -116,10 +116,10 @@ async def test_the_models_are_what_the_migrations_make(database_url: str) -> Non
 
 
 def _differences(connection: Connection) -> list[Any]:
-    def ours(_object: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+    def ours(name: str | None, kind: str, _parents: Any) -> bool:
         return kind != "table" or name in metadata.tables
 
-    context = MigrationContext.configure(connection, opts={"include_object": ours, "compare_type": True})
+    context = MigrationContext.configure(connection, opts={"include_name": ours, "compare_type": True})
     return list(compare_metadata(context, metadata))
 
 

@@ -73,6 +73,15 @@ async def test_C1_a_request_with_three_attempts_is_one_request(destination: Dest
     assert (total["requests"], total["cost_usd"], total["p95_ms"]) == (1, Decimal("0.0000282"), 421)
 
 
+async def test_the_embedding_of_a_question_is_paid_for_beside_its_attempts(destination: Destination) -> None:
+    embedding = call(attempt=0, model="embedding", output_tokens=0, cost_usd="0.00000014")
+    await destination.sink.write([result(), call(), embedding])
+    assert await destination.sink.write([embedding]) == []
+    rows = await destination.reader.usage("acme", ["model"], LONG_AGO)
+    assert {row["model"]: row["cost_usd"] for row in rows}["embedding"] == Decimal("0.00000014")
+    assert (await destination.total())["cost_usd"] == Decimal("0.00000954")
+
+
 async def test_the_latest_run_of_a_request_wins_whatever_the_order_and_the_day(destination: Destination) -> None:
     failed = result(status="failed", output=None, error={"code": "internal", "message": "no"})
     rerun = result(run=2, completed_at=NOON + timedelta(days=2))

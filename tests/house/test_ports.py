@@ -52,6 +52,15 @@ IMPLEMENTATIONS = {
     "Endpoints": ("connectors.memory.webhooks:MemoryEndpoints", "connectors.postgres.endpoints:PostgresEndpoints"),
     "Deliveries": ("connectors.memory.webhooks:MemoryDeliveries", "connectors.postgres.deliveries:PostgresDeliveries"),
     "Outlet": ("connectors.memory.webhooks:MemoryOutlet", "connectors.webhook.outlet:HttpOutlet"),
+    "SimilarAnswers": (
+        "connectors.memory.similar:MemorySimilarAnswers",
+        "connectors.postgres.similar:PostgresSimilarAnswers",
+    ),
+    "Embedder": (
+        "connectors.memory.embedder:MemoryEmbedder",
+        "connectors.llm.embeddings:ApiEmbedder",
+        "connectors.llm.local_embeddings:LocalEmbedder",
+    ),
     "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
 }
 PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]

@@ -18,6 +18,7 @@ from agents.infer.ports import InferPorts
 from agents.infer.purse import Purse
 from agents.infer.room import Room
 from agents.infer.settler import Settler, SettlerPorts
+from agents.infer.similar import Similarity, SimilarPorts
 from agents.infer.speech import Speaker
 from agents.intake.handler import Intake, IntakePorts
 from agents.intake.reading import Reader
@@ -33,6 +34,7 @@ from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.cache import MemoryCache
 from connectors.memory.chunks import MemoryChunks
 from connectors.memory.documents import MemoryDocuments
+from connectors.memory.embedder import MemoryEmbedder
 from connectors.memory.lanes import MemoryFlights
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
@@ -41,6 +43,7 @@ from connectors.memory.model import ScriptedModel, Step, says
 from connectors.memory.pacer import MemoryPacer
 from connectors.memory.replies import MemoryReplies
 from connectors.memory.schemas import MemorySchemas
+from connectors.memory.similar import MemorySimilarAnswers
 from connectors.memory.store import MemoryStore
 from domain.accounts.limits import Defaults
 from domain.accounts.model import Tenant
@@ -96,6 +99,8 @@ class MemoryLine:
         self.own_topics: dict[str, str] = {}
         self.schemas, self.generations = MemorySchemas(), Generations()
         self.preparer = Preparer(*_parts(), Book(self.schemas.find, self.seconds))
+        self.embedder, self.similar = MemoryEmbedder(), MemorySimilarAnswers(self.seconds)
+        self.draw = 0.5
         self.offsets: dict[tuple[str, int], int] = {}
         self._keepers: list[LeaseKeeper] = []
 
@@ -135,6 +140,10 @@ class MemoryLine:
         purse = Purse(self.budgets, self.clock)
         pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
         speaker = Speaker(self.chunks, self.metrics)
+        ports = SimilarPorts(
+            self.similar, self.embedder, self._heard, self.metrics, self.clock, timedelta(hours=1), lambda: self.draw,
+            self.seconds,
+        )  # fmt: skip
         caller = Caller(self.model, policy, self.metrics, purse, pace, speaker)
         reading = ReadingPorts(
             self.documents, self.places, self.document_bytes, self.room, self.metrics, self.clock, self.content_filter,
@@ -143,9 +152,12 @@ class MemoryLine:
         return Infer(
             InferPorts(
                 ledger, producer, self.preparer.catalogue, lease, caller, Settler(settler), purse, self.tracing,
-                self.clock, Reading(reading, caller.outside),
+                self.clock, Reading(reading, caller.outside), Similarity(ports),
             )
         )  # fmt: skip
+
+    async def _heard(self) -> Generations:
+        return self.generations
 
     def bookkeeper(self) -> Bookkeeper:
         return Bookkeeper(self.budgets, MemoryProducer(self.broker), self.metrics)

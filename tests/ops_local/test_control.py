@@ -107,6 +107,18 @@ def test_doctor_names_what_is_wrong_with_the_settings(tmp_path):
     assert "OPENAI_API_KEY" in checks["environment"].found
 
 
+def test_doctor_says_whether_there_is_a_semantic_cache(tmp_path):
+    def check(**caller):
+        found = examine(tmp_path, default_cache(), caller, ("postgres",) if caller else ())
+        (one,) = [check for check in found if check.name == "semantic cache"]
+        return one
+
+    assert (check().verdict, check().found) == ("ok", "pgvector")
+    away = check(DATABASE_URL="postgresql://app:secret@127.0.0.1:1/none")
+    assert away.verdict == "warn"
+    assert "secret" not in away.found
+
+
 def test_doctor_as_a_command(tmp_path):
     answer = run("doctor", "--data", tmp_path, "--json")
     assert {row["name"] for row in json.loads(answer.output)} >= {"Java runtime", "PostgreSQL", "Redis", "disk"}

@@ -1,0 +1,51 @@
+"""A request that is answered by what is known in other words, without a call."""
+
+from dataclasses import replace
+
+from agents.infer.ports import InferPorts
+from agents.infer.settler import persist
+from agents.infer.similar import Hit
+from agents.infer.taking import Taker, nothing_called
+from agents.infer.ways import LONGEST_S
+from agents.infer.work import Finish
+from agents.line import Delivery
+from domain.ledger.model import Grip
+from topics.call import PromptCall
+
+
+class Knowing:
+    """Before the take, also while no provider can be called."""
+
+    def __init__(self, ports: InferPorts, taker: Taker) -> None:
+        self._ports = ports
+        self._taker = taker
+
+    async def given(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None) -> bool:
+        """Whether it was; never in the place of a call that was made."""
+        similar = self._ports.similar
+        if similar is None or call.fresh or call.cache_key is None:
+            return False
+        with self._ports.caller.outside.wait(LONGEST_S):
+            hit = await similar.find(call, run)
+        if hit is None or await self._was_called(call, run):
+            return False
+        await self._give(delivery, call, run, epoch, hit)
+        return True
+
+    def forget(self, call: PromptCall, run: int) -> None:
+        """The run is in other hands, or over."""
+        if self._ports.similar is not None:
+            self._ports.similar.forget(call, run)
+
+    async def _was_called(self, call: PromptCall, run: int) -> bool:
+        row = await persist(lambda: self._ports.ledger.find(call.tenant, call.id))
+        return row is not None and row.run == run and bool(row.attempts)
+
+    async def _give(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, hit: Hit) -> None:
+        await self._ports.lease.ready()
+        taken = await self._taker.take(call, run, epoch, hit.ending)
+        if taken.grip is not Grip.TAKEN:
+            await self._taker.not_to_call(delivery, call, run, taken, hit.ending)
+            return
+        work = replace(nothing_called(call, run, taken), unheard=(hit.usage,))
+        await self._ports.settler.settle(delivery, work, Finish(hit.ending))
