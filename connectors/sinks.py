@@ -9,7 +9,9 @@ from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.sink import ClickHouseSink
 from connectors.consenting import Consenting
 from connectors.kafka import security
-from connectors.kafka.consumer import BatchConsumer, Bounds
+from connectors.kafka.ahead import BOUNDS, Bounds
+from connectors.kafka.consumer import BatchConsumer
+from connectors.kafka.exact import ExactConsumer
 from connectors.kafka.producer import KafkaProducer
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.pool import Pool, connect
@@ -20,6 +22,7 @@ from domain.ports import Sink
 from domain.settings import Settings
 
 Value = TypeVar("Value")
+MIB = 1024 * 1024
 _OTHER = "STRUCTURED_PROMPT_SINK_KAFKA_"
 
 
@@ -42,6 +45,22 @@ def _kafka(settings: Settings) -> Sink:
     other = {f"kafka_{name}": getattr(settings, f"sink_kafka_{name}") for name in names}
     connection = security.librdkafka(settings.model_copy(update={**other, "kafka": given}), _OTHER)
     return KafkaMirror(KafkaProducer(connection, prefix=settings.sink_kafka_topic_prefix))
+
+
+def _s3(settings: Settings) -> Sink:
+    from connectors.s3.client import S3, Bucket
+    from connectors.s3.formats import FORMATS
+    from connectors.s3.sink import S3Sink
+
+    secret = settings.sink_s3_secret_access_key
+    bucket = Bucket(
+        _given(settings.sink_s3_bucket, "STRUCTURED_PROMPT_SINK_S3_BUCKET"),
+        settings.sink_s3_endpoint,
+        settings.sink_s3_region,
+        settings.sink_s3_access_key_id,
+        secret.get_secret_value() if secret else None,
+    )
+    return S3Sink(S3(bucket), FORMATS[settings.sink_s3_format](), settings.sink_s3_prefix)
 
 
 def _given(value: Value | None, name: str) -> Value:
@@ -69,18 +88,23 @@ class Kind:
 
     ways, ordered:  as agents.deliver.policy says
     consented:      answers are taken out by STRUCTURED_PROMPT_SINK_ANSWERS (ClickHouse does that by itself)
+    exact:          batches come again as they were
+    bounds:         of a batch, where the settings say nothing else
     """
 
     make: Callable[[Settings], Sink]
     ways: int = 1
     ordered: bool = True
     consented: bool = False
+    exact: bool = False
+    bounds: Bounds = BOUNDS
 
 
 SINKS: dict[str, Kind] = {
     "clickhouse": Kind(_clickhouse),
     "postgres": Kind(_postgres, ways=2, ordered=False, consented=True),
     "kafka": Kind(_kafka, consented=True),
+    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(50_000, 32 * MIB, 60.0)),
 }
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""
 
@@ -106,16 +130,25 @@ def sink_parts(settings: Settings, name: str) -> SinkParts:
     if kind.consented:
         sink = _whose_answers(sink, settings)
     connection = security.librdkafka(settings)
-    source = BatchConsumer(
+    source = (ExactConsumer if kind.exact else BatchConsumer)(
         connection,
         sink.topics,
         f"structured-prompt.sink-{name}",
-        Bounds(settings.sink_rows, settings.sink_mb * 1024 * 1024, settings.sink_interval_s),
+        _bounds(settings, kind.bounds),
         prefix=settings.topic_prefix,
         instance=settings.worker_name,
     )
     producer = KafkaProducer(connection, prefix=settings.topic_prefix)
     return SinkParts(source, sink, producer, PrometheusMetrics(), kind.ways, kind.ordered)
+
+
+def _bounds(settings: Settings, usual: Bounds) -> Bounds:
+    given = settings.model_fields_set
+    return Bounds(
+        settings.sink_rows if "sink_rows" in given else usual.rows,
+        settings.sink_mb * MIB if "sink_mb" in given else usual.size,
+        settings.sink_interval_s if "sink_interval_s" in given else usual.seconds,
+    )
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ SCHEMES = {
     "redis_url": ("redis://", "rediss://", "unix://"),
     "clickhouse_url": ("http://", "https://"),
     "sink_postgres_url": ("postgresql://", "postgres://"),
+    "sink_s3_endpoint": ("http://", "https://"),
     "simulated_provider_url": ("http://", "https://"),
     "otel_endpoint": ("http://", "https://"),
 }

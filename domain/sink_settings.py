@@ -27,6 +27,23 @@ class SinkSettings(BaseModel):
     sink_postgres_url: SecretStr | None = own(
         "SINK_POSTGRES_URL", None, "Sink `postgres`: postgresql://user:password@host:port/name."
     )
+    sink_s3_bucket: str | None = own("SINK_S3_BUCKET", None, "Sink `s3` (extra s3): the bucket.")
+    sink_s3_prefix: str = own(
+        "SINK_S3_PREFIX", "", "Sink `s3`: what every key begins with.", pattern="^[A-Za-z0-9._/=-]*$"
+    )
+    sink_s3_format: Literal["parquet", "jsonl"] = own(
+        "SINK_S3_FORMAT", "parquet", "Sink `s3`: Parquet (extra parquet), or JSON lines under gzip."
+    )
+    sink_s3_endpoint: str | None = own(
+        "SINK_S3_ENDPOINT", None, "Sink `s3`: http(s)://host:port of a store that is not AWS."
+    )
+    sink_s3_region: str | None = own("SINK_S3_REGION", None, "Sink `s3`: region of the bucket.")
+    sink_s3_access_key_id: str | None = own(
+        "SINK_S3_ACCESS_KEY_ID", None, "Sink `s3`: access key; without it the usual chain of AWS (environment, role)."
+    )
+    sink_s3_secret_access_key: SecretStr | None = own(
+        "SINK_S3_SECRET_ACCESS_KEY", None, "Sink `s3`: the secret of the access key."
+    )
     sink_kafka: str | None = own(
         "SINK_KAFKA_BOOTSTRAP_SERVERS", None, "Sink `kafka`: host:port of the other cluster's brokers."
     )

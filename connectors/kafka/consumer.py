@@ -69,7 +69,7 @@ class BatchConsumer:
                 self._wanted = True
                 await reader
                 await self._read_ahead()
-                batch = await self._call(self._ahead.take)
+                batch = await self._next()
                 self._wanted = False
                 if not batch and self._stopping:
                     return
@@ -109,6 +109,9 @@ class BatchConsumer:
     async def _call(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
+    async def _next(self) -> list[Item]:
+        return await self._call(self._ahead.take)
+
     async def _read_ahead(self) -> None:
         """Until enough was read, or the stop."""
         while not self._stopping and not await self._call(self._read):
@@ -134,10 +137,16 @@ class BatchConsumer:
 
     def _on_assign(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         for partition in partitions:
-            self._starts.pop((self._names[partition.topic], partition.partition), None)
+            self._starts.pop(self._place(partition), None)
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        self._ahead.revoke({(self._names[p.topic], p.partition) for p in partitions})
+        self._ahead.revoke({self._place(partition) for partition in partitions})
+
+    def _place(self, partition: TopicPartition) -> Place:
+        return self._names[partition.topic], partition.partition
+
+    def _prefixed(self, place: Place) -> Place:
+        return next(topic for topic, name in self._names.items() if name == place[0]), place[1]
 
     def _poll_paused(self) -> None:
         if self._client is None or self._stopping:
@@ -167,12 +176,13 @@ class BatchConsumer:
 
     def _consume(self, client: Consumer, rows: int, wait: float) -> None:
         messages = reading.consume(client, rows, wait)
-        self._ahead.add(reading.items(messages, self._names), time.monotonic())
+        self._add(reading.items(messages, self._names))
+
+    def _add(self, items: Sequence[Item]) -> None:
+        self._ahead.add(items, time.monotonic())
 
     def _commit(self, batch: Sequence[Item]) -> None:
-        prefixed = {name: topic for topic, name in self._names.items()}
-        ends = self._ahead.ends(batch)
-        offsets = [TopicPartition(prefixed[name], partition, end) for (name, partition), end in ends.items()]
+        offsets = [TopicPartition(*self._prefixed(place), end) for place, end in self._ahead.ends(batch).items()]
         if not offsets:
             return
         try:

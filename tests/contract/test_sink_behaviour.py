@@ -1,11 +1,14 @@
 """What every sink does, whatever its destination: the obligations that stand above domain.ports.Sink."""
 
 import asyncio
+import gzip
+import io
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import orjson
+import pyarrow.parquet
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # public, stubs lack it
@@ -19,7 +22,12 @@ from connectors.kafka.producer import KafkaProducer
 from connectors.memory.sink import MemorySink
 from connectors.postgres.pool import connect
 from connectors.postgres.sink import PostgresSink
+from connectors.s3.client import S3, Bucket
+from connectors.s3.formats import JsonLines, Parquet
+from connectors.s3.sink import S3Sink
 from domain.errors import Transient, Unavailable
+from domain.sinks.columns import TABLES
+from tests import s3
 from tests.contract.messages import call, event, item, result
 from tests.contract.sinks import Row, Subject, numbered
 from topics.table import EVENTS, RESULTS, USAGE
@@ -110,11 +118,51 @@ def mirrored(connection: dict[str, str], topics: list[str], prefix: int) -> list
     return sorted(rows.values())
 
 
+async def in_s3(given: Given) -> AsyncIterator[Subject]:
+    with s3.moto() as store:
+        client, bucket = store.client(), f"results-{secrets.token_hex(4)}"
+        client.create_bucket(Bucket=bucket)
+
+        async def held() -> list[Row]:
+            return sorted(row for key, body in stored(client, bucket) for row in rows_of(key, body))
+
+        here, nowhere = (Bucket(bucket, url, None, s3.ACCESS, s3.SECRET) for url in (store.url, "http://127.0.0.1:1"))
+        yield Subject(S3Sink(S3(here), given["format"]()), held, S3Sink(S3(nowhere), JsonLines()))
+
+
+async def in_s3_as_parquet(_: Given) -> AsyncIterator[Subject]:
+    async for made in in_s3({"format": Parquet}):
+        yield made
+
+
+async def in_s3_as_lines(_: Given) -> AsyncIterator[Subject]:
+    async for made in in_s3({"format": JsonLines}):
+        yield made
+
+
+def stored(client: Any, bucket: str) -> Iterator[tuple[str, bytes]]:
+    for one in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+        if not one["Key"].startswith("_"):
+            yield one["Key"], client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+
+
+def rows_of(key: str, body: bytes) -> Iterator[Row]:
+    if key.endswith(".parquet"):
+        found = pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist()
+    else:
+        found = [orjson.loads(line) for line in gzip.decompress(body).splitlines()]
+    topic = next(topic for topic, table in TABLES.items() if key.startswith(f"{table}/"))
+    for row in found:
+        yield topic, row["tenant"], row["event_id" if topic == EVENTS else "id"]
+
+
 KINDS: dict[str, tuple[Callable[[Given], AsyncIterator[Subject]], tuple[str, ...]]] = {
     "memory": (memory, ()),
     "clickhouse": (clickhouse, ("clickhouse_url",)),
     "postgres": (postgres, ("database_url",)),
     "kafka": (kafka, ("engines", "topic_prefix")),
+    "s3 parquet": (in_s3_as_parquet, ()),
+    "s3 jsonl": (in_s3_as_lines, ()),
 }
 """With the fixtures each needs."""
 

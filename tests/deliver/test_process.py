@@ -1,6 +1,7 @@
 """The sink's process on a real broker and the real engine."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -29,12 +30,14 @@ from domain.errors import InvalidSettings
 from domain.ports import Record
 from domain.settings import Settings, load
 from ops.local.environment import clean
+from tests import s3
 from tests.conftest import Engines
 from tests.contract.messages import NOON, call, event, result
 from topics.table import DEAD_LETTERS, EVENTS, RESULTS, TABLE, USAGE
 
 pytestmark = pytest.mark.integration
 TOPICS = [topic for topic in TABLE if topic.name in (RESULTS, USAGE, EVENTS, DEAD_LETTERS)]
+BUCKET = "results-of-a-process"
 LAUNCH = """
 import sys
 from os import environ
@@ -265,6 +268,44 @@ async def test_into_another_database_and_another_cluster_with_consent(stack: Sta
     client.delete_topics([mirror + topic.name for topic in TOPICS])
 
 
+async def test_killed_again_and_again_it_leaves_each_row_once_in_a_bucket(stack: Stack) -> None:
+    """Batches of three sizes, cut by kills: an object begun by one process is finished by the next, as it was."""
+    with s3.moto() as store:
+        client = store.client()
+        client.create_bucket(Bucket=BUCKET)
+        given = {
+            "STRUCTURED_PROMPT_SINK_S3_BUCKET": BUCKET,
+            "STRUCTURED_PROMPT_SINK_S3_ENDPOINT": store.url,
+            "STRUCTURED_PROMPT_SINK_S3_ACCESS_KEY_ID": s3.ACCESS,
+            "STRUCTURED_PROMPT_SINK_S3_SECRET_ACCESS_KEY": s3.SECRET,
+            "STRUCTURED_PROMPT_SINK_S3_FORMAT": "jsonl",
+        }
+        wanted = [(f"t{n % 3}", f"r{n}") for n in range(900)]
+        records = [Record(RESULTS, result(id, tenant=tenant).value, id.encode()) for tenant, id in wanted]
+        for third, rows in enumerate(("50", "100", "30")):
+            async with stack.sink("s3", **given, STRUCTURED_PROMPT_SINK_ROWS=rows) as sink:
+                await stack.publish(*records[third::3])
+                # until somewhere in the middle of it
+                await until(lambda sink=sink: "sink_rows_total{" in sink.get("/metrics")[1])
+                await asyncio.sleep(0.1 * third)
+        async with stack.sink("s3", **given, STRUCTURED_PROMPT_SINK_ROWS="100") as sink, asyncio.timeout(60):
+            while len(set(await asyncio.to_thread(in_bucket, client))) < len(wanted):
+                await asyncio.sleep(0.5)
+        found = in_bucket(client)
+    assert sorted(found) == sorted(wanted)
+
+
+def in_bucket(client: Any) -> list[tuple[str, str]]:
+    """Every row of every object."""
+    rows = []
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="results/"):
+        for one in page.get("Contents", ()):
+            body = client.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read()
+            found = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+            rows += [(row["tenant"], row["id"]) for row in found]
+    return rows
+
+
 @pytest.mark.parametrize(
     ("name", "given", "missing"),
     [
@@ -272,6 +313,7 @@ async def test_into_another_database_and_another_cluster_with_consent(stack: Sta
         ("kafka", {}, "STRUCTURED_PROMPT_SINK_KAFKA_BOOTSTRAP_SERVERS"),
         ("kafka", {"sink_kafka": "h:1", "sink_kafka_security_protocol": "SASL_SSL"},
          "STRUCTURED_PROMPT_SINK_KAFKA_SASL_PASSWORD"),
+        ("s3", {}, "STRUCTURED_PROMPT_SINK_S3_BUCKET"),
         ("nowhere", {}, "the sinks are: "),
     ],
 )  # fmt: skip

@@ -1,0 +1,144 @@
+"""prompt.results, prompt.usage and prompt.events as objects in a bucket, under tenant, day and hour."""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from connectors.s3.client import PAGE, S3
+from connectors.s3.formats import Format
+from domain.ports import Item, Refused
+from domain.sinks import objects
+from domain.sinks.columns import HAPPENED, TABLES, NoRow, row
+from domain.sinks.model import Place
+from domain.sinks.objects import Range
+
+UPLOADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows of one object."""
+
+    key: str
+    items: Sequence[Item]
+    rows: Sequence[dict[str, Any]]
+
+
+class S3Sink:
+    """Implements domain.ports.Sink.
+
+    The rows of a batch of one partition go into one object a tenant and hour, and a manifest of them is written last:
+    it says that the range of offsets is whole. A range that is written again is the same objects with the same bytes.
+    Offsets that a manifest of another range holds are there already, and left out (a replay fills what is missing). So
+    that a range which was begun and has no manifest yet comes again as it was, the source must keep its promises:
+    connectors/kafka/promised.py.
+    """
+
+    topics = tuple(TABLES)
+
+    def __init__(self, store: S3, format: Format, prefix: str = "") -> None:
+        self._store = store
+        self._format = format
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._newest: dict[Place, int] = {}
+        self._uploads = asyncio.Semaphore(UPLOADS)
+
+    async def open(self) -> None:
+        """Raises Unavailable."""
+        self._newest.clear()
+        await self._store.open()
+
+    async def write(self, batch: Sequence[Item]) -> list[Refused]:
+        """Raises Unavailable."""
+        places: dict[Place, list[Item]] = defaultdict(list)
+        for item in batch:
+            places[item.topic, item.partition].append(item)
+        refused: list[Refused] = []
+        for place, items in places.items():
+            refused += await self._write_partition(place, sorted(items, key=lambda item: item.offset))
+        return refused
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def _write_partition(self, place: Place, items: Sequence[Item]) -> list[Refused]:
+        whole = Range(items[0].offset, items[-1].offset)
+        stored: list[Range] = []
+        newest = self._newest.get(place) == whole.first
+        if not newest:
+            stored, newest = await self._stored(place, whole)
+        refused: list[Refused] = []
+        by_offset = {item.offset: item for item in items}
+        for offsets in objects.missing(list(by_offset), [] if whole in stored else stored):
+            refused += await self._write_range(place, [by_offset[offset] for offset in offsets])
+        if newest:
+            self._newest[place] = whole.last + 1
+        return refused
+
+    async def _stored(self, place: Place, whole: Range) -> tuple[list[Range], bool]:
+        """The ranges with a manifest that reach into this one, and whether there is none behind it.
+
+        They do not overlap one another, so the order of their last offsets is that of their first.
+        """
+        prefix, after = objects.manifests_of(self._prefix, place), objects.before(self._prefix, place, whole.first)
+        found: list[Range] = []
+        while True:
+            keys = await self._store.keys(prefix, after)
+            listed = objects.spans(keys)
+            found += [span for span in listed if span.first <= whole.last]
+            if any(span.last > whole.last for span in listed[-1:]):
+                return found, False
+            if len(keys) < PAGE:
+                return found, True
+            after = keys[-1]
+
+    async def _write_range(self, place: Place, items: Sequence[Item]) -> list[Refused]:
+        span = Range(items[0].offset, items[-1].offset)
+        parts, refused = await asyncio.to_thread(self._parts, place, span, items)
+        written = await asyncio.gather(*map(self._upload, parts), return_exceptions=True)
+        for answer in written:
+            if isinstance(answer, BaseException):
+                raise answer
+        manifest = {
+            "topic": place[0],
+            "partition": place[1],
+            "first_offset": span.first,
+            "last_offset": span.last,
+            "rows": sum(len(part.items) for part in parts),
+            "refused": len(refused),
+            "objects": written,
+        }
+        await self._store.put(objects.manifest_key(self._prefix, place, span), orjson.dumps(manifest))
+        return refused
+
+    async def _upload(self, part: _Part) -> dict[str, Any]:
+        async with self._uploads:
+            body = await asyncio.to_thread(self._format.encode, part.items[0].topic, part.items, part.rows)
+            await self._store.put(part.key, body)
+        digest = hashlib.sha256(body).hexdigest()
+        return {"key": part.key, "rows": len(part.items), "bytes": len(body), "sha256": digest}
+
+    def _parts(self, place: Place, span: Range, items: Sequence[Item]) -> tuple[list[_Part], list[Refused]]:
+        refused = []
+        groups: dict[tuple[str, datetime], tuple[list[Item], list[dict[str, Any]]]] = {}
+        for item in items:
+            try:
+                found = row(place[0], item.value)
+            except NoRow as error:
+                refused.append(Refused(item, str(error)))
+                continue
+            hour = found[HAPPENED[place[0]]].replace(minute=0, second=0, microsecond=0)
+            group = groups.setdefault((found["tenant"], hour), ([], []))
+            group[0].append(item)
+            group[1].append(found)
+        parts = [
+            _Part(f"{objects.object_key(self._prefix, place, span, *group)}.{self._format.ending}", *rows)
+            for group, rows in groups.items()
+        ]
+        return parts, refused
