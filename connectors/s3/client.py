@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from domain.errors import MissingExtra, Unavailable
@@ -140,7 +141,9 @@ class S3:
         return f"S3 bucket {self._bucket.name}" + (f" at {self._bucket.endpoint}" if self._bucket.endpoint else "")
 
 
+@cache
 def _session() -> Any:
+    """One a process: it remembers what it read of S3's description, which takes a second."""
     try:
         from aiobotocore.session import get_session
     except ImportError:

@@ -1,7 +1,6 @@
 """What every sink does, whatever its destination: the obligations that stand above domain.ports.Sink."""
 
 import asyncio
-import gzip
 import io
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -118,7 +117,7 @@ def mirrored(connection: dict[str, str], topics: list[str], prefix: int) -> list
     return sorted(rows.values())
 
 
-async def in_s3(given: Given) -> AsyncIterator[Subject]:
+async def in_s3(_: Given) -> AsyncIterator[Subject]:
     with s3.moto() as store:
         client, bucket = store.client(), f"results-{secrets.token_hex(4)}"
         client.create_bucket(Bucket=bucket)
@@ -127,17 +126,7 @@ async def in_s3(given: Given) -> AsyncIterator[Subject]:
             return sorted(row for key, body in stored(client, bucket) for row in rows_of(key, body))
 
         here, nowhere = (Bucket(bucket, url, None, s3.ACCESS, s3.SECRET) for url in (store.url, "http://127.0.0.1:1"))
-        yield Subject(S3Sink(S3(here), given["format"]()), held, S3Sink(S3(nowhere), JsonLines()))
-
-
-async def in_s3_as_parquet(_: Given) -> AsyncIterator[Subject]:
-    async for made in in_s3({"format": Parquet}):
-        yield made
-
-
-async def in_s3_as_lines(_: Given) -> AsyncIterator[Subject]:
-    async for made in in_s3({"format": JsonLines}):
-        yield made
+        yield Subject(S3Sink(S3(here), Parquet()), held, S3Sink(S3(nowhere), JsonLines()))
 
 
 def stored(client: Any, bucket: str) -> Iterator[tuple[str, bytes]]:
@@ -147,10 +136,7 @@ def stored(client: Any, bucket: str) -> Iterator[tuple[str, bytes]]:
 
 
 def rows_of(key: str, body: bytes) -> Iterator[Row]:
-    if key.endswith(".parquet"):
-        found = pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist()
-    else:
-        found = [orjson.loads(line) for line in gzip.decompress(body).splitlines()]
+    found = pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist()
     topic = next(topic for topic, table in TABLES.items() if key.startswith(f"{table}/"))
     for row in found:
         yield topic, row["tenant"], row["event_id" if topic == EVENTS else "id"]
@@ -161,8 +147,7 @@ KINDS: dict[str, tuple[Callable[[Given], AsyncIterator[Subject]], tuple[str, ...
     "clickhouse": (clickhouse, ("clickhouse_url",)),
     "postgres": (postgres, ("database_url",)),
     "kafka": (kafka, ("engines", "topic_prefix")),
-    "s3 parquet": (in_s3_as_parquet, ()),
-    "s3 jsonl": (in_s3_as_lines, ()),
+    "s3": (in_s3, ()),
 }
 """With the fixtures each needs."""
 
