@@ -132,11 +132,13 @@ class Caller:
         """The step of an attempt that was recorded but may not be made now."""
         return Later(after, reason, unsent(work, self._clock()))
 
-    def not_begun(self, work: Work) -> Again:
-        """The step from an attempt that was recorded and not paid for in full to the next one, which is."""
-        cut = failed("invalid_output", "the answer was cut at max_tokens")
+    def not_begun(self, work: Work, to: Deployment) -> Again:
+        """The step from an attempt that was recorded and is not made to the next one, which is: there, and paid for."""
+        raised = work.used.max_tokens is not None
+        why = "the answer was cut at max_tokens" if raised else "the answers before its wait broke its schema"
         not_made = unsent(work, self._clock())
-        return Again(not_made, work, Finish(_named(work, cut), not_made))
+        otherwise = Finish(_named(work, failed("invalid_output", why)), not_made)
+        return Again(not_made, replace(work, deployment=to), otherwise)
 
     def _over(self, work: Work, now: datetime, when: str) -> Ending | None:
         """Why no further call may be made; None where it may. This attempt counts as one."""

@@ -92,13 +92,7 @@ class Routes:
 
     def beside(self, alias: Alias, call: PromptCall, deployment: Deployment) -> list[Deployment]:
         """Who can be asked as well while that one is slow; nobody tries a deployment that is down in this way."""
-        found = []
-        for one in self._ordered(alias, call):
-            seen = self.seen.get(one.name)
-            down = seen is not None and seen.breaker.opened is not None
-            if one.name != deployment.name and not down and not self.full(one):
-                found.append(one)
-        return found
+        return [one for one in self._ordered(alias, call) if one.name != deployment.name and self.well(one)]
 
     def instead(self, alias: Alias, call: PromptCall, deployment: Deployment) -> list[Deployment]:
         """Who can be asked while that one is at its limit; what is in no hurry waits rather than pay more."""
@@ -108,6 +102,11 @@ class Routes:
         size = (_tokens(call), call.parameters.get("max_tokens"))
         most = price_of(deployment, *size)
         return [one for one in found if price_of(one, *size) <= most]
+
+    def well(self, deployment: Deployment) -> bool:
+        """Whether it takes calls as usual; nobody tries one that is down by asking this."""
+        seen = self.seen.get(deployment.name)
+        return seen is None or (seen.breaker.opened is None and not self.full(deployment))
 
     def took(self, deployment: Deployment) -> Sequence[float]:
         """Seconds that its last answers took."""

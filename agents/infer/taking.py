@@ -15,7 +15,7 @@ from domain.budgets.rules import ask_again_at
 from domain.caching.keys import question
 from domain.ledger.model import Attempt, Grip, State, Take, Taken
 from domain.ledger.results import NOTHING, UNHEARD, Ending, cancelled, failed, spent_before, unheard
-from domain.output.recovery import UNUSED, used_before
+from domain.output.recovery import UNUSED, escalated_to, used_before
 from domain.output.schema import compile as compile_schema
 from topics.base import parse_time
 from topics.call import PromptCall
@@ -69,7 +69,8 @@ class Taker:
             unheard=unheard(call, run, earlier, taken.attempt) if earlier else (),
             term=term,
             route=route,
-            used=used_before(earlier, route.deployments[0], call.parameters.get("max_tokens")) if earlier else UNUSED,
+            used=used_before(earlier, route.deployments, call.parameters.get("max_tokens")) if earlier else UNUSED,
+            resumes=escalated_to(earlier, route.deployments) if earlier else None,
             reserved=taken.reserved,
         )
         if call.max_cost_usd is not None and earlier:

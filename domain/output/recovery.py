@@ -7,6 +7,7 @@ higher one, never with the same. A refusal is an answer: nothing follows.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from domain.ledger.model import Attempt
@@ -68,12 +69,27 @@ def move(outcome: str, budget: Budget, used: Used, escalates: bool) -> Move | No
     return "escalate" if budget.escalate and escalates else None
 
 
-def used_before(attempts: Sequence[Attempt], first: Deployment, limit: int | None) -> Used:
+def used_before(attempts: Sequence[Attempt], choices: Sequence[Deployment], limit: int | None) -> Used:
     """The same of a run that comes back after a wait, from its attempts.
 
-    first: where its alias begins. limit: the default that its first call had, None: the deployment's.
+    choices: the deployments of its alias. limit: the default that its first call had, None: the deployment's.
     """
-    invalid = [one for one in attempts if one.outcome == "invalid_output"]
-    at_first = sum((one.provider, one.model) == (first.provider, first.model) for one in invalid)
+    invalid = sum(one.outcome == "invalid_output" for one in attempts)
     cut = any(one.outcome == "length" for one in attempts)
-    return Used(at_first, len(invalid) > at_first, raised(first, limit) if cut else None)
+    escalated = escalated_to(attempts, choices) is not None
+    return Used(invalid - escalated, escalated, raised(choices[0], limit) if cut else None)
+
+
+def escalated_to(attempts: Sequence[Attempt], choices: Sequence[Deployment]) -> Deployment | None:
+    """The stronger model that a run was given since the answers of a weaker one broke its schema; None: none yet.
+
+    A failover changes the deployment as well, but after a failure; and what began beside it follows from nothing.
+    """
+    by_name = {(one.provider, one.model): one for one in choices}
+    for one, after in pairwise(attempts):
+        begun = by_name.get((one.provider, one.model))
+        then = by_name.get((after.provider, after.model))
+        follows = one.epoch == after.epoch and one.finished_at is not None and one.finished_at <= after.started_at
+        if one.outcome == "invalid_output" and follows and begun and then and begun is not then:
+            return then if then == stronger(choices, begun) else None
+    return None

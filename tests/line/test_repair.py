@@ -203,3 +203,30 @@ async def test_a_wish_that_is_not_understood_is_refused(repair: dict[str, Any]) 
     result = await ended(line, repair=repair)
     assert (result["status"], result["error"]["code"]) == ("rejected", "invalid_request")
     assert result["error"]["errors"][0]["path"].startswith("/repair/")
+
+
+BROKEN = ModelError("it failed", outcome="error", sent=True, retryable=True, status=500)
+
+
+async def test_a_run_that_waited_goes_on_at_the_stronger_model_it_had_been_given() -> None:
+    line = MemoryLine([UGLY, UGLY, UGLY, BROKEN, BROKEN])
+    assert await line.answer(request(model="careful"), await line.infer(attempts=9)) is None
+    line.pass_time(minutes=5)
+    await line.wake().wake_due()
+    await (await line.infer(attempts=9)).handle(line.calls()[0])
+    (result,) = line.out("prompt.results")
+    assert (result["status"], models(line)) == ("completed", [SMALL] * 3 + [LARGE, SMALL, LARGE])
+    # who took it did not know yet: that attempt was not made
+    assert outcomes(line) == ["invalid_output"] * 3 + ["error"] * 3 + ["ok"]
+    assert result["usage"]["attempts"] == 7
+
+
+async def test_a_failover_is_no_escalation() -> None:
+    line = MemoryLine([BROKEN, UGLY, BROKEN])
+    assert await line.answer(request(model="careful"), await line.infer(attempts=9)) is None
+    line.model._script = [UGLY, UGLY]
+    line.pass_time(minutes=5)
+    await line.wake().wake_due()
+    await (await line.infer(attempts=9)).handle(line.calls()[0])
+    (result,) = line.out("prompt.results")
+    assert (result["status"], models(line)) == ("completed", [SMALL, LARGE, LARGE, SMALL, SMALL, LARGE])
