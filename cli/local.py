@@ -1,10 +1,12 @@
-"""`up`, `down`, `status`, `logs`, `doctor`: the embedded stack of a data directory."""
+"""`up`, `down`, `status`, `logs`, `doctor`, `monitor`: the embedded stack of a data directory."""
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (up, down, status, logs, doctor):
+    for command in (up, down, status, logs, doctor, monitor):
         app.command()(command)
 
 
@@ -103,6 +105,27 @@ def doctor(
         print_table(("", "check", "found", "what to do"), [(c.verdict, c.name, c.found, c.remedy) for c in checks])
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)
+
+
+def monitor(
+    data: Data = DEFAULT,
+    alerts: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Alertmanager's configuration: who is told.")
+    ] = None,
+) -> None:
+    """Watch the running stack with Prometheus and Alertmanager, and production's alerts, until interrupted."""
+    from ops.local.instance import is_running, read_state
+    from ops.local.monitoring import plan, run
+
+    state = read_state(data.absolute()) if is_running(data.absolute()) else None
+    if state is None:
+        print(f"nothing runs in {data}: `structured-prompt up` starts it", file=sys.stderr)
+        raise typer.Exit(1)
+    watch = plan(data.absolute(), state.processes, alerts and alerts.absolute())
+    print(f"alerts and queries {watch.prometheus_url}\nwho is told {watch.alertmanager_url}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        run(watch)
 
 
 def _families(use_env: str) -> tuple[str, ...]:
