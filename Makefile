@@ -68,7 +68,7 @@ soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 whe
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra s3 --extra parquet pyproject.toml -o requirements/production.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra s3 --extra parquet --extra avro --extra protobuf pyproject.toml -o requirements/production.lock
 
 hooks: $(STAMP) ## check before every commit
 	$(BIN)/pre-commit install

@@ -8,9 +8,14 @@ from connectors.catalog import with_key_files
 from connectors.kafka import security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
+from connectors.registry import avro, protobuf
+from connectors.registry.client import SchemaRegistry
+from connectors.registry.decoder import RegistryDecoder
 from domain.errors import InvalidSettings
+from domain.ports import Decoder
 from domain.settings import Settings
 from domain.sources import model
+from domain.sources.decoding import JsonDecoder
 from domain.sources.model import Source
 from topics.table import RESULTS
 
@@ -56,6 +61,16 @@ def feeds(settings: Settings, found: Mapping[str, Source]) -> list[Feed]:
     if not built:
         raise InvalidSettings("STRUCTURED_PROMPT_SOURCES: no source has a topic; webhooks are served by the API")
     return built
+
+
+def decoder(source: Source) -> Decoder:
+    """Raises MissingExtra."""
+    format = source.format
+    if format.registry is None:
+        return JsonDecoder()
+    kind = avro if format.name == "avro" else protobuf
+    kind.needed()
+    return RegistryDecoder(SchemaRegistry(format.registry, format.auth), kind.compile)
 
 
 def producers(settings: Settings) -> tuple[KafkaProducer, KafkaProducer]:

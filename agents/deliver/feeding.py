@@ -6,10 +6,8 @@ dead letter, and a batch that comes again makes the same records, which intake a
 
 from collections.abc import Mapping, Sequence
 
-import orjson
-
 from domain.errors import BatchRefused, Permanent
-from domain.ports import Item, Producer, Record, Refused
+from domain.ports import Decoder, Item, Producer, Record, Refused
 from domain.sources.mapping import Unmappable
 from domain.sources.model import HEADER, Source, encoded
 from topics import headers as head
@@ -18,19 +16,21 @@ from topics.table import REQUESTS, RESULTS
 
 
 class RequestSink:
-    """Implements domain.ports.Sink for one source: its records become requests."""
+    """Implements domain.ports.Sink for one source: its records, read by `decoder`, become requests."""
 
-    def __init__(self, source: Source, producer: Producer) -> None:
+    def __init__(self, source: Source, producer: Producer, decoder: Decoder) -> None:
         self._source = source
         self._producer = producer
+        self._decoder = decoder
         self.topics: tuple[str, ...] = (source.topic,) if source.topic else ()
 
     async def open(self) -> None:
         return
 
     async def write(self, batch: Sequence[Item]) -> list[Refused]:
-        """Raises Unavailable, and BatchRefused where the broker refuses one of the records."""
+        """Raises Transient, and BatchRefused where the broker refuses one of the records."""
         records, refused = [], []
+        await self._decoder.load([item.value for item in batch])
         since = self._source.since
         for item in batch:
             if since is not None and item.timestamp < since:
@@ -43,13 +43,10 @@ class RequestSink:
         return refused
 
     async def close(self) -> None:
-        return
+        await self._decoder.close()
 
     def _record(self, item: Item) -> Record:
-        try:
-            event = orjson.loads(item.value)
-        except orjson.JSONDecodeError:
-            raise Unmappable("the record is not JSON") from None
+        event = self._decoder.decode(item.value)
         fields = self._source.request(event, f"{item.topic}:{item.partition}:{item.offset}")
         try:
             carried = head.restored(head.carried(item.headers))

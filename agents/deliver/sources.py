@@ -16,7 +16,7 @@ from agents.deliver.feeding import OutputSink, RequestSink
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from agents.deliver.watcher import Watcher
-from connectors.feeds import Feed, feeds, producers, sources
+from connectors.feeds import Feed, decoder, feeds, producers, sources
 from connectors.kafka.producer import KafkaProducer
 from connectors.sinks import connect_board
 from connectors.telemetry.logs import set_up
@@ -74,7 +74,7 @@ async def _run(settings: Settings, found: Mapping[str, Source], reading: list[Fe
 
 def _sink(feed: Feed, found: Mapping[str, Source], ours: Producer, others: KafkaProducer) -> Sink:
     if feed.source is not None:
-        return RequestSink(feed.source, ours)
+        return RequestSink(feed.source, ours, decoder(feed.source))
     return OutputSink({one.name: one.output for one in found.values() if one.output is not None}, others)
 
 

@@ -7,6 +7,7 @@ from domain.ports.accounts import Accounts
 from domain.ports.analytics import UsageReader
 from domain.ports.budgets import Budgets
 from domain.ports.caching import Cache
+from domain.ports.decoding import Decoder
 from domain.ports.documents import Documents, Opened
 from domain.ports.health import HealthBoard
 from domain.ports.jobs import Jobs, Letters, Originals, Queues
@@ -30,6 +31,7 @@ __all__ = [
     "Chunk",
     "Chunks",
     "ContentFilter",
+    "Decoder",
     "Deliveries",
     "Documents",
     "Embedder",

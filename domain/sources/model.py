@@ -30,16 +30,36 @@ class _Webhook(BaseModel):
     secret_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 
 
+class _Registry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@?#]{1,300}$")]
+    auth_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] | None = None
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     topic: Topic | None = None
     webhook: _Webhook | None = None
-    format: Literal["json"] = "json"
+    format: Literal["json", "avro", "protobuf"] = "json"
+    registry: _Registry | None = None
     since: datetime | None = None
     request: dict[str, Any] = {}
     mapped: dict[str, Any] = Field(default={}, alias="map")
     output: Topic | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a topic's events are written. registry: where their schemas are, `auth` its user:password."""
+
+    name: Literal["json", "avro", "protobuf"] = "json"
+    registry: str | None = None
+    auth: str | None = None
+
+
+JSON = Format()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,7 @@ class Source:
     since: datetime | None = None
     output: str | None = None
     secrets: tuple[bytes, ...] = ()
+    format: Format = JSON
 
     @property
     def tenant(self) -> str | None:
@@ -91,7 +112,7 @@ def encoded(fields: Fields[str, Any]) -> bytes:
 
 def secret_names(text: str) -> list[str]:
     """The environment variables that a file of sources names; nothing where it cannot be read."""
-    return re.findall(r"^\s*secret_env:\s*[\"']?([A-Z][A-Z0-9_]*)", text, re.MULTILINE)
+    return re.findall(r"\b(?:secret_env|auth_env):\s*[\"']?([A-Z][A-Z0-9_]*)", text)
 
 
 def load(text: str, environ: Fields[str, str]) -> dict[str, Source]:
@@ -133,8 +154,22 @@ def _source(name: str, entry: _Entry, environ: Fields[str, str]) -> Source:
     since = entry.since
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
-    secrets = _secrets(entry.webhook, environ)
-    return Source(name, entry.topic, entry.request, mapping, since, entry.output, secrets)
+    secrets, format = _secrets(entry.webhook, environ), _format(entry, environ)
+    return Source(name, entry.topic, entry.request, mapping, since, entry.output, secrets, format)
+
+
+def _format(entry: _Entry, environ: Fields[str, str]) -> Format:
+    registry = entry.registry
+    if (entry.format == "json") != (registry is None):
+        raise ValueError("`registry` says where the schemas of avro and protobuf are; json needs none")
+    if registry is None:
+        return JSON
+    if entry.topic is None:
+        raise ValueError("a webhook's events are JSON: leave `format` out")
+    auth = environ.get(registry.auth_env, "") if registry.auth_env else None
+    if auth is not None and ":" not in auth:
+        raise ValueError(f"{registry.auth_env}: is not user:password")
+    return Format(entry.format, registry.url, auth)
 
 
 def _check_constants(constants: Fields[str, Any]) -> None:

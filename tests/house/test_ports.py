@@ -31,6 +31,7 @@ IMPLEMENTATIONS = {
     ),
     "ContentFilter": ("connectors.memory.content_filter:BlocklistFilter",),
     "Chunks": ("connectors.memory.chunks:MemoryChunks", "connectors.redis.chunks:RedisChunks"),
+    "Decoder": ("domain.sources.decoding:JsonDecoder", "connectors.registry.decoder:RegistryDecoder"),
     "Documents": (
         "connectors.memory.documents:MemoryDocuments",
         "connectors.documents.addressed:AddressedDocuments",

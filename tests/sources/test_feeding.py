@@ -14,6 +14,7 @@ from agents.line import Delivery
 from connectors.memory.broker import MemoryBroker, MemoryProducer, MemorySource
 from domain.errors import BatchRefused, Permanent, Unavailable
 from domain.ports import Record, Sink
+from domain.sources.decoding import JsonDecoder
 from domain.sources.model import HEADER, Source, load
 from tests.line.memory_line import LABEL, MemoryLine
 from topics.table import DEAD_LETTERS, REQUESTS, RESULTS
@@ -65,7 +66,7 @@ class Feeding:
         return sum(broker.end(*place) - broker.committed(group, *place) for place in places)
 
     async def feed(self, group: str = "in") -> None:
-        await self.carry(RequestSink(self.source, MemoryProducer(self.line.broker)), group)
+        await self.carry(RequestSink(self.source, MemoryProducer(self.line.broker), JsonDecoder()), group)
 
     async def answer(self) -> None:
         """What is new on prompt.requests goes through intake and infer."""
@@ -203,7 +204,7 @@ class Refusing(MemoryProducer):
 async def test_a_broker_that_is_away_is_waited_for_and_a_record_it_never_takes_is_a_dead_letter() -> None:
     feeding = Feeding()
     feeding.publish(*[{"number": number, "body": {"text": "?"}} for number in range(6)])
-    await feeding.carry(RequestSink(feeding.source, Refusing(feeding.line.broker)), "in")
+    await feeding.carry(RequestSink(feeding.source, Refusing(feeding.line.broker), JsonDecoder()), "in")
     ids = sorted({json.loads(value)["id"] for value in feeding.line.broker.values(REQUESTS)})
     assert ids == ["0", "1", "2", "4", "5"]
     (letter,) = feeding.line.out(DEAD_LETTERS)
@@ -213,7 +214,7 @@ async def test_a_broker_that_is_away_is_waited_for_and_a_record_it_never_takes_i
 async def test_the_sink_says_that_one_of_them_is_refused() -> None:
     feeding, sink = Feeding(), None
     producer = Refusing(feeding.line.broker)
-    producer.away, sink = 0, RequestSink(feeding.source, producer)
+    producer.away, sink = 0, RequestSink(feeding.source, producer, JsonDecoder())
     feeding.publish({"number": 3, "body": {"text": "?"}})
     with pytest.raises(BatchRefused):
         await sink.write(feeding.line.broker.read("crm.tickets", 1, 0))

@@ -1,5 +1,6 @@
 """The process of sources on a real broker, killed while it works: each event is answered once, where its team reads."""
 
+import io
 import json
 import os
 import signal
@@ -8,8 +9,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import fastavro
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -17,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.conftest import Engines
 from tests.line.processes import TENANT, Processes, Worker, processes, until
 from tests.line.test_takeover import free_port
+from tests.registry import FakeRegistry, framed, in_a_thread, register
 from topics.table import DEAD_LETTERS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
@@ -29,11 +33,24 @@ sources:
     request: {{tenant: {tenant}, template: {{name: sentiment}}, tags: {{team: support}}}}
     map: {{id: "join('-', ['ticket', to_string(number)])", template: {{variables: {{text: body.text}}}}}}
 """
+OF_AVRO = """
+  reviews:
+    topic: {topic}
+    format: avro
+    registry: {{url: "{url}", auth_env: REGISTRY_AUTH}}
+    request: {{tenant: {tenant}, template: {{name: sentiment}}}}
+    map: {{id: "join('-', ['review', to_string(number)])", template: {{variables: {{text: text}}}}}}
+"""
+REVIEW = {
+    "type": "record",
+    "name": "Review",
+    "fields": [{"name": "number", "type": "long"}, {"name": "text", "type": "string"}],
+}
 
 
 @pytest.fixture
 def line(engines: Engines, database_url: str, redis_url: str, topic_prefix: str, tmp_path: Path) -> Iterator[Processes]:
-    topics = [f"{topic_prefix}crm-tickets", f"{topic_prefix}crm-answers"]
+    topics = [f"{topic_prefix}crm-{name}" for name in ("tickets", "answers", "reviews")]
     client = AdminClient({"bootstrap.servers": engines.kafka, "log_level": 3})
     for made in client.create_topics([NewTopic(topic, 3, 1) for topic in topics]).values():
         made.result(timeout=20)
@@ -55,6 +72,13 @@ def start(line: Processes) -> Worker:
     worker = Worker(process, port, log)
     line.workers.append(worker)
     return worker
+
+
+def errors(worker: Worker) -> float:
+    """While it does not listen yet there are none."""
+    with suppress(OSError):
+        return worker.metric("sink_errors_total")
+    return 0.0
 
 
 def publish(line: Processes, numbers: range) -> None:
@@ -107,6 +131,34 @@ def test_L2_events_of_a_source_are_answered_once_whatever_is_killed(line: Proces
     offsets = Counter((one["topic"], one["partition"], one["offset"]) for one in letters)
     assert len(offsets) == EVENTS // 100
     assert all("the record is not JSON" in one["reason"] for one in letters)
+
+
+def test_avro_events_are_answered_and_what_no_schema_fits_is_a_dead_letter(line: Processes) -> None:
+    topic = f"{line.settings.topic_prefix}crm-reviews"
+    fake = FakeRegistry(auth="user:secret")
+    with in_a_thread(fake) as url:
+        number = register(url, "review-value", json.dumps(REVIEW), "AVRO", auth="user:secret")
+        with (line.directory / "sources.yaml").open("a") as file:
+            file.write(OF_AVRO.format(topic=topic, url=url, tenant=TENANT))
+        line.environ["REGISTRY_AUTH"] = "user:secret"
+        fake.down = True
+        worker = start(line)
+        producer = Producer({"bootstrap.servers": line.settings.kafka, "acks": "all", "log_level": 3})
+        schema = fastavro.parse_schema(REVIEW)
+        for one in range(20):
+            stream = io.BytesIO()
+            fastavro.schemaless_writer(stream, schema, {"number": one, "text": "I love it"})
+            producer.produce(topic, framed(number, stream.getvalue()))
+        producer.produce(topic, framed(77, b"x"))
+        assert producer.flush(30) == 0
+        until(lambda: errors(worker) > 0, 60, worker.log.read_text)
+        fake.down = False
+        ids = [f"review-{one}" for one in range(20)]
+        found = line.results(ids, 60)
+    assert set(found) == set(ids), worker.log.read_text()[-4_000:]
+    assert {json.loads(values[0])["output"]["label"] for values in found.values()} == {"positive"}
+    ((_, letter, _),) = read(line, line.settings.topic_prefix + DEAD_LETTERS, 4, 1, 30)
+    assert "knows nothing at /schemas/ids/77" in json.loads(letter)["reason"]
 
 
 def test_it_stops_in_order_and_says_what_is_wrong(line: Processes) -> None:

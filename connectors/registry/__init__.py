@@ -1,0 +1,1 @@
+"""Events whose schemas are in a registry that speaks Confluent's protocol: Avro and Protobuf."""
