@@ -24,4 +24,5 @@ def warming(fields: dict[str, Any], question: str, stamp: str) -> dict[str, Any]
     """
     kept = {name: value for name, value in fields.items() if name not in _OF_THE_FIRST_TIME}
     metadata = {**(fields.get("metadata") or {}), "warm": True}
-    return {**kept, "id": f"warm-{question[:24]}-{stamp}", "lane": "bulk", "cache": "use", "metadata": metadata}
+    use = "semantic" if fields.get("cache") == "semantic" else "use"
+    return {**kept, "id": f"warm-{question[:24]}-{stamp}", "lane": "bulk", "cache": use, "metadata": metadata}

@@ -24,20 +24,22 @@ VERSION = 1
 """Of the form: senses of different versions are not compared."""
 
 _TOKEN = re.compile(r"\w+(?:['./:@,&+-]\w+)*|[^\w\s]")
+_VERBATIM = re.compile(r"[`\t\n\r\v\f\u0085\u2028\u2029]")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"'})
 _HELPS = "(?:can|could|is|are|am|was|were|do|does|did|would|should|will|has|have|must|may)"
 _ASKS = re.compile(
-    rf"(?:(?:how|what|when|where|who|which|why) (?:(?:not )?{_HELPS}|to)|(?:how|what|which) \S+ {_HELPS}|"
+    rf"(?:(?:how|what|when|where|who|which|why) (?:(?:not )?{_HELPS}|to)|"
+    rf"(?:how|what|which) (?!(?:i|you|we|they|he|she|it) )\S+ {_HELPS}|"
     rf"{_HELPS} (?:not )?(?:i|you|we|they|he|she|there|my|your|our|their))(?!\S)"
 )
-_BEFORE_A_QUESTION = r"(?=(?:how|what|when|where|who|which|why|whether|if)(?!\S))"
+_BEFORE_A_QUESTION = r"(?=(?:how|what|when|where|who|which|why)(?!\S))"
 Rewrite = Callable[[str], str]
 
 
 def sense(text: str) -> str:
     """The form that all harmless wordings of a text share; `text` itself where none may differ."""
     text = unicodedata.normalize("NFC", text).strip()
-    if "\n" in text or "`" in text:
+    if _VERBATIM.search(text):
         return f"= {text}"
     tokens = _TOKEN.findall(text.translate(_QUOTES))
     language = _language(tokens)
@@ -131,15 +133,17 @@ def _rules() -> Any:
 @cache
 def _wording() -> _Wording:
     rules = _rules()
-    starters = _either(rules["starters"])
+    starters, fillers = rules["starters"], _either(rules["fillers"])
+    begins = rf"(?= (?:{_either([*starters, *(word.capitalize() for word in starters)])})(?!\S))"
     return _Wording(
         languages={name: frozenset(words) for name, words in rules["languages"].items()},
         starters=frozenset(rules["starters"]),
         contractions=rules["contractions"],
-        # "hey jude" greets nobody
-        openings=re.compile(rf"^(?:{_either(rules['openings'])})(?: [,.!](?!\S)|(?= (?:{starters})(?!\S)))"),
-        closings=re.compile(rf"(?<!\S)(?:[,.!] )?(?:{_either(rules['closings'])})(?: [.!])?$"),
-        fillers=re.compile(rf"(?<!\S)(?:, )?(?:{_either(rules['fillers'])})(?: ,)?(?!\S)"),
+        openings=re.compile(rf"^(?:{_either(rules['openings'])})(?: [,.!])?{begins}"),
+        closings=re.compile(
+            rf"(?<!yes)(?<!no)(?: [,.!]|(?<= \?)) (?:{_either(rules['closings'])}|{fillers})(?: [.!])?$"
+        ),
+        fillers=re.compile(rf"(?:^|(?<= [.!?] )|(?<=can you )|(?<=could you ))(?:{fillers})(?: ,)?{begins}"),
     )
 
 
@@ -154,12 +158,14 @@ def _rewrites() -> tuple[Rewrite, ...]:
     anywhere = re.compile(rf"(?<!\S)(?:{_either(phrases)})(?!\S)")
     after = re.compile(rf"(?:^|{behind})(?:{_either(verbs)})(?!\S)")
     asking = re.compile(rf"^(?:{_either(rules['asking'])}) {_BEFORE_A_QUESTION}")
+    telling = re.compile(rf"^(?:{_either(rules['asking'])}) (?=(?:if|whether)(?!\S))")
     beginnings = [_beginning(rule) for rule in rules["beginnings"]]
     whole = [_whole(rule) for rule in rules["questions"]]
     return (
         lambda said: anywhere.sub(lambda found: phrases[found[0]], said),
         lambda said: after.sub(lambda found: verbs[found[0]], said),
         lambda said: asking.sub("", said),
+        lambda said: telling.sub("tell me ", said),
         *beginnings,
         *whole,
     )

@@ -33,6 +33,8 @@ def test_a_warming_request_asks_the_same_and_nothing_of_the_first_time() -> None
         "tags": {"team": "a"}, "metadata": {"x": 1, "warm": True},
     }  # fmt: skip
     assert check_request(again, b"").request.lane == "bulk"
+    assert warming({**first, "cache": "semantic"}, "f" * 64, "20260101")["cache"] == "semantic"
+    assert warming({**first, "cache": "refresh"}, "f" * 64, "20260101")["cache"] == "use"
 
 
 def test_a_valid_answer_is_kept_as_one_that_was_called_for() -> None:

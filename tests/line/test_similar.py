@@ -187,8 +187,11 @@ async def test_many_at_once_are_one_look_up_and_one_call_for_vectors() -> None:
     line = line_of()
     await cached(line, ask("r0", FIRST))
     line.embedder.calls.clear()
-    others = [f"{'please ' * (n % 2)}how can I reset my password{'?' * (n % 3 > 0)}" for n in range(6)]
-    bodies = [ask(f"m{n}", f"{text} thanks{'!' * (n > 3)}") for n, text in enumerate(others)]
+    others = [
+        "how can I reset my password", "How can I reset my password?", "please, how can I reset my password?",
+        "How to reset my password?", "How do I reset my password, please?", "How do I reset my password? Thanks!",
+    ]  # fmt: skip
+    bodies = [ask(f"m{n}", text) for n, text in enumerate(others)]
     await line.intake().handle_batch([line.publish(body) for body in bodies])
     worker = await line.infer()
     await asyncio.gather(*(worker.handle(delivery) for delivery in line.calls()))
