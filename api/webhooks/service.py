@@ -19,7 +19,7 @@ from domain.outgoing.addresses import Network
 from domain.outgoing.urls import check
 from domain.ports import Deliveries, Endpoints
 from domain.webhooks import payload, signing
-from domain.webhooks.model import Change, Endpoint
+from domain.webhooks.model import CALLBACK, Change, Endpoint
 from domain.webhooks.view import shown
 
 PATIENCE_S = 1.8
@@ -89,7 +89,8 @@ class WebhookKeeper:
         return orjson.dumps({"delivery_id": message.id, "links": view.links(id, message.id)})
 
     async def log(self, tenant: str, id: str, limit: int, cursor: str | None) -> bytes:
-        await self._get(tenant, id)
+        """`id` may be `callback:HOST` as well, as in `retry`: what was sent to requests' `callback_url` there."""
+        await self._log_of(tenant, id)
         before = decode_cursor(cursor) if cursor else None
         found = await _soon(self._deliveries.page(tenant, id, limit + 1, before))
         return _page([view.delivery(id, one) for one in found], [(one.created_at, one.id) for one in found], limit)
@@ -101,7 +102,7 @@ class WebhookKeeper:
         return orjson.dumps(view.delivery(id, found))
 
     async def retry(self, tenant: str, id: str, name: str) -> bytes:
-        await self._get(tenant, id)
+        await self._log_of(tenant, id)
         if not await _soon(self._deliveries.again(tenant, id, name, self._now())):
             raise _missing("delivery", name)
         return orjson.dumps({"delivery_id": name, "links": view.links(id, name)})
@@ -112,6 +113,10 @@ class WebhookKeeper:
 
     async def _get(self, tenant: str, id: str) -> Endpoint:
         return _there(await _soon(self._endpoints.get(tenant, id)), id)
+
+    async def _log_of(self, tenant: str, id: str) -> None:
+        if not id.startswith(CALLBACK):
+            await self._get(tenant, id)
 
     def _with_secret(self, one: Endpoint) -> bytes:
         key = signing.secret_key(self._pepper, one.tenant, one.id, one.salt)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from domain.webhooks.model import TYPES
+from domain.webhooks.model import TYPES, Message
 from tests.api.door import PEPPER, Door, assert_problem, utc_now
 
 PLACE = "/v1/webhooks"
@@ -115,6 +115,17 @@ async def test_the_secret_of_callbacks_is_the_tenants_own(door: Door) -> None:
     theirs = (await door.client.get(f"{PLACE}/callback-secret", headers=door.bearer(door.other))).json()["secret"]
     assert ours != theirs
     assert PEPPER.decode() not in ours
+
+
+async def test_deliveries_of_callbacks_have_a_log_by_their_host_and_are_sent_again(door: Door) -> None:
+    host, now = "callback:c.example:8443", utc_now()
+    sent = Message("acme", host, "msg_1", "request.completed", now, b'{"type":"x"}', "https://c.example:8443/in")
+    await door.deliveries.put([sent], now)
+    place = f"{PLACE}/{host}/deliveries"
+    assert [row["id"] for row in (await door.client.get(place)).json()["items"]] == ["msg_1"]
+    assert (await door.client.get(f"{place}/msg_1")).json()["body"] == {"type": "x"}
+    assert (await door.client.post(f"{place}/msg_1/retry")).status_code == 202
+    assert (await door.client.get(place, headers=door.bearer(door.other))).json()["items"] == []
 
 
 async def test_a_tenant_has_a_hundred_webhooks_at_most(door: Door) -> None:

@@ -1,7 +1,7 @@
 """From a record to the receiver, on a clock that the tests turn."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -256,6 +256,40 @@ async def test_the_process_sends_until_it_is_stopped_and_finishes_what_it_began(
     assert {line.status for line in await tenant.log()} == {"delivered"}
     await measure(tenant.deliveries, tenant.metrics, tenant.now)
     assert tenant.metrics.value("deliveries_waiting") == 0
+
+
+class Hanging(MemoryOutlet):
+    """Answers for healthy endpoints only."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Heard:
+        heard = await super().post(url, headers, body)
+        if "dead" in url:
+            await asyncio.Event().wait()
+        return heard
+
+
+async def test_fifty_endpoints_that_never_answer_delay_nobody_else() -> None:
+    tenant = Tenant(outlet=Hanging())
+    await tenant.subscribe("request.completed", id="healthy")
+    await tenant.hear(result("before").value)
+    await tenant.sender.turn()
+    await settled(tenant, 1)
+    for number in range(50):
+        await tenant.subscribe("request.completed", id=f"dead-{number}")
+    for number in range(40):
+        await tenant.hear(result(f"r{number}").value)
+        tenant.now += timedelta(milliseconds=1)
+        await tenant.sender.turn()
+        await settled(tenant, number + 2)  # each in the first turn after it came
+    hanging = [got for got in tenant.outlet.posted if "dead" in got.url]
+    assert 16 <= len(hanging) <= 64
+    tenant.sender.stop()
+
+
+async def settled(tenant: Tenant, count: int) -> None:
+    async with asyncio.timeout(5):
+        while [one.status for one in await tenant.log("healthy")].count("delivered") < count:
+            await asyncio.sleep(0)
 
 
 async def test_large_results_are_neither_stored_nor_sent_all_at_once(
