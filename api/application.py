@@ -133,7 +133,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(limits_setting.router(LimitKeeper(ports.accounts), operators))
     app.include_router(sinks_routes.router(Sinks(ports.sinks, now), operators))
     events = SourceEvents(ports.sources, ports.accounts, analyze, _defaults(settings), now)
-    app.include_router(sources_routes.router(events, ports.tracing))
+    app.include_router(sources_routes.router(events, Operators(settings.operating_tenants), ports.tracing))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
 

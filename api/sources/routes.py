@@ -1,4 +1,4 @@
-"""POST /v1/sources/{name}/events: requests from whoever signs them."""
+"""/v1/sources: what is bound, for operators; and events from whoever signs them."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
-from api.analyze.outcome import links
+from api.analyze.outcome import JSON, links
 from api.middleware import GIVE_UP_AT
+from api.operating import Operators
 from api.sources.service import SourceEvents
 from domain.tracing import Tracing
 
@@ -34,9 +35,42 @@ _HEADERS = [
 ]
 
 
-def router(service: SourceEvents, tracing: Tracing) -> APIRouter:
-    """Whoever has the source's secret needs no API key."""
+_SOURCE = {
+    "name": "tickets",
+    "topic": "crm.tickets",
+    "format": "json",
+    "since": "2026-01-01T00:00:00.000Z",
+    "output": "crm.sentiments",
+    "tenant": "acme",
+    "webhook": None,
+}
+_LISTING: dict[int | str, dict[str, Any]] = {
+    200: documentation.answer(
+        "As the file says it. `tenant` is null where each event says its own; how a topic's reader is doing stands in "
+        "`/v1/sinks/source-NAME`.",
+        {"items": [_SOURCE], "next_cursor": None},
+    ),
+    **documentation.errors("forbidden"),
+}
+
+
+def router(service: SourceEvents, operators: Operators, tracing: Tracing) -> APIRouter:
     routes = APIRouter(tags=["sources"])
+
+    @routes.get(
+        "/v1/sources", summary="List sources", operation_id="list_sources", responses=_LISTING, response_class=Response
+    )
+    async def listing(request: Request) -> Response:
+        """The topics and webhooks that become requests. For operators."""
+        operators.check(request)
+        return Response(service.listing(), media_type=JSON)
+
+    _pushing(routes, service, tracing)
+    return routes
+
+
+def _pushing(routes: APIRouter, service: SourceEvents, tracing: Tracing) -> None:
+    """Whoever has the source's secret needs no API key."""
 
     @routes.post(
         "/v1/sources/{name}/events",
@@ -58,5 +92,3 @@ def router(service: SourceEvents, tracing: Tracing) -> APIRouter:
         with tracing.start("POST /v1/sources/events", request.headers.get("traceparent")) as span:
             head, body = dict(request.headers), await request.body()
             return await service.take(name, head, body, span.traceparent, request.scope[GIVE_UP_AT])
-
-    return routes

@@ -18,6 +18,7 @@ from domain.ports import Accounts
 from domain.sources.mapping import Unmappable
 from domain.sources.model import Source, encoded
 from domain.sources.signature import objection
+from topics.base import format_time
 
 
 class SourceEvents:
@@ -37,6 +38,22 @@ class SourceEvents:
         self._defaults = defaults
         self._now = now
         self._callers: dict[str, tuple[float, Caller]] = {}
+
+    def listing(self) -> bytes:
+        """Every source, by name; secrets and passwords stay here."""
+        items = [
+            {
+                "name": source.name,
+                "topic": source.topic,
+                "format": source.format.name,
+                "since": format_time(source.since) if source.since else None,
+                "output": source.output,
+                "tenant": source.tenant,
+                "webhook": f"/v1/sources/{source.name}/events" if source.secrets else None,
+            }
+            for _, source in sorted(self._sources.items())
+        ]
+        return orjson.dumps({"items": items, "next_cursor": None})
 
     async def take(
         self, name: str, headers: Mapping[str, str], body: bytes, traceparent: str, give_up: float

@@ -123,3 +123,20 @@ async def test_what_is_no_request_is_told_to_the_sender(door: Door, event: Any, 
 async def test_other_paths_below_need_a_key_as_ever(door: Door) -> None:
     for path in ("/v1/sources/forms", "/v1/sources", "/v1/sources/a/b/events", "/v1/sources/forms/events/"):
         assert (await door.strangers.post(path)).status_code == 401
+
+
+async def test_operators_see_what_is_bound_and_no_secret(door: Door) -> None:
+    door.client.headers.update(door.bearer(door.other))
+    answer = await door.client.get("/v1/sources")
+    items = {item["name"]: item for item in answer.json()["items"]}
+    assert list(items) == ["asleep", "forms", "letters", "stranger", "tickets"]
+    assert items["forms"] == {
+        "name": "forms", "topic": None, "format": "json", "since": None, "output": None, "tenant": "acme",
+        "webhook": "/v1/sources/forms/events",
+    }  # fmt: skip
+    assert (items["tickets"]["topic"], items["tickets"]["webhook"]) == ("crm.tickets", None)
+    assert SECRET.removeprefix("whsec_") not in answer.text
+
+
+async def test_customers_do_not(door: Door) -> None:
+    assert_problem(await door.client.get("/v1/sources"), 403, "forbidden")

@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import fastavro
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from standardwebhooks.webhooks import Webhook
 
 from tests.conftest import Engines
 from tests.line.processes import TENANT, Processes, Worker, processes, until
@@ -159,6 +164,41 @@ def test_avro_events_are_answered_and_what_no_schema_fits_is_a_dead_letter(line:
     assert {json.loads(values[0])["output"]["label"] for values in found.values()} == {"positive"}
     ((_, letter, _),) = read(line, line.settings.topic_prefix + DEAD_LETTERS, 4, 1, 30)
     assert "knows nothing at /schemas/ids/77" in json.loads(letter)["reason"]
+
+
+def test_a_signed_event_is_answered(line: Processes) -> None:
+    secret, port = "whsec_" + b64encode(b"s" * 24).decode(), free_port()
+    with (line.directory / "sources.yaml").open("a") as file:
+        file.write(
+            f"  forms: {{webhook: {{secret_env: FORMS}}, request: {{tenant: {TENANT}, template: {{name: sentiment}}}},"
+            "\n    map: {id: number, template: {variables: {text: text}}}}\n"
+        )
+    own = {"FORMS": secret, "STRUCTURED_PROMPT_API_PORT": str(port), "STRUCTURED_PROMPT_METRICS_PORT": str(free_port())}
+    log = line.directory / "api.log"
+    with log.open("wb") as output:
+        api = subprocess.Popen([sys.executable, "-m", "cli.main", "api"], env=line.environ | own, stderr=output)
+    line.workers.append(Worker(api, port, log))
+    body, url = '{"number": 4711, "text": "I love it"}', f"http://127.0.0.1:{port}/v1/sources/forms/events"
+    now = datetime.now(UTC)
+    head = {"webhook-id": "msg_1", "webhook-timestamp": str(int(now.timestamp()))}
+    head["webhook-signature"] = Webhook(secret).sign("msg_1", now, body)
+    until(lambda: pushed(url, body, head) == 202, 60, log.read_text)
+    assert pushed(url, body, head) == 202
+    assert pushed(url, body + " ", head) == 401
+    (result,) = line.results(["4711"], 60)["4711"]
+    assert json.loads(result)["output"]["label"] == "positive"
+    assert sum(line.calls().values()) == 1
+
+
+def pushed(url: str, body: str, head: dict[str, str]) -> int:
+    """The status, 0 while nobody answers."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), head), timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
 
 
 def test_it_stops_in_order_and_says_what_is_wrong(line: Processes) -> None:
