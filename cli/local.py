@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`, `logs`, `doctor`, `monitor`: the embedded stack of a data directory."""
+"""`up`, `down`, `status`, `logs`, `monitor`: the embedded stack of a data directory."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (up, down, status, logs, doctor, monitor):
+    for command in (up, down, status, logs, monitor):
         app.command()(command)
 
 
@@ -39,7 +39,7 @@ def up(
 
     Uses only embedded engines and the simulated provider, whatever the environment says, unless --use-env names more.
     """
-    families = _families(use_env)
+    families = named_families(use_env)
     data = data.absolute()
     if detach:
         _up_detached(data, port, workers, families)
@@ -91,22 +91,6 @@ def logs(
         _follow(sizes)
 
 
-def doctor(
-    data: Data = DEFAULT, use_env: Annotated[str, typer.Option(metavar="NAMES")] = "", as_json: AsJson = False
-) -> None:
-    """Check this machine and the settings, and say what to do about what is wrong."""
-    from ops.local.doctor import examine
-    from ops.local.kafka_jars import default_cache
-
-    checks = examine(data.absolute(), default_cache(), os.environ, _families(use_env))
-    if as_json:
-        print_json([check.as_json() for check in checks])
-    else:
-        print_table(("", "check", "found", "what to do"), [(c.verdict, c.name, c.found, c.remedy) for c in checks])
-    if any(check.verdict == "fail" for check in checks):
-        raise typer.Exit(1)
-
-
 def monitor(
     data: Data = DEFAULT,
     alerts: Annotated[
@@ -128,7 +112,8 @@ def monitor(
         run(watch)
 
 
-def _families(use_env: str) -> tuple[str, ...]:
+def named_families(use_env: str) -> tuple[str, ...]:
+    """The words of --use-env. Raises typer.BadParameter for one that is unknown."""
     names = tuple(name.strip() for name in use_env.split(",") if name.strip())
     unknown = [name for name in names if name not in EXTERNAL]
     if unknown:

@@ -62,6 +62,18 @@ async def apply(clickhouse: ClickHouse) -> list[str]:
     return applied
 
 
+async def lacking(clickhouse: ClickHouse) -> list[str]:
+    """The migrations that were not applied yet, all of them in a database without tables.
+
+    Raises Unavailable, also where there is no such database yet.
+    """
+    asked = "SELECT count() AS n FROM system.tables WHERE database = {database:String} AND name = 'schema_versions'"
+    (found,) = await clickhouse.select(asked, {"database": clickhouse.database})
+    rows = await clickhouse.select("SELECT version FROM schema_versions FINAL", {}) if found["n"] else []
+    known = {row["version"] for row in rows}
+    return [migration.name for migration in migrations() if migration.version not in known]
+
+
 def migrations() -> list[Migration]:
     """All files of schema/, in order."""
     found = []

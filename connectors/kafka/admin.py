@@ -48,6 +48,12 @@ def apply(settings: Settings, table: Sequence[Topic]) -> list[TopicReport]:
     return [reports[settings.topic_prefix + topic.name] for topic in table]
 
 
+def lacking(settings: Settings, table: Sequence[Topic], timeout_s: float = _TIMEOUT_S) -> list[str]:
+    """Names of the table that the brokers do not have. Raises Unavailable."""
+    existing = _existing(AdminClient(security.librdkafka(settings)), timeout_s)
+    return [name for topic in table if (name := settings.topic_prefix + topic.name) not in existing]
+
+
 def configuration(topic: Topic, replication: int) -> dict[str, str]:
     """A topic's settings on the broker.
 
@@ -64,9 +70,9 @@ def configuration(topic: Topic, replication: int) -> dict[str, str]:
     return config
 
 
-def _existing(client: AdminClient) -> Mapping[str, TopicMetadata]:
+def _existing(client: AdminClient, timeout_s: float = _TIMEOUT_S) -> Mapping[str, TopicMetadata]:
     try:
-        return client.list_topics(timeout=_TIMEOUT_S).topics
+        return client.list_topics(timeout=timeout_s).topics
     except KafkaException as error:
         raise translate(error.args[0], "list topics") from error
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -29,6 +31,27 @@ def upgrade(database_url: str) -> None:
     """
     with ThreadPoolExecutor(1) as thread:  # the caller may have a running loop of its own
         thread.submit(asyncio.run, _upgrade(database_url)).result()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`version` is None where nothing was migrated yet, `newest` what this program needs; `now` is the server's."""
+
+    version: str | None
+    newest: str
+    now: datetime
+
+
+async def standing(database_url: str) -> Standing:
+    """Where the database stands. Raises Unavailable when it does not answer, or refuses who asks."""
+    pool = await connect(database_url, 1)
+    try:
+        (found,) = await pool.fetch("SELECT clock_timestamp() AS now, to_regclass('alembic_version')::text AS versions")
+        rows = await pool.fetch("SELECT version_num FROM alembic_version") if found["versions"] else []
+    finally:
+        await pool.close()
+    newest = ScriptDirectory.from_config(_config()).get_current_head() or ""
+    return Standing(rows[0]["version_num"] if rows else None, newest, found["now"])
 
 
 async def _upgrade(database_url: str) -> None:
@@ -58,8 +81,13 @@ async def _migrate(database_url: str) -> None:
 def _run(connection: Connection) -> None:
     """Inside one transaction: the lock is held until everything is committed."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", "connectors.postgres:migrations")
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

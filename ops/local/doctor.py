@@ -8,15 +8,16 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
+from connectors.catalog import catalogue
 from connectors.postgres.similar import lacking_at
 from domain import settings
 from domain.errors import InvalidSettings, Unavailable
 
+from .check import Check
 from .environment import clean, is_setting, missing
 from .instance import is_running
 from .kafka import java_binary
@@ -27,23 +28,23 @@ from .program import StackError
 from .redis import server_binary
 
 GIB = 1 << 30
+FULL = GIB // 4
+"""Less, and Kafka does not start: its segments are allocated before they are written."""
+PLACEHOLDERS = {
+    "KAFKA_BOOTSTRAP_SERVERS": "embedded:9092",
+    "DATABASE_URL": "postgresql://embedded/structured_prompt",
+    "REDIS_URL": "redis://embedded/0",
+    "CLICKHOUSE_URL": "http://embedded/structured_prompt",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`verdict`: ok | warn (it runs, but) | fail (it does not run). `remedy` is empty when there is nothing to do."""
+def examine(
+    data: Path, cache: Path, caller: Mapping[str, str], use_env: Iterable[str], port: int | None = None
+) -> list[Check]:
+    """What this machine and its environment tell, cheapest first; nothing is changed. `port` is the API's, if wished.
 
-    name: str
-    verdict: str
-    found: str
-    remedy: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
-
-
-def examine(data: Path, cache: Path, caller: Mapping[str, str], use_env: Iterable[str]) -> list[Check]:
-    """All checks, cheapest first; none changes anything."""
+    doctor_stack.py looks at the stack of `data`, doctor_engines.py asks the engines.
+    """
     families = tuple(use_env)
     return [
         _machine(),
@@ -58,9 +59,10 @@ def examine(data: Path, cache: Path, caller: Mapping[str, str], use_env: Iterabl
         _part("ClickHouse engine", _chdb),
         _pgvector(caller, families),
         _data(data),
-        _api_port(data),
+        _api_port(data, port),
         _ignored(caller, families),
         _settings(caller, families),
+        _models(caller, families),
     ]
 
 
@@ -92,6 +94,8 @@ def _disk(data: Path) -> Check:
     found = f"{free / GIB:.1f} GiB free at {place}"
     if free > 2 * GIB:
         return Check("disk", "ok", found)
+    if free < FULL:
+        return Check("disk", "fail", f"no space: {found}", "make room there, or structured-prompt up --data ELSEWHERE")
     return Check("disk", "warn", found, "Kafka and PostgreSQL stop when the disk is full: free some, or use --data")
 
 
@@ -158,10 +162,15 @@ def _data(data: Path) -> Check:
     return Check("data directory", "ok", str(data))
 
 
-def _api_port(data: Path) -> Check:
-    if is_running(data) or is_free(8000):
-        return Check("port 8000", "ok", "free" if is_free(8000) else "ours")
-    return Check("port 8000", "warn", "taken", "`up` moves to the next free one; --port chooses")
+def _api_port(data: Path, wished: int | None) -> Check:
+    port = wished or 8000
+    name = f"port {port}"
+    if is_running(data) or is_free(port):
+        return Check(name, "ok", "free" if is_free(port) else "ours")
+    found = f"port {port} is taken by another program"
+    if wished:
+        return Check(name, "fail", found, "structured-prompt up, which takes the next free one, or another --port")
+    return Check(name, "warn", found, "nothing: `up` takes the next free one; --port chooses")
 
 
 def _ignored(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
@@ -175,14 +184,26 @@ def _settings(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
     lacking = missing(caller, families)
     if lacking:
         return Check("settings", "fail", f"--use-env lacks {', '.join(lacking)}", "set them, see docs/settings.md")
-    embedded = {
-        "KAFKA_BOOTSTRAP_SERVERS": "embedded:9092",
-        "DATABASE_URL": "postgresql://embedded/structured_prompt",
-        "REDIS_URL": "redis://embedded/0",
-        "CLICKHOUSE_URL": "http://embedded/structured_prompt",
-    }
     try:
-        settings.load({**embedded, **clean(caller, families)}, lambda path: Path(path).read_text())
+        settings_of(caller, families)
     except InvalidSettings as error:
         return Check("settings", "fail", str(error), "see docs/settings.md")
     return Check("settings", "ok", f"from the environment: {', '.join(families) or 'nothing'}")
+
+
+def settings_of(caller: Mapping[str, str], families: Iterable[str]) -> settings.Settings:
+    """The settings that `up --use-env FAMILIES` would take from `caller`. Raises InvalidSettings."""
+    return settings.load({**PLACEHOLDERS, **clean(caller, families)}, lambda path: Path(path).read_text())
+
+
+def _models(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
+    if "providers" not in families:
+        return Check("models", "ok", "the simulated provider's")
+    try:
+        found = catalogue(settings_of(caller, families), clean(caller, families))
+    except InvalidSettings as error:
+        return Check("models", "fail", str(error), "mend it, see docs/routing.md")
+    if not found.deployments:
+        told = "no model can be called, because no provider's key is set"
+        return Check("models", "fail", told, "export OPENAI_API_KEY=..., or another provider's key")
+    return Check("models", "ok", f"{len(found.deployments)} can be called")

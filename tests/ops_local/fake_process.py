@@ -2,6 +2,7 @@
 
 import http.server
 import sys
+import time
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -18,6 +19,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 if sys.argv[1:2] == ["--fail"]:
     sys.exit("no luck")
+if sys.argv[1:2] == ["--never-ready"]:
+    time.sleep(60)
 sys.stdout.write("serving\n")
 sys.stdout.flush()
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
