@@ -8,6 +8,8 @@ billed as what is known of it.
 import asyncio
 from dataclasses import dataclass, replace
 
+import structlog
+
 from agents.infer.ports import InferPorts
 from agents.infer.speech import Speech
 from agents.infer.till import unsent
@@ -16,6 +18,8 @@ from domain.ledger.model import State
 from domain.ledger.results import UNHEARD, Called
 from domain.output.recovery import UNUSED
 from domain.routing.hedging import HedgeBudget, quantile
+
+log = structlog.get_logger("infer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Try:
     @property
     def completed(self) -> bool:
         """Whether its answer is one to keep."""
-        if not self.task.done():
+        if not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
             return False
         step = self.task.result()
         return isinstance(step, Finish) and step.ending.state is State.COMPLETED
@@ -57,7 +61,7 @@ class Hedger:
         tries = [Try(work, asyncio.ensure_future(caller.attempt(work, speech)))]
         try:
             await asyncio.wait([tries[0].task], timeout=after)
-            further = None if _settled(tries[0], speech) else await self._begin(tries[0])
+            further = None if _settled(tries[0], speech) else await self._safely(tries[0])
             if further is None:
                 return work, await tries[0].task
             if _settled(tries[0], speech):
@@ -67,6 +71,14 @@ class Hedger:
         finally:
             for one in tries:
                 one.task.cancel()
+
+    async def _safely(self, first: Try) -> Work | None:
+        """A fault here is no reason to lose the first call."""
+        try:
+            return await self._begin(first)
+        except Exception:
+            log.exception("fault", stage="infer", what="hedge")
+            return None
 
     async def _begin(self, first: Try) -> Work | None:
         """The second attempt, recorded as started and not sent; None where there is none."""
@@ -111,12 +123,12 @@ class Hedger:
         won = second if second.completed and not first.completed else first
         lost = first if won is second else second
         self._ports.caller.leave(lost.work, lost.task)
-        step = await lost.task
+        await asyncio.wait([lost.task])
         if not won.completed:
             self._ports.caller.metrics.count("hedges", won="neither")
             return await self._carry_on(first, second)
         self._ports.caller.metrics.count("hedges", won="second" if won is second else "first")
-        return await self._kept(won, step.called)
+        return await self._kept(won, _called(lost))
 
     async def _carry_on(self, first: Try, second: Try) -> tuple[Work, Step]:
         """Neither completed: it goes on as if there had been no second call, but not to where that one was made."""
@@ -146,6 +158,14 @@ class Hedger:
 
     def _budget(self, work: Work) -> HedgeBudget:
         return self._budgets.setdefault(work.call.model, HedgeBudget())
+
+
+def _called(lost: Try) -> Called | None:
+    """What came of the other one; None after a fault of ours, of which its row is left as started."""
+    if (fault := lost.task.exception()) is not None:
+        log.error("fault", stage="infer", what="hedge", exc_info=fault)
+        return None
+    return lost.task.result().called
 
 
 def _settled(first: Try, speech: Speech | None) -> bool:

@@ -258,6 +258,19 @@ async def test_where_both_fail_it_waits_as_it_would_have() -> None:
     assert sorted(outcomes(line)) == ["error", "error", "ok"]
 
 
+@pytest.mark.parametrize("where", ["one", "two", "beside"])
+async def test_a_fault_of_ours_on_one_side_does_not_lose_the_other_answer(where: str) -> None:
+    line = HedgedLine(one=SLOW if where != "one" else NEVER, two=SLOW)
+    infer = await line.infer()
+    if where == "beside":
+        infer._ports.caller.routes.beside = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    else:
+        line.provider.slow[where] = lambda: 1 / 0 if line.provider.both() else False  # type: ignore[return-value]
+    result = await line.answer(request(**INTERACTIVE), infer)
+    assert result is not None
+    assert (result["status"], result["provider"]) == ("completed", "two" if where == "one" else "one")
+
+
 async def test_an_invalid_answer_is_asked_again_when_the_second_has_none() -> None:
     line = HedgedLine(two=SLOW)
     line.provider.slow["one"] = line.provider.both
