@@ -64,8 +64,9 @@ class Hedger:
             further = None if _settled(tries[0], speech) else await self._safely(tries[0])
             if further is None:
                 return work, await tries[0].task
-            if _settled(tries[0], speech):
-                return await self._kept(tries[0], unsent(further, self._ports.clock()))
+            if _settled(tries[0], speech) or not self._fresh(work):
+                await asyncio.wait([tries[0].task])
+                return await self._carry_on(tries[0], further, unsent(further, self._ports.clock()))
             tries.append(Try(further, asyncio.ensure_future(caller.attempt(further))))
             return await self._race(tries[0], tries[1], speech)
         finally:
@@ -91,8 +92,7 @@ class Hedger:
             further.risked += ports.purse.risk(work, 1)
         if ports.purse.beyond(further, work.spent.cost_usd) is not None or not await self._token(first, further):
             return None
-        fresh = ports.lease.fresh and ports.lease.term == work.term
-        if first.task.done() or not fresh or not budget.spend():
+        if first.task.done() or not self._fresh(work) or not budget.spend():
             ports.caller.pace.give_back(other)
             return None
         begun = await ports.settler.beside(work, further, ports.purse.next(further))
@@ -126,25 +126,31 @@ class Hedger:
         await asyncio.wait([lost.task])
         if not won.completed:
             self._ports.caller.metrics.count("hedges", won="neither")
-            return await self._carry_on(first, second)
+            return await self._neither(first, second)
         self._ports.caller.metrics.count("hedges", won="second" if won is second else "first")
         return await self._kept(won, _called(lost))
 
-    async def _carry_on(self, first: Try, second: Try) -> tuple[Work, Step]:
-        """Neither completed: it goes on as if there had been no second call, but not to where that one was made."""
-        mine, other = first.task.result(), second.task.result()
-        if not isinstance(mine, Again):
-            return await self._kept(first, other.called)
-        if mine.next.deployment.name == second.work.deployment.name and mine.next.used == UNUSED:
+    async def _neither(self, first: Try, second: Try) -> tuple[Work, Step]:
+        """It goes on as if there had been no second call, but not to where that one was made."""
+        mine, other = first.task.result(), _called(second)
+        tried = second.work.deployment.name
+        there = isinstance(mine, Again) and mine.next.used == UNUSED and mine.next.deployment.name == tried
+        if there and other is not None:
             return await self._kept(second, mine.called)
-        # the next attempt follows the last one
-        work, _ = await self._kept(second, mine.called)
-        called, purse = other.called or unsent(second.work, self._ports.clock()), self._ports.purse
-        following = replace(mine.next, tried=(*mine.next.tried, second.work.deployment.name))
+        return await self._carry_on(first, second.work, other or unsent(second.work, self._ports.clock()), tried)
+
+    async def _carry_on(self, first: Try, further: Work, called: Called, *tried: str) -> tuple[Work, Step]:
+        """By what follows from the first; the next attempt follows the last one, which came to `called`."""
+        step = first.task.result()
+        if not isinstance(step, Again):
+            return await self._kept(first, called)
+        await self._ports.settler.aside(first.work, step.called)
+        work = replace(first.work, attempt=further.attempt, spent=first.work.spent.with_called(step.called))
+        following = replace(step.next, tried=(*step.next.tried, *tried))
         if work.call.max_cost_usd is not None and called.outcome in UNHEARD:
-            following.risked += purse.risk(second.work, 1)
-        otherwise = replace(mine.otherwise, called=called)
-        if purse.beyond(following, work.spent.cost_usd + called.cost_usd) is not None:
+            following.risked += self._ports.purse.risk(further, 1)
+        otherwise = replace(step.otherwise, called=called)
+        if self._ports.purse.beyond(following, work.spent.cost_usd + called.cost_usd) is not None:
             return work, otherwise
         return work, Again(called, following, otherwise)
 
@@ -155,6 +161,10 @@ class Hedger:
             await self._ports.settler.aside(work, other)
             work = replace(work, spent=work.spent.with_called(other))
         return work, kept.task.result()
+
+    def _fresh(self, work: Work) -> bool:
+        """Looked at before the row is written, and before it is sent: the process may have been stopped meanwhile."""
+        return self._ports.lease.fresh and self._ports.lease.term == work.term
 
     def _budget(self, work: Work) -> HedgeBudget:
         return self._budgets.setdefault(work.call.model, HedgeBudget())
