@@ -50,6 +50,7 @@ from domain.accounts.limits import Defaults
 from domain.caching.generations import Generations
 from domain.errors import Unavailable
 from domain.output.recovery import Budget
+from domain.ports import Changes
 from domain.routing.catalogue import Catalogue
 from domain.routing.retry import RetryPolicy
 from topics.table import requests_of
@@ -227,12 +228,13 @@ def _heard(process: Process, models: Catalogue) -> Callable[[], Awaitable[Genera
     """What is out of date: prompt.control is read from the first time on that somebody wants to know."""
     outside, generations = process.outside, Generations(lambda model: _behind(models, model))
     lock, hearing = asyncio.Lock(), False
+    changes: Changes | None = None
 
     async def heard() -> Generations:
-        nonlocal hearing
+        nonlocal changes, hearing
         async with lock:
             if not hearing:
-                changes = outside.changes()
+                changes = changes or outside.changes()
                 await begin_hearing(changes, generations)
                 process.keep(keep_hearing(changes, generations, outside.metrics))
                 hearing = True

@@ -4,6 +4,7 @@ Only a wording that agrees with a known one is embedded, so that a miss costs on
 Nothing here fails a request: whatever does not answer is a miss.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,7 @@ from domain.batching import Batcher
 from domain.caching.entry import Entry, lifetime, read, remembered
 from domain.caching.generations import Generations, plain
 from domain.caching.semantic import EMBEDDING, Check, Embedded, Kept, Known, agrees, place
-from domain.errors import ModelError, Unavailable
+from domain.errors import ModelError, StructuredPromptError
 from domain.ledger.model import State
 from domain.ledger.results import Called, Ending, Spent, attempt_done
 from domain.metrics import Metrics
@@ -29,6 +30,8 @@ from topics.call import PromptCall
 log = structlog.get_logger("infer")
 MOST_TEXTS = 100
 """In one call; a batch of more waits for the next."""
+PATIENCE_S = 5.0
+"""For a look-up, whatever it waits for."""
 REST_S = 5.0
 """How long nothing is embedded after a call for it failed."""
 Key = tuple[str, str, int]
@@ -89,9 +92,10 @@ class Similarity:
         """What is known of the question in other words, where it may be given."""
         outcome, hit = "trouble", None
         try:
-            outcome, hit = await self._look(call, run)
-        except (Unavailable, ModelError) as error:
-            log.warning("similar_not_found", reason=str(error))
+            async with asyncio.timeout(PATIENCE_S):
+                outcome, hit = await self._look(call, run)
+        except (StructuredPromptError, TimeoutError) as error:
+            log.warning("similar_not_found", reason=str(error) or f"no answer within {PATIENCE_S:g} s")
         self._ports.metrics.count("similar_lookups", outcome=outcome)
         return hit
 
@@ -108,7 +112,7 @@ class Similarity:
                     await self._judge(call, known.nearly, ending)
                 vector = vector or await self._vector(call)
                 await self._keeps.submit(self._kept(call, ending, spent, vector))
-            except (Unavailable, ModelError) as error:
+            except StructuredPromptError as error:
                 log.warning("similar_not_kept", reason=str(error))
         return None if vector is None else _usage(call, run, vector)
 
@@ -127,7 +131,7 @@ class Similarity:
         found = await self._compares.submit((where, vector.values))
         if found is None or not _counts(call, found, generations):
             return "miss", None
-        if found.similarity < rules["similarity"]:
+        if not found.similarity >= rules["similarity"]:  # nothing is near to a vector of zeros: NaN
             return "unlike", None
         entry, now = read(found.entry), self._ports.clock().timestamp()
         if entry.verdict(now, 1.0 - self._ports.draw()) != "fresh":

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from domain.caching.semantic import Check, Kept, Known, Place, Seen, Trust
+from domain.errors import Permanent
 
 Key = tuple[str, bytes, bytes]
 
@@ -28,6 +29,8 @@ class MemorySimilarAnswers:
                 answers.append(None)
                 continue
             _, kept, known = found
+            if len(kept) != len(vector):
+                raise Permanent(f"a vector of {len(vector)} numbers cannot be compared with one of {len(kept)}")
             answers.append(Known(_cosine(kept, vector), known.entry, known.cache_key, known.tags))
         return answers
 

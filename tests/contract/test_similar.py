@@ -13,6 +13,7 @@ from connectors.memory.similar import MemorySimilarAnswers
 from connectors.postgres.pool import connect
 from connectors.postgres.similar import PostgresSimilarAnswers, lacking, sweep
 from domain.caching.semantic import PROOF, Check, Kept, Known, Place, Seen, Trust
+from domain.errors import Permanent
 from domain.ports import SimilarAnswers
 
 HERE = Place("acme", b"p" * 32, b"s" * 32, "faq", 1)
@@ -62,6 +63,15 @@ async def test_the_newest_answer_takes_the_place_of_the_one_before(answers: Simi
     (found,) = await answers.compare([(HERE, (0.0, 2.0, 0.0))])
     assert found is not None
     assert (found.entry, found.similarity) == (b"newest", pytest.approx(1.0))
+
+
+async def test_a_vector_that_cannot_be_compared_is_never_near(answers: SimilarAnswers) -> None:
+    await answers.keep([kept(vector=(0.0, 0.0))])
+    (found,) = await answers.compare([(HERE, X)])
+    assert found is not None
+    assert not found.similarity >= 0.1
+    with pytest.raises(Permanent):
+        await answers.compare([(HERE, (1.0, 0.0, 0.0))])
 
 
 async def test_an_answer_is_kept_for_its_time_only(answers: SimilarAnswers) -> None:

@@ -231,6 +231,24 @@ async def test_without_the_database_of_answers_a_request_is_called_for() -> None
     assert lookups(line, "trouble") == 1
 
 
+async def test_vectors_of_another_length_are_a_miss_once() -> None:
+    line = line_of()
+    await cached(line, ask("r1", FIRST))
+    (place, (until, _, known)), *_ = line.similar._kept.items()
+    line.similar._kept[place] = (until, [1.0], known)
+    assert [await cached(line, ask("r2", OTHER)), await cached(line, ask("r3", "How to reset my password?"))] == [
+        None, "semantic",
+    ]  # fmt: skip
+
+
+async def test_a_refreshed_answer_is_the_one_that_others_are_given() -> None:
+    line = line_of(intent(), intent("refund"))
+    await cached(line, ask("r1", FIRST))
+    assert await cached(line, ask("r2", FIRST, cache="refresh")) is None
+    assert await cached(line, ask("r3", OTHER)) == "semantic"
+    assert line.out("prompt.results")[-1]["output"]["intent"] == "refund"
+
+
 async def test_what_was_called_for_is_not_given_up_for_the_answer_to_other_words() -> None:
     failure = ModelError("try later", outcome="error", sent=True, retryable=True, status=500)
     line = line_of(failure, intent(), intent())
