@@ -1,8 +1,8 @@
 """How many deliveries each destination may have in flight: a slow one never takes the place of a quick one. Pure.
 
 A destination is *quick* after a success within a second, *poor* after anything else, *new* before its first answer.
-Each kind has a share of the places that the others cannot take, a destination's own room grows by one with each quick
-success and is halved otherwise (as TCP's window), and after failures in a row it rests for a moment.
+Each kind has a share of the places that the others cannot take; a destination's own room grows by one with each success
+and is halved by each failure (as TCP's window), and after failures in a row it rests for a moment.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 QUICK_S = 1.0
 NEW_ROOM = 4
-MOST_ROOM = 64
+MOST_ROOM, MOST_SLOW_ROOM = 64, 16
 FIRST_REST_S, LONGEST_REST_S = 0.05, 5.0
 FORGET_S = 300.0
 Lane = tuple[str, str]
@@ -45,16 +45,19 @@ class Rooms:
         return sum(self._used.values())
 
     def known(self, now: float) -> Iterator[tuple[Lane, int]]:
-        """The destinations that are not as new ones, with how many deliveries they may take now."""
+        """The destinations that are not as new ones, with how many deliveries they may take now.
+
+        Each alone: most have nothing to take. Together they may exceed the share of their kind, by one batch; then none
+        of the kind gets any until they are fewer.
+        """
         left = {kind: self.free(kind) for kind in self._shares}
         for lane, room in self._rooms.items():
-            free = 0 if now < room.rests_until else max(0, min(room.room - room.in_flight, left[room.kind]))
-            left[room.kind] -= free
-            yield lane, free
+            rests = now < room.rests_until
+            yield lane, 0 if rests else max(0, min(room.room - room.in_flight, left[room.kind]))
 
     def enter(self, lane: Lane, now: float) -> str:
         """A delivery begins; the kind it is counted as, to be given back."""
-        room = self._rooms[lane] = self._rooms.pop(lane, Room())  # last in line for the next places
+        room = self._rooms.setdefault(lane, Room())
         room.in_flight += 1
         room.used_at = now
         self._used[room.kind] += 1
@@ -66,7 +69,8 @@ class Rooms:
         room.in_flight -= 1
         self._used[kind] -= 1
         room.kind = "quick" if quick else "poor"
-        room.room = min(MOST_ROOM, room.room + 1) if quick else max(1, room.room // 2)
+        most = MOST_ROOM if quick else MOST_SLOW_ROOM
+        room.room = max(1, room.room // 2) if failed else min(most, room.room + 1)
         room.failures = room.failures + 1 if failed else 0
         if failed:
             room.rests_until = now + min(LONGEST_REST_S, FIRST_REST_S * 2.0 ** min(room.failures, 20))
