@@ -30,6 +30,7 @@ class S3Documents:
         self._options = options or {}
         self._stack = AsyncExitStack()
         self._client: Any = None
+        self._found: Any = None
         self._making = asyncio.Lock()
 
     @asynccontextmanager
@@ -54,19 +55,32 @@ class S3Documents:
         await self._stack.aclose()
 
     async def _make(self) -> Any:
-        from aiobotocore.config import AioConfig
-
         async with self._making:
             if self._client is None:
-                config = AioConfig(
-                    connect_timeout=CONNECT_S,
-                    read_timeout=READ_S,
-                    max_pool_connections=CONNECTIONS,
-                    retries={"total_max_attempts": 1},
-                )
-                making = needed().get_session().create_client("s3", config=config, **self._options)
-                self._client = await self._stack.enter_async_context(making)
+                client = await self._stack.enter_async_context(self._created("auto"))
+                if ".amazonaws." not in client.meta.endpoint_url:
+                    # another store rarely answers to a host name for each bucket
+                    client = await self._stack.enter_async_context(self._created("path"))
+                self._client = client
             return self._client
+
+    def _created(self, addressing: str) -> Any:
+        from aiobotocore.config import AioConfig
+
+        config = AioConfig(
+            connect_timeout=CONNECT_S,
+            read_timeout=READ_S,
+            max_pool_connections=CONNECTIONS,
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": addressing},
+        )
+        return self._session().create_client("s3", config=config, **self._options)
+
+    def _session(self) -> Any:
+        """One for both: it remembers what it read of S3's description, which takes a second."""
+        if self._found is None:
+            self._found = needed().get_session()
+        return self._found
 
 
 async def _at_most(body: Any, most: int) -> bytes:

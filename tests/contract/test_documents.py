@@ -138,6 +138,14 @@ async def test_a_key_of_s3_is_taken_as_it_is_written(in_moto: s3.Store) -> None:
     await documents.close()
 
 
+async def test_a_store_that_has_a_name_is_asked_by_path(in_moto: s3.Store) -> None:
+    named = s3.Store(in_moto.url.replace("127.0.0.1", "localhost"))
+    documents = S3Documents(named.options)
+    assert (await World(documents, "s3://docs/").read("small.txt"))[2] == b"Good."
+    assert "docs" not in documents._client.meta.endpoint_url
+    await documents.close()
+
+
 async def test_a_wrong_secret_is_refused(tmp_path: Path) -> None:
     if s3.program() is None:
         pytest.skip("versitygw is not installed, and moto takes any secret")
