@@ -15,7 +15,7 @@ LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("p
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs bench chaos chaos-full soak lock hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak lock hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,7 @@ check: $(STAMP) ## what CI checks beside the tests: style, types, rooms, drift, 
 	$(BIN)/lint-imports
 	$(BIN)/python -m topics.generate --check
 	$(BIN)/python -m cli.settings_page --check
+	$(BIN)/python -m cli.pages --check
 	$(BIN)/hadolint ops/docker/Dockerfile
 	$(BIN)/pytest -q tests/house
 
@@ -48,9 +49,13 @@ format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(STAMP) ## write what is generated: schemas, docs/settings.md
+docs: $(STAMP) ## write what is generated: schemas, and the pages of settings, commands and metrics
 	$(BIN)/python -m topics.generate
 	$(BIN)/python -m cli.settings_page
+	$(BIN)/python -m cli.pages
+
+site: $(STAMP) ## build the documentation site into build/site; a broken link fails
+	$(BIN)/mkdocs build --quiet --strict
 
 bench: $(STAMP) ## measure the line beside a prototype, about ten minutes; docs/benchmarks.md says how to keep the figures
 	@$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ from cli.settings_page import main, page
 from domain.settings import Settings
 
 
-@pytest.mark.parametrize("module", ["cli.settings_page", "topics.generate"])
+@pytest.mark.parametrize("module", ["cli.settings_page", "cli.pages", "topics.generate"])
 def test_a_generated_page_is_fresh(root: Path, module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", module, "--check"], cwd=root, capture_output=True, text=True, check=False

@@ -1,0 +1,1 @@
+"""What MkDocs runs when it builds the documentation site."""
