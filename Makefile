@@ -55,7 +55,7 @@ docs: $(STAMP) ## write what is generated: schemas, and the pages of settings, c
 	$(BIN)/python -m cli.pages
 
 site: $(STAMP) ## build the documentation site into build/site; a broken link fails
-	$(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(STAMP) ## measure the line beside a prototype, about ten minutes; docs/benchmarks.md says how to keep the figures
 	@$(BIN)/python -m benchmarks
