@@ -27,7 +27,8 @@ class Knowing:
             return False
         with self._ports.caller.outside.wait(LONGEST_S):
             hit = await similar.find(call, run)
-        if hit is None or await self._was_called(call, run):
+        # under its first epoch nobody has taken it yet
+        if hit is None or (epoch != 0 and await self._was_called(call, run)):
             return False
         await self._give(delivery, call, run, epoch, hit)
         return True
