@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -170,6 +170,12 @@ def serve(app: FastAPI) -> None:
             swagger_css_url="/docs/assets/swagger-ui.css",
             swagger_favicon_url="/docs/assets/favicon.png",
         )
+
+    @app.get("/postman.json", include_in_schema=False)
+    async def postman(request: Request) -> JSONResponse:
+        from api.postman import collection
+
+        return JSONResponse(collection(app.openapi(), str(request.base_url).rstrip("/")))
 
 
 def complete(app: FastAPI) -> dict[str, Any]:

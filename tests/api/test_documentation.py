@@ -1,5 +1,8 @@
 """The documentation page works where there is no internet."""
 
+import json
+import re
+
 from tests.api.door import Door
 
 
@@ -10,3 +13,17 @@ async def test_the_page_and_its_assets_come_from_here(door: Door) -> None:
     for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
         assert f"/docs/assets/{asset}" in page.text
         assert (await door.client.get(f"/docs/assets/{asset}")).status_code == 200
+
+
+async def test_the_postman_collection_has_every_route_with_its_examples(door: Door) -> None:
+    described = (await door.client.get("/openapi.json")).json()
+    routes = {
+        f"{verb.upper()} {path}" for path, verbs in described["paths"].items() for verb in verbs if verb != "parameters"
+    }
+    found = (await door.client.get("/postman.json")).json()
+    requests = [item["request"] for folder in found["item"] for item in folder["item"]]
+    told = {f"{one['method']} /{'/'.join(one['url']['path'])}" for one in requests}
+    assert {re.sub(r"\{(\w+)\}", r":\1", route) for route in routes} == told
+    (analyze,) = [one for one in requests if one["url"]["raw"] == "{{base_url}}/v1/analyze"]
+    assert json.loads(analyze["body"]["raw"])["prompt"]
+    assert found["info"]["schema"].endswith("/v2.1.0/collection.json")
