@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from domain.metrics import METRICS, PREFIX, declared
 
 KINDS = {"count": "counter", "observe": "histogram", "gauge": "gauge"}
@@ -60,8 +62,13 @@ def test_dashboards_and_alerts_draw_only_declared_metrics(root: Path) -> None:
         assert drawn <= known, (path.name, drawn - known)
 
 
-def test_every_panel_of_the_line_has_a_query_a_unit_and_a_description(root: Path) -> None:
-    dashboard = json.loads((root / "ops/grafana/dashboards/the-line.json").read_text())
+BOARDS = sorted((Path(__file__).parents[2] / "ops/grafana/dashboards").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_every_panel_has_a_query_a_unit_a_description_and_a_place_of_its_own(path: Path) -> None:
+    dashboard = json.loads(path.read_text())
+    assert dashboard["uid"] == path.stem
     panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
     assert panels
     for panel in panels:
@@ -70,3 +77,4 @@ def test_every_panel_of_the_line_has_a_query_a_unit_and_a_description(root: Path
         assert all(target["expr"] for target in panel["targets"]), panel["title"]
     places = [tuple(panel["gridPos"][side] for side in "xy") for panel in dashboard["panels"]]
     assert len(set(places)) == len(places)
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
