@@ -35,6 +35,7 @@ NOT_METRICS = {
     "and",
     "or",
     "unless",
+    "offset",
     "rate",
     "increase",
     "deriv",
