@@ -30,6 +30,8 @@ from api.cache import routes as cache_routes
 from api.cache.service import Cache
 from api.dead_letters import routes as letters_routes
 from api.dead_letters.service import DeadLetters
+from api.exports import routes as exports_routes
+from api.exports.service import Exports
 from api.health import routes as health_routes
 from api.health.service import Readiness
 from api.jobs import routes as jobs_routes
@@ -124,6 +126,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(webhooks_routes.router(_webhooks(ports, settings, now)))
     app.include_router(limits_routes.router(LimitReader(ports.limiter)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
+    app.include_router(exports_routes.router(Exports(ports.exporter, now)))
     app.include_router(cache_routes.router(Cache(ports.usage, ports.similar, ports.producer, ports.preparer, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.budget_schemas import BudgetFields, NewBudget
+from api.export_schemas import ExportOrder
 from api.limit_schemas import LimitFields, TenantLimits
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from api.redrive_schemas import RedriveMany, RedriveOne
@@ -55,7 +56,7 @@ class ProblemDetails(BaseModel):
 
 
 READ = (
-    PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay, NewWebhook,
+    PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay, ExportOrder, NewWebhook,
     WebhookChange, LimitFields, TenantLimits,
 )  # fmt: skip
 COMPONENTS = (PromptResult, ProblemDetails, *READ)

@@ -16,6 +16,7 @@ from api.health.service import Readiness
 from api.ports import ApiPorts, Dependency
 from connectors import catalog
 from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.exporter import ClickHouseExporter
 from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.feeds import sources
 from connectors.telemetry import logs, tracing
@@ -72,6 +73,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             replies=outside.replies,
             chunks=outside.chunks,
             usage=ClickHouseUsage(clickhouse),
+            exporter=ClickHouseExporter(clickhouse),
             letters=outside.letters,
             originals=outside.originals,
             queues=outside.queues,

@@ -12,6 +12,7 @@ from domain.ports import (
     Chunks,
     Deliveries,
     Endpoints,
+    Exporter,
     HealthBoard,
     Jobs,
     Ledger,
@@ -58,6 +59,7 @@ class ApiPorts:
     replies: Replies
     chunks: Chunks
     usage: UsageReader
+    exporter: Exporter
     letters: Letters
     originals: Originals
     queues: Queues

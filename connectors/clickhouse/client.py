@@ -1,7 +1,8 @@
 """One HTTP session to a ClickHouse server (https://clickhouse.com/docs/interfaces/http)."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -30,6 +31,13 @@ QUERY_SETTINGS = {
     "output_format_json_quote_decimals": "1",
     "output_format_json_quote_64bit_integers": "0",
 }
+
+
+NOT_OPEN = "the ClickHouse client is not open; call open() first"
+STREAM = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=120)
+BROKEN = b"DB::Exception: "
+"""What a server writes into an answer that it had begun, where it cannot break the connection."""
+TAIL = 16 * 1024
 
 
 class ClickHouse:
@@ -79,13 +87,34 @@ class ClickHouse:
         query = {"database": self.database, "default_format": "JSONEachRow", **QUERY_SETTINGS, **bound}
         return [orjson.loads(line) for line in (await self._post(query, sql.encode())).splitlines()]
 
+    async def stream(
+        self, sql: str, parameters: Mapping[str, str], settings: Mapping[str, str]
+    ) -> AsyncIterator[bytes]:
+        """The answer to a SELECT as it comes, in the format of `settings`. Raises Unavailable, also in the middle."""
+        if self._session is None:
+            raise Unavailable(NOT_OPEN)
+        bound = {f"param_{name}": value for name, value in parameters.items()}
+        query = {"database": self.database, **settings, **bound}
+        tail = b""
+        try:
+            async with self._session.post(self._url, params=query, data=sql.encode(), timeout=STREAM) as response:
+                if response.status != 200:
+                    raise translate(_code(response), (await response.read()).decode(errors="replace"))
+                async for piece in response.content.iter_any():
+                    tail = (tail + piece)[-TAIL:]
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
+            raise Unavailable(f"ClickHouse at {self.place} broke off: {type(error).__name__}") from error
+        if BROKEN in tail:
+            raise Unavailable(f"ClickHouse at {self.place} broke off with an exception; see the server's log")
+
     async def execute(self, sql: str, database: str | None = None) -> None:
         """A statement without an answer. Raises Unavailable."""
         await self._post({"database": database or self.database}, sql.encode())
 
     async def _post(self, query: Mapping[str, str], body: bytes) -> bytes:
         if self._session is None:
-            raise Unavailable("the ClickHouse client is not open; call open() first")
+            raise Unavailable(NOT_OPEN)
         try:
             async with self._session.post(self._url, params=query, data=io.BytesIO(body)) as response:
                 answer = await response.read()
@@ -93,10 +122,19 @@ class ClickHouse:
             # RuntimeError is uvloop's word for a connection that was reset a moment ago
             raise Unavailable(f"ClickHouse at {self.place} does not answer: {type(error).__name__}") from error
         # With wait_end_of_query=0 an exception may follow a 200; the header says so even then.
-        code = int(response.headers.get("X-ClickHouse-Exception-Code", "0"))
+        code = _code(response)
         if response.status != 200 or code:
             raise translate(code, answer.decode(errors="replace"), _seconds(response.headers.get("Retry-After")))
         return answer
+
+
+def as_parameter(at: datetime) -> str:
+    """A time as a parameter of type DateTime64(3, 'UTC')."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _code(response: aiohttp.ClientResponse) -> int:
+    return int(response.headers.get("X-ClickHouse-Exception-Code", "0"))
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.client import ClickHouse, as_parameter
 from domain.caching.use import CacheUse
 from domain.usage import DIMENSIONS, MEASURES, check_dimensions
 
@@ -28,7 +28,7 @@ class ClickHouseUsage:
         parameters = {
             "tenant": tenant or "",
             "every_tenant": _flag(tenant is None),
-            "since": _time(since),
+            "since": as_parameter(since),
             **{f"by_{name}": _flag(name in wanted) for name in DIMENSIONS},
         }
         rows = await self._clickhouse.select(_query("usage"), parameters)
@@ -36,7 +36,7 @@ class ClickHouseUsage:
 
     async def cache(self, tenant: str, since: datetime) -> list[CacheUse]:
         """Raises Unavailable."""
-        rows = await self._clickhouse.select(_query("cache"), {"tenant": tenant, "since": _time(since)})
+        rows = await self._clickhouse.select(_query("cache"), {"tenant": tenant, "since": as_parameter(since)})
         return [
             CacheUse(**{**row, "template": row["template"] or None, "saved_usd": Decimal(row["saved_usd"])})
             for row in rows
@@ -46,10 +46,6 @@ class ClickHouseUsage:
 @cache
 def _query(name: str) -> str:
     return files("connectors.clickhouse").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _flag(value: bool) -> str:

@@ -4,7 +4,7 @@ All methods may raise `Unavailable` (the dependency does not answer: nothing may
 """
 
 from domain.ports.accounts import Accounts
-from domain.ports.analytics import UsageReader
+from domain.ports.analytics import Exporter, UsageReader
 from domain.ports.budgets import Budgets
 from domain.ports.caching import Cache
 from domain.ports.decoding import Decoder
@@ -36,6 +36,7 @@ __all__ = [
     "Documents",
     "Embedder",
     "Endpoints",
+    "Exporter",
     "Flights",
     "HealthBoard",
     "Item",

@@ -1,10 +1,11 @@
 """What the analyst knows."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from domain.caching.use import CacheUse
+from domain.exports.model import Export
 
 
 class UsageReader(Protocol):
@@ -16,4 +17,12 @@ class UsageReader(Protocol):
 
     async def cache(self, tenant: str, since: datetime) -> list[CacheUse]:
         """By template, the most used first."""
+        ...
+
+
+class Exporter(Protocol):
+    """Gives results out in bulk."""
+
+    def file(self, wanted: Export) -> AsyncIterator[bytes]:
+        """The bytes of the whole file as they come; however long it is, few are in memory. Raises Unavailable."""
         ...

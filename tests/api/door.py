@@ -19,6 +19,7 @@ from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryOriginals, MemoryProducer, MemorySource
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.chunks import MemoryChunks
+from connectors.memory.exporter import MemoryExporter
 from connectors.memory.health import MemoryHealthBoard
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.ledger import MemoryLedger
@@ -144,6 +145,7 @@ class Door:
         self.limiter = MemoryLimiter()
         self.metrics = MemoryMetrics()
         self.sink = MemorySink()
+        self.exporter = MemoryExporter(self.sink)
         self.sink_board = MemorySinkBoard(utc_now)
         catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
         self.schemas, self.similar = MemorySchemas(), MemorySimilarAnswers()
@@ -164,7 +166,8 @@ class Door:
         self.line = Line(source, self.ledger, self.replies, self.preparer)
         self.ports = ApiPorts(
             jobs=self.jobs, ledger=self.ledger, accounts=self.accounts, producer=self.producer, limiter=self.limiter,
-            replies=self.replies, chunks=self.chunks, usage=MemoryUsage(self.sink), preparer=self.preparer,
+            replies=self.replies, chunks=self.chunks, usage=MemoryUsage(self.sink), exporter=self.exporter,
+            preparer=self.preparer,
             catalogue=catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),

@@ -45,6 +45,7 @@ IMPLEMENTATIONS = {
         "connectors.careful:CarefulPacer",
     ),
     "Schemas": ("connectors.memory.schemas:MemorySchemas", "connectors.postgres.schemas:PostgresSchemas"),
+    "Exporter": ("connectors.memory.exporter:MemoryExporter", "connectors.clickhouse.exporter:ClickHouseExporter"),
     "SinkBoard": (
         "connectors.memory.sink_board:MemorySinkBoard",
         "connectors.postgres.sink_board:PostgresSinkBoard",
