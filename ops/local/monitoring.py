@@ -99,16 +99,23 @@ def targets(processes: Sequence[ProcessState]) -> list[dict[str, object]]:
 
 
 def run(watch: Watch) -> None:
-    """Stay with both until one ends or the caller is interrupted; then neither is left."""
-    running = [subprocess.Popen(command) for command in (watch.alertmanager, watch.prometheus)]
+    """Stay with both until the caller is interrupted; then neither is left.
+
+    Raises StackError when one of them ends by itself.
+    """
+    commands = (watch.alertmanager, watch.prometheus)
+    running = [subprocess.Popen(command) for command in commands]
     try:
         while all(process.poll() is None for process in running):
             _pause(running[-1])
+        ended = next(process for process in running if process.poll() is not None)
     finally:
         for process in running:
             process.terminate()
         for process in running:
             process.wait(timeout=10)
+    name = Path(commands[running.index(ended)][0]).name
+    raise StackError(f"{name} ended with {ended.returncode}: its last lines above say why")
 
 
 def _pause(process: subprocess.Popen[bytes]) -> None:
