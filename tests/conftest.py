@@ -228,10 +228,17 @@ def migrated_template(engines: Engines) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def database_url(engines: Engines, migrated_template: str) -> Iterator[str]:
     """A migrated PostgreSQL database of the test module."""
+    with new_database(engines.database_url, migrated_template) as url:
+        yield url
+
+
+@contextmanager
+def new_database(engine: str, template: str) -> Iterator[str]:
+    """Another database like `template`."""
     name = f"test_{secrets.token_hex(4)}"
-    _postgres(engines.database_url, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    yield with_path(engines.database_url, name)
-    _postgres(engines.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+    _postgres(engine, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield with_path(engine, name)
+    _postgres(engine, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def with_path(url: str, path: str) -> str:

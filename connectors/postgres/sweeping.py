@@ -23,6 +23,7 @@ from domain.ledger.model import Finished, Woken
 
 _SQL = statements("sweep")
 _PAGE = 2_000
+_GROWING = ["claims", "waiting", "lookouts", "questions", "cancels", "jobs", "outbox", "budget_holds", "budget_entries"]
 _PAGES = 20
 
 
@@ -32,6 +33,7 @@ async def wake(pool: Pool, limit: int) -> list[Woken]:
 
 async def stray(pool: Pool, limit: int) -> list[Woken]:
     """Also tidies the lookouts that need nobody now, and the questions that nobody asks any more."""
+    await keep_plans(pool)
     await _patrol(pool)
     await pool.fetch(_SQL["tidy"], _PAGE)
     await coalescing.forget(pool)
@@ -70,6 +72,17 @@ async def _calls(pool: Pool, rows: Sequence[Any]) -> dict[int, bytes]:
         return {}
     keys = [(row["tenant"], row["id"], row["run"], row["day"]) for row in rows]
     return {row["n"]: row["call"] for row in await pool.fetch(_SQL["calls"], *columns(keys, 4))}
+
+
+async def keep_plans(pool: Pool) -> None:
+    """Have plans made anew that were made when a table was small.
+
+    A plan is kept (pool.py) until the table's statistics are taken again, which the server thinks of once a minute. For
+    a table that was seen nearly empty it may read all of it and then the few keys that are looked for.
+    """
+    for row in await pool.fetch(_SQL["outgrown"], _GROWING):
+        # not where somebody else is at it; every connection hears of it
+        await pool.fetch(f"ANALYZE (SKIP_LOCKED) {row['name']}")
 
 
 async def _patrol(pool: Pool) -> None:

@@ -19,5 +19,7 @@ WITH called AS (
 )
 SELECT a.question, a.times, c.source_topic, c.source_partition, c.source_offset
 FROM counted a
-JOIN claims c ON c.tenant = $1 AND c.id = a.id
+JOIN LATERAL (
+    SELECT c.source_topic, c.source_partition, c.source_offset FROM claims c WHERE c.tenant = $1 AND c.id = a.id OFFSET 0
+) c ON true
 ORDER BY a.times DESC, a.question;

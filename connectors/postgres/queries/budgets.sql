@@ -19,7 +19,9 @@ WITH given AS (
            ) AS reserved
     FROM given g
     JOIN budgets b ON b.tenant = g.tenant AND b.serial = g.serial
-    JOIN claims c ON c.tenant = g.tenant AND c.id = g.id
+    JOIN LATERAL (
+        SELECT c.waited_for_budget, c.claimed_at FROM claims c WHERE c.tenant = g.tenant AND c.id = g.id OFFSET 0
+    ) c ON true
 ), locked AS MATERIALIZED (
     SELECT w.tenant, w.serial, w.label, a.spent_usd, a.held_usd
     FROM (SELECT DISTINCT tenant, serial, label FROM charged ORDER BY tenant, serial, label) w

@@ -18,11 +18,13 @@ WITH given AS (
     SELECT f.*,
            CASE
                WHEN settled_at IS NOT NULL THEN 'final'
-               WHEN run IS NOT NULL OR EXISTS (SELECT FROM jobs j WHERE j.tenant = f.tenant AND j.id = f.id)
-                   THEN 'asked'
+               WHEN run IS NOT NULL OR j.known THEN 'asked'
                ELSE 'unknown'
            END AS met
     FROM found f
+    LEFT JOIN LATERAL (
+        SELECT true AS known FROM jobs j WHERE j.tenant = f.tenant AND j.id = f.id LIMIT 1
+    ) j ON true
 ), flagged AS (
     UPDATE claims c
     SET cancel_requested = true

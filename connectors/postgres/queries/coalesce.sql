@@ -144,13 +144,15 @@ FROM unnest($1::text[], $2::text[]) AS g (tenant, holder)
 WHERE w.tenant = g.tenant AND w.behind = g.holder;
 
 -- name: forget
--- Questions that are over; a holder that is unfinished keeps its own.
+-- Questions that are over; a holder that is unfinished keeps its own. Found once and deleted by their place: as a join the
+-- planner may find them again for each row. One that changed hands meanwhile is a younger row, and stays.
 DELETE FROM questions q
-USING (
-    SELECT o.tenant, o.question, o.id
+WHERE q.asked_at < now() - interval '30 seconds' AND q.ctid = ANY (ARRAY(
+    SELECT o.ctid
     FROM questions o
-    LEFT JOIN claims c ON c.tenant = o.tenant AND c.id = o.id
-    WHERE o.asked_at < now() - interval '30 seconds' AND (c.tenant IS NULL OR c.settled_at < now() - interval '5 seconds')
+    LEFT JOIN LATERAL (
+        SELECT true AS found, c.settled_at FROM claims c WHERE c.tenant = o.tenant AND c.id = o.id OFFSET 0
+    ) c ON true
+    WHERE o.asked_at < now() - interval '30 seconds' AND (c.found IS NULL OR c.settled_at < now() - interval '5 seconds')
     LIMIT $1
-) old
-WHERE q.tenant = old.tenant AND q.question = old.question AND q.id = old.id;
+));

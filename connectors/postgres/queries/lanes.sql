@@ -67,7 +67,12 @@ WITH mine AS (
 ), found AS MATERIALIZED (
     SELECT c.tenant, c.id, c.run, c.lane, c.day
     FROM mine
-    JOIN claims c ON c.tenant = mine.tenant AND c.id = mine.id
+    JOIN LATERAL (
+        SELECT c.tenant, c.id, c.run, c.lane, c.day, c.state
+        FROM claims c
+        WHERE c.tenant = mine.tenant AND c.id = mine.id
+        OFFSET 0
+    ) c ON true
     WHERE c.state IN ('accepted', 'dispatched')
     LIMIT $1
 )

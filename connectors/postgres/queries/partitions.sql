@@ -27,7 +27,8 @@ WHERE x.asked_at < $1::date AT TIME ZONE 'utc'
 
 -- name: forget_workers
 DELETE FROM workers k
-WHERE k.expires_at < now() - interval '1 day' AND NOT EXISTS (SELECT FROM claims c WHERE c.worker = k.worker);
+WHERE k.expires_at < now() - interval '1 day'
+  AND (k.worker IN (SELECT c.worker FROM claims c WHERE c.worker IS NOT NULL)) IS NOT TRUE;
 
 -- name: forget_jobs
 DELETE FROM jobs WHERE created_at < $1::date AT TIME ZONE 'utc';

@@ -26,7 +26,7 @@ WITH recent AS MATERIALIZED (
 ), counted AS (
     SELECT c.lane, c.state, count(*)::integer AS count
     FROM mine
-    JOIN claims c ON c.tenant = $1 AND c.id = mine.id
+    JOIN LATERAL (SELECT c.lane, c.state FROM claims c WHERE c.tenant = $1 AND c.id = mine.id OFFSET 0) c ON true
     WHERE c.state IN ('accepted', 'dispatched')
     GROUP BY c.lane, c.state
 )

@@ -1,5 +1,7 @@
 -- Statements that bring requests back (rules L7, L10, L15). Claims are locked before the rows of the side tables, but
 -- for `wake`, which waits for neither.
+-- OFFSET 0 keeps a join a look into the index for each row: the plan is made on empty tables (pool.py), where reading all
+-- claims and then the few lookouts seems as good.
 -- No statement that locks or changes rows reads a partitioned table: see docs/decisions/0006-claims-are-one-table.md.
 
 -- name: wake
@@ -89,7 +91,7 @@ WITH page AS MATERIALIZED (
     INSERT INTO lookouts (tenant, id, look_at)
     SELECT p.tenant, p.id, now()
     FROM (SELECT DISTINCT tenant, id FROM page ORDER BY tenant, id) p
-    JOIN claims c ON c.tenant = p.tenant AND c.id = p.id
+    JOIN LATERAL (SELECT c.emitted_at FROM claims c WHERE c.tenant = p.tenant AND c.id = p.id OFFSET 0) c ON true
     WHERE c.emitted_at IS NULL
     ON CONFLICT (tenant, id) DO NOTHING
 )
@@ -136,7 +138,9 @@ WHERE l.tenant = j.tenant AND l.id = j.id AND j.look_at > now();
 WITH due AS MATERIALIZED (
     SELECT l.tenant, l.id
     FROM lookouts l
-    JOIN claims c ON c.tenant = l.tenant AND c.id = l.id
+    JOIN LATERAL (
+        SELECT c.state, c.worker, c.deadline, c.updated_at FROM claims c WHERE c.tenant = l.tenant AND c.id = l.id OFFSET 0
+    ) c ON true
     LEFT JOIN workers w ON w.worker = c.worker
     WHERE l.look_at <= now() AND (c.deadline IS NULL OR c.deadline > now())
       AND (c.state = 'accepted' AND c.updated_at <= now() - interval '30 seconds'
@@ -173,7 +177,12 @@ SELECT tenant, id, run, epoch + (state = 'dispatched')::integer AS epoch, lane, 
 WITH due AS MATERIALIZED (
     SELECT l.tenant, l.id, c.run, c.epoch, c.lane, c.day
     FROM lookouts l
-    JOIN claims c ON c.tenant = l.tenant AND c.id = l.id
+    JOIN LATERAL (
+        SELECT c.run, c.epoch, c.lane, c.day, c.state, c.worker, c.deadline, c.settled_at
+        FROM claims c
+        WHERE c.tenant = l.tenant AND c.id = l.id
+        OFFSET 0
+    ) c ON true
     LEFT JOIN workers w ON w.worker = c.worker
     WHERE l.look_at <= now() AND c.deadline <= now() AND c.settled_at IS NULL
       AND (c.state <> 'dispatched' OR w.expires_at IS NULL OR w.expires_at <= now())
@@ -189,7 +198,9 @@ SELECT tenant, id, run, epoch, lane, day FROM due;
 WITH due AS MATERIALIZED (
     SELECT l.tenant, l.id, c.run, c.day
     FROM lookouts l
-    JOIN claims c ON c.tenant = l.tenant AND c.id = l.id
+    JOIN LATERAL (
+        SELECT c.run, c.day, c.settled_at, c.emitted_at FROM claims c WHERE c.tenant = l.tenant AND c.id = l.id OFFSET 0
+    ) c ON true
     WHERE l.look_at <= now() AND c.settled_at <= now() - interval '10 seconds' AND c.emitted_at IS NULL
     ORDER BY l.look_at
     LIMIT $1
@@ -198,3 +209,9 @@ WITH due AS MATERIALIZED (
     UPDATE lookouts l SET look_at = now() + interval '1 minute' FROM due d WHERE l.tenant = d.tenant AND l.id = d.id
 )
 SELECT tenant, id, run, day FROM due;
+
+-- name: outgrown
+-- Tables that are twice as large as the planner was told, and more than small.
+SELECT c.relname AS name
+FROM pg_class c
+WHERE c.oid = ANY ($1::text[]::regclass[]) AND pg_relation_size(c.oid) > 16384 * greatest(c.relpages, 10);
