@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette_compress import CompressMiddleware
@@ -43,7 +44,7 @@ from api.limits.glance import Glance
 from api.limits.keeper import LimitKeeper
 from api.limits.middleware import RateLimits
 from api.limits.service import LimitReader
-from api.middleware import REQUEST_ID, Authenticate, BodyLimit, Frame
+from api.middleware import Authenticate, BodyLimit, Frame
 from api.models import routes as models_routes
 from api.models.service import listing
 from api.openai import routes as openai_routes
@@ -55,9 +56,14 @@ from api.providers import routes as providers_routes
 from api.providers.service import Providers
 from api.queues import routes as queues_routes
 from api.queues.service import QueueReader
+from api.refusing import REQUEST_ID
 from api.rendering import render_for
 from api.schemas import routes as schemas_routes
 from api.schemas.service import SchemaService
+from api.shield import contact
+from api.shield.headers import ResponseHeaders
+from api.shield.limits import AddressLimits, Failures
+from api.shield.peers import Peers
 from api.sinks import routes as sinks_routes
 from api.sinks.service import Sinks
 from api.sources import routes as sources_routes
@@ -69,6 +75,7 @@ from api.webhooks.service import WebhookKeeper
 from domain.accounts.keys import pepper
 from domain.accounts.limits import Defaults
 from domain.errors import InvalidRequest, Transient
+from domain.incoming.rates import Rates
 from domain.redriving.redriver import Redriver
 from domain.registry.schemas import Registry
 from domain.settings import Settings
@@ -76,6 +83,8 @@ from topics.codec import MAX_BYTES
 
 VERSION = "0.1.0"
 COMPRESS_FROM_BYTES = 1024
+ASKED_HEADERS = ("Authorization", "X-API-Key", "Idempotency-Key", "Prefer", "X-Request-Id")
+TOLD_HEADERS = ("Location", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id")
 HANDLED: tuple[type[Exception], ...] = (Problem, InvalidRequest, Transient, RequestValidationError)
 
 
@@ -116,6 +125,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.state.parts = parts
     app.openapi = lambda: documentation.complete(app)  # type: ignore[method-assign]  # FastAPI's documented way
     documentation.serve(app)
+    app.include_router(contact.router(settings.security_contact, now))
     app.include_router(analyze_routes.router(analyze, ports.tracing))
     jobs = JobReader(ports.jobs)
     app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
@@ -157,13 +167,30 @@ def _defaults(settings: Settings) -> Defaults:
 def _middleware(ports: ApiPorts, settings: Settings, glance: Glance) -> list[Middleware]:
     secret = pepper(settings.key_pepper.get_secret_value())
     keyring = Keyring(ports.accounts, secret, _defaults(settings))
+    rates = Rates(settings.address_requests_per_minute, settings.address_burst)
+    failures = Failures(Rates(settings.address_failures_per_minute, settings.address_failures_per_minute))
     return [
+        Middleware(ResponseHeaders, peers=Peers(settings.proxy_networks)),
         Middleware(Frame, metrics=ports.metrics),
-        Middleware(BodyLimit, max_bytes=MAX_BYTES),
-        Middleware(Authenticate, keyring=keyring),
+        Middleware(AddressLimits, rates=rates),
+        *_cross_origin(settings.origins),
+        Middleware(BodyLimit, max_bytes=MAX_BYTES, seconds=settings.body_timeout_s),
+        Middleware(Authenticate, keyring=keyring, failures=failures),
         Middleware(RateLimits, glance=glance),
         Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM_BYTES, zstd=False),
     ]
+
+
+def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
+    """Without credentials: a key is sent by the page itself, and no cookie of ours exists."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=ASKED_HEADERS, expose_headers=TOLD_HEADERS,
+        )
+    ]  # fmt: skip
 
 
 def _lifespan(parts: Parts, _app: FastAPI) -> AbstractAsyncContextManager[None]:

@@ -59,6 +59,13 @@ class Keyring:
             task.add_done_callback(lambda done: self._end(digest, done))
         return await asyncio.shield(task)
 
+    def has_seen(self, secret: str) -> bool:
+        """Whether this was a good key when it was last looked up, however long ago. Asks nobody."""
+        if not keys.well_formed(secret):
+            return False
+        found = self._remembered.get(keys.digest(self._pepper, secret))
+        return found is not None and found[1] is not None
+
     def _end(self, digest: bytes, task: "asyncio.Task[Caller | None]") -> None:
         self._asked.pop(digest, None)
         if not task.cancelled():

@@ -1,15 +1,17 @@
 """What /openapi.json says beside the routes: problems, examples, security, the bodies that routes read themselves."""
 
+from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
 
+from api import documented
 from api.budget_schemas import BudgetFields, NewBudget
 from api.export_schemas import ExportOrder
 from api.limit_schemas import LimitFields, TenantLimits
@@ -102,6 +104,7 @@ RESULT_EXAMPLE = {
     "submitted_at": "2026-01-01T00:00:00.000Z",
     "completed_at": "2026-01-01T00:00:00.421Z",
 }
+_STATUSES = {code: status for code, (status, _) in TITLES.items()}
 _DETAILS = {
     "unauthenticated": "the API key is unknown or revoked",
     "forbidden": "this is for operators of the service: the key's tenant is not in STRUCTURED_PROMPT_OPERATORS",
@@ -111,6 +114,8 @@ _DETAILS = {
     "in_progress": "the first request with this Idempotency-Key has not been answered yet; repeat it later",
     "exists": "there is a budget 'support' already; nothing was changed",
     "expired": "request 'order-981' is finished and its result is no longer kept",
+    "too_slow": "the body was not there within 30 s",
+    "unsupported_encoding": "send the body without Content-Encoding",
     "too_large": "a body may have 1048576 bytes",
     "invalid_request": "/promt: unknown field",
     "rate_limited": "the limit of 600 requests a minute is used up; try again in 3 s",
@@ -162,15 +167,16 @@ def serve(app: FastAPI) -> None:
     # the package of fastapi_offline carries Swagger UI; its own application class is not needed
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]), name="assets")
 
+    pages = files("api").joinpath("pages")
+    page, script = (pages.joinpath(name).read_bytes() for name in ("docs.html", "start.js"))
+
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title=app.title,
-            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="/docs/assets/swagger-ui.css",
-            swagger_favicon_url="/docs/assets/favicon.png",
-        )
+    async def docs() -> Response:
+        return Response(page, media_type="text/html")
+
+    @app.get("/docs/start.js", include_in_schema=False)
+    async def start() -> Response:
+        return Response(script, media_type="text/javascript")
 
     @app.get("/postman.json", include_in_schema=False)
     async def postman(request: Request) -> JSONResponse:
@@ -191,6 +197,9 @@ def complete(app: FastAPI) -> dict[str, Any]:
             keyed = path.startswith(("/v1/", "/openai/")) and not path.startswith("/v1/sources/")
             for operation in operations.values():
                 operation["security"] = SECURITY if keyed else []
+                documented.complete(path, operation, _STATUSES, _problem_response)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -1,19 +1,24 @@
 """The API's process: builds its ports, serves until a signal comes, lets everybody go with an answer."""
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import structlog
 import uvloop
+from fastapi import FastAPI
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
 from api.application import VERSION, Parts, create_app
 from api.health.service import Readiness
 from api.ports import ApiPorts, Dependency
+from api.shield.connections import Bounds, Closer
 from connectors import catalog
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.exporter import ClickHouseExporter
@@ -24,12 +29,17 @@ from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.watchdog import Watchdog
-from domain.errors import Conflict
+from domain.errors import Conflict, InvalidSettings
 from domain.health import Check
 from domain.settings import Settings
 
 BACKLOG = 2048
-MAX_CONCURRENT = 10_000  # requests at once, those that wait for their result included
+MAX_CONCURRENT = 10_000  # connections at once, those that wait for their result included
+SPARE_DESCRIPTORS = 256  # for the engines, files and the server itself
+MAX_HEAD_BYTES = 64 * 1024
+MAX_STREAMS = 200  # of one HTTP/2 connection
+PING_EVERY_MS = 20_000  # HTTP/2 connections whose client is gone are found out
+PING_S = 10
 STOP_S = 10.0
 PRODUCE_TIMEOUT_S = 1.5  # a client gets its 503 within two seconds
 LOOK_EVERY_S = 2.0
@@ -40,7 +50,7 @@ log = structlog.get_logger("api")
 def run(settings: Settings, environ: Mapping[str, str]) -> None:
     """Serve on settings.api_host and api_port until SIGTERM or SIGINT.
 
-    HTTP/1.1 and HTTP/2 without TLS, which ends in front of it. `environ` holds the providers' keys: the catalogue
+    HTTP/1.1 and HTTP/2, with TLS where a certificate is set. `environ` holds the providers' keys: the catalogue
     lists what can be called. Raises Conflict when the port is taken, InvalidSettings.
     """
     logs.set_up(level=settings.log_level, format=settings.log_format, stage="api")
@@ -100,19 +110,21 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
 
 
 async def serve(ports: ApiPorts, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then answer whoever still waits and return. Raises Conflict for a taken port."""
+    """Serve until `stop` is set, then answer whoever still waits and return.
+
+    Raises Conflict for a taken port, InvalidSettings for a certificate or key that cannot be used.
+    """
     app = create_app(ports, settings)
     parts: Parts = app.state.parts
-    server = Server(
-        app, settings.api_host, settings.api_port, interface=Interfaces.ASGINL, http=HTTPModes.auto, websockets=False,
-        backlog=BACKLOG, backpressure=MAX_CONCURRENT, log_enabled=False,
-    )  # fmt: skip
+    server = _server(app, settings)
     async with app.router.lifespan_context(app), _telemetry(ports, settings, parts.readiness):
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())
+        closing = asyncio.create_task(_closer(settings).run())
         log.info("started", address=f"{settings.api_host}:{settings.api_port}")
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        closing.cancel()
         parts.drain()
         server.stop()  # type: ignore[no-untyped-call]  # granian has no types there
         with suppress(TimeoutError):
@@ -121,6 +133,31 @@ async def serve(ports: ApiPorts, settings: Settings, stop: asyncio.Event) -> Non
     if not stop.is_set():
         raise Conflict("the HTTP server ended by itself; the log lines above say why")
     log.info("stopped")
+
+
+def _server(app: FastAPI, settings: Settings) -> Server:
+    certificate, key = settings.tls_certificate, settings.tls_key
+    try:
+        return Server(
+            app, settings.api_host, settings.api_port, interface=Interfaces.ASGINL, http=HTTPModes.auto,
+            websockets=False, backlog=BACKLOG, backpressure=places(_descriptors()), log_enabled=False,
+            http1_settings=HTTP1Settings(round(settings.header_timeout_s * 1000), max_buffer_size=MAX_HEAD_BYTES),
+            http2_settings=HTTP2Settings(
+                keep_alive_interval=PING_EVERY_MS, keep_alive_timeout=PING_S, max_concurrent_streams=MAX_STREAMS,
+                max_headers_size=MAX_HEAD_BYTES,
+            ),
+            ssl_cert=Path(certificate) if certificate else None, ssl_key=Path(key) if key else None,
+        )  # fmt: skip
+    except OSError as error:  # of which ssl.SSLError is one
+        raise InvalidSettings(
+            f"cannot use STRUCTURED_PROMPT_TLS_CERTIFICATE {certificate} with its key: {error}; "
+            "both are PEM, the certificate first in its chain, and readable by this process"
+        ) from error
+
+
+def _closer(settings: Settings) -> Closer:
+    bounds = Bounds(settings.header_timeout_s, settings.address_connections, settings.proxy_networks)
+    return Closer(settings.api_port, bounds)
 
 
 @asynccontextmanager
@@ -162,6 +199,22 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def _descriptors() -> int:
+    """How many this process may have, once it asked for all that it is allowed; -1 for any number."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def places(descriptors: int) -> int:
+    """Connections at once, where a process may have so many descriptors (-1: any number).
+
+    One more than it may have would be accepted, and fail.
+    """
+    return MAX_CONCURRENT if descriptors < 0 else max(16, min(MAX_CONCURRENT, descriptors - SPARE_DESCRIPTORS))
 
 
 def claim_port(host: str, port: int) -> None:

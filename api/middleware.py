@@ -3,13 +3,14 @@
 Frame         gives the request its id, counts it, turns what nobody caught into a 500
 BodyLimit     refuses a body above the limit without reading it all
 Authenticate  lets only callers with a key into the protected paths
+
+Around Frame stands api/shield/headers.py, between Frame and BodyLimit api/shield/limits.py.
 """
 
 import asyncio
 import logging
 import re
 import time
-from contextlib import suppress
 
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,18 +18,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.authentication import SCOPE, Keyring, refusal, secret_of
 from api.problems import Problem
+from api.refusing import REQUEST_ID, discard, refuse
 from api.rendering import render_for
+from api.shield.limits import Failures
+from api.shield.peers import CLIENT
 from domain.errors import Transient
 from domain.metrics import Metrics
 
-REQUEST_ID = "structured_prompt.request_id"
 GIVE_UP_AT = "structured_prompt.give_up_at"
 PROTECTED = ("/v1/", "/openai/")
 SIGNED = re.compile(r"/v1/sources/[^/]+/events")
 """Let in without a key: the route checks a signature over the body."""
 PATIENCE_S = 1.8  # a client gets its 503 within two seconds
-MAX_DISCARDED_BYTES = 16 * 1024 * 1024
-DISCARD_S = 2.0
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
@@ -76,11 +77,15 @@ class Frame:
 
 
 class BodyLimit:
-    """Raises a 413 problem where the body is read, or answers it at once when the length is announced."""
+    """Raises a 413 problem where the body is read, or answers it at once when the length is announced.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    A body that is not there after `seconds` is a 408, so that nobody holds a place by sending a byte now and then.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,21 +93,30 @@ class BodyLimit:
             return
         problem = self._refusal(scope["headers"])
         if problem is not None:
-            await discard(scope, receive)
-            await render_for(scope, problem, scope[REQUEST_ID])(scope, receive, send)
+            await refuse(scope, receive, send, problem)
             return
-        read = 0
+        read, more = 0, True
+        ends_at = asyncio.get_running_loop().time() + self._seconds
 
         async def limited() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, more
+            # when the body is there, what is waited for is that the client leaves
+            message = await (self._in_time(receive, ends_at) if more else receive())
             read += len(message.get("body", b""))
+            more = message.get("more_body", False)
             if read > self._max_bytes:
                 await discard(scope, receive)
                 raise self._too_large()
             return message
 
         await self._app(scope, limited, send)
+
+    async def _in_time(self, receive: Receive, ends_at: float) -> Message:
+        try:
+            async with asyncio.timeout_at(ends_at):
+                return await receive()
+        except TimeoutError:
+            raise Problem("too_slow", f"the body was not there within {self._seconds:g} s") from None
 
     def _refusal(self, headers: list[tuple[bytes, bytes]]) -> Problem | None:
         for name, value in headers:
@@ -117,23 +131,27 @@ class BodyLimit:
 
 
 class Authenticate:
-    """Puts the Caller into the scope of protected paths, or answers 401, 403 or 503."""
+    """Puts the Caller into the scope of protected paths, or answers 401, 403, 429 or 503."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, failures: Failures) -> None:
         self._app = app
         self._keyring = keyring
+        self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PROTECTED) and not SIGNED.fullmatch(scope["path"]):
             problem = await self._let_in(scope)
             if problem is not None:
-                await discard(scope, receive)
-                await render_for(scope, problem, scope[REQUEST_ID])(scope, receive, send)
+                await refuse(scope, receive, send, problem)
                 return
         await self._app(scope, receive, send)
 
     async def _let_in(self, scope: Scope) -> Problem | None:
-        secret = secret_of(scope["headers"])
+        secret, address = secret_of(scope["headers"]), scope[CLIENT].address
+        problem = self._failures.objection(address)
+        # somebody at the same address who has a good key goes on
+        if problem is not None and not (secret and self._keyring.has_seen(secret)):
+            return problem
         try:
             async with asyncio.timeout_at(scope[GIVE_UP_AT]):
                 caller = None if secret is None else await self._keyring.verify(secret)
@@ -142,33 +160,12 @@ class Authenticate:
         except TimeoutError:
             return problems.unavailable("the accounts do not answer; try again")
         if caller is None:
+            self._failures.count(address)
             return refusal(secret)
         if not caller.tenant.active:
             return Problem("forbidden", f"tenant {caller.tenant.name!r} is suspended")
         scope[SCOPE] = caller
         return None
-
-
-async def discard(scope: Scope, receive: Receive) -> None:
-    """Throw away what the client is still sending, up to a bound.
-
-    A connection that is closed on a client in the middle of its body is reset, and the client never sees the answer.
-    One that asks first (`Expect: 100-continue`) is told without its body being taken.
-    """
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return
-    with suppress(TimeoutError, Problem):
-        async with asyncio.timeout(DISCARD_S):
-            await _discard(receive)
-
-
-async def _discard(receive: Receive) -> None:
-    left = MAX_DISCARDED_BYTES
-    while left > 0:
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -23,6 +23,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "forbidden": (403, "Not allowed"),
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "Method not allowed"),
+    "too_slow": (408, "The request came too slowly"),
     "not_finished": (409, "Not finished"),
     "finished": (409, "Already finished"),
     "exists": (409, "It exists already"),

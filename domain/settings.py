@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from domain.door_settings import DoorSettings, listed
 from domain.errors import InvalidSettings
 from domain.outgoing.addresses import Network, parse_networks
 from domain.outgoing.places import Places
@@ -26,7 +27,7 @@ SCHEMES = {
 """How the addresses may begin."""
 
 
-class Settings(SinkSettings):
+class Settings(DoorSettings, SinkSettings):
     """Read once by each main.py. Any secret may come from a file: NAME_FILE holds the path."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
@@ -155,8 +156,6 @@ class Settings(SinkSettings):
     drain_s: float = _own("DRAIN_S", 25.0, "Seconds a stopping worker finishes its calls.", gt=0, le=3600)
     metrics_host: str = _own("METRICS_HOST", "127.0.0.1", "Address of /healthz, /readyz and /metrics.")
     metrics_port: int = _own("METRICS_PORT", 9400, "Port of /healthz, /readyz and /metrics; 0 chooses one.", ge=0)
-    api_host: str = _own("API_HOST", "127.0.0.1", "Address the API listens on.")
-    api_port: int = _own("API_PORT", 8000, "Port the API listens on.", ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _own("LOG_LEVEL", "INFO", "Least severe log line.")
     log_format: Literal["json", "text"] = _own("LOG_FORMAT", "json", "json for machines, text for people.")
     otel_endpoint: str | None = Field(
@@ -217,21 +216,16 @@ class Settings(SinkSettings):
     @property
     def tenants_with_topics(self) -> tuple[str, ...]:
         """In the order given, each once."""
-        return _names(self.tenant_topics)
+        return listed(self.tenant_topics)
 
     @property
     def operating_tenants(self) -> tuple[str, ...]:
         """In the order given, each once."""
-        return _names(self.operators)
+        return listed(self.operators)
 
     @property
     def cache_ttl(self) -> timedelta:
         return timedelta(seconds=self.cache_ttl_s)
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    names = (name.strip() for name in listed.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Settings:

@@ -14,7 +14,8 @@ from api.analyze.outcome import links
 from api.analyze.service import Analyze, Patience
 from api.analyze.submission import Ask, checked_key
 from api.authentication import caller_of
-from api.middleware import GIVE_UP_AT, REQUEST_ID
+from api.middleware import GIVE_UP_AT
+from api.refusing import REQUEST_ID
 from domain.tracing import Span, Tracing
 
 DEFAULT_WAIT_S = 30.0

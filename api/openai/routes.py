@@ -37,9 +37,13 @@ _ANSWER = {
 }
 _MODELS = {"object": "list", "data": [{"id": "fast", "object": "model", "created": 0, "owned_by": "structured-prompt"}]}
 _BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}, "example": _EXAMPLE}}}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": documentation.answer("OpenAI's error object.", {"error": {"message": "…", "code": "model_not_found"}}),
+    "5XX": documentation.answer("The same.", {"error": {"message": "…", "code": "unavailable"}}),
+}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: documentation.answer("A chat completion, or its chunks as server-sent events.", _ANSWER),
-    "4XX": documentation.answer("OpenAI's error object.", {"error": {"message": "…", "code": "model_not_found"}}),
+    **_ERRORS,
 }
 
 
@@ -125,7 +129,7 @@ def router(completions: Completions, catalogue: Catalogue, tracing: Tracing) -> 
         "/openai/v1/models",
         summary="List models as OpenAI does",
         operation_id="openai_models",
-        responses={200: documentation.answer("Aliases, then models.", _MODELS)},
+        responses={200: documentation.answer("Aliases, then models.", _MODELS), **_ERRORS},
         response_class=Response,
     )
     async def list_models() -> Response:

@@ -30,7 +30,9 @@ _HEADERS = [
     ),
     documentation.header("webhook-timestamp", "Seconds since 1970, within five minutes of now.", "1767225600"),
     documentation.header(
-        "webhook-signature", "`v1,` and the HMAC-SHA256 in base64, as Standard Webhooks 1.0 has it.", "v1,g0hM9SsE…"
+        "webhook-signature",
+        "`v1,` and the HMAC-SHA256 in base64, as Standard Webhooks 1.0 has it.",
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     ),
 ]
 

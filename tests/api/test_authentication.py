@@ -14,7 +14,9 @@ from domain.accounts.model import ApiKey, Tenant
 from domain.errors import Unavailable
 from tests.api.door import ASK, PEPPER, Door, assert_problem, utc_now
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/asyncapi.json"}
+PUBLIC = {
+    "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json", "/.well-known/security.txt",
+}  # fmt: skip
 
 
 class CountingAccounts(MemoryAccounts):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from api.middleware import MAX_DISCARDED_BYTES
+from api.refusing import MAX_DISCARDED_BYTES
 from connectors.memory.jobs import MemoryJobs
 from domain.jobs.model import JobView
 from tests.api.door import ASK, Door, assert_problem, utc_now
