@@ -10,12 +10,13 @@ COVERAGE := 85
 SEED ?= 1
 SEEDS ?= 1,2,3,4,5
 MINUTES ?= 25
+CASES ?= 1000
 # every extra but the one with PyTorch
 LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak lock hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz lock hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 whe
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra s3 --extra parquet --extra avro --extra protobuf pyproject.toml -o requirements/production.lock
+
+fuzz: $(STAMP) ## CASES=1000 for each operation of the API, made from its OpenAPI document; exits 1 for a 5xx or what is not documented
+	@$(BIN)/python -m tests.fuzz --cases $(CASES)
 
 hooks: $(STAMP) ## check before every commit
 	$(BIN)/pre-commit install
