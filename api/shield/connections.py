@@ -11,6 +11,7 @@ import socket
 import stat
 import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +23,11 @@ from domain.outgoing.addresses import Network
 
 LEAST_BYTES = 24
 """The preface of HTTP/2 has so many; no HTTP/1.1 request is shorter."""
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S, SELDOM_S = 1.0, 10.0
+SHARE = 0.02
+"""Of a processor, at most."""
+AT_ONCE = 50
+"""Looked at before others have their turn."""
 _OPEN = Path("/proc/self/fd")
 _LAST_RECEIVED = struct.Struct("=52xI")  # tcpi_last_data_recv of struct tcp_info, in ms
 _RECEIVED = struct.Struct("=128xQ")  # tcpi_bytes_received, since Linux 4.1
@@ -47,15 +52,20 @@ class Closer:
         self._counts = False
 
     async def run(self) -> None:
-        """Looks once a second, until it is cancelled."""
+        """Looks once a second, more seldom where there are many; until it is cancelled."""
+        pause = LOOK_EVERY_S
         while sys.platform == "linux":
-            await asyncio.sleep(LOOK_EVERY_S)
-            self.look()
+            await asyncio.sleep(pause)
+            worked = time.thread_time()
+            await self.look()
+            pause = min(max((time.thread_time() - worked) / SHARE, LOOK_EVERY_S), SELDOM_S)
 
-    def look(self) -> int:
+    async def look(self) -> int:
         """How many connections were closed."""
         closed, held = 0, Counter[str]()
-        for connection in _connections(self._port):
+        for number, connection in enumerate(_connections(self._port), 1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             peer = str(connection.getpeername()[0])
             if is_trusted(peer, self._bounds.trusted):
                 continue
