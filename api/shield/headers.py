@@ -14,7 +14,7 @@ PAGE_POLICY = (
 )
 """The documentation page: no inline script or style, nothing from elsewhere."""
 PAGES = ("/docs", "/docs/")
-PUBLIC = ("/docs/", "/docs", "/openapi.json", "/asyncapi.json", "/.well-known/security.txt")
+PUBLIC = ("/docs/", "/docs", "/openapi.json", "/asyncapi.json", "/postman.json", "/.well-known/security.txt")
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _ALWAYS: Headers = (
