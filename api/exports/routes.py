@@ -15,11 +15,18 @@ _ORDER = {
     "format": "csv", "since": "7d", "template": "sentiment", "status": "completed",
     "fields": ["id", "model", "cost_usd", "completed_at", "output"],
 }  # fmt: skip
+_ROW = {"id": "order-981", "model": "gpt-4o-mini", "cost_usd": "0.0000094"}
+_ROWS: dict[str, Any] = {
+    "csv": "id,model,cost_usd\r\norder-981,gpt-4o-mini,0.0000094\r\n",
+    "json": [_ROW],
+    "jsonl": '{"id":"order-981","model":"gpt-4o-mini","cost_usd":"0.0000094"}\n',
+    "parquet": "PAR1…",
+}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file, streamed: rows in the order of their ids. A connection that breaks before the end "
         "is an export that is not whole: ask for the rest with `after`.",
-        "content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()},
+        "content": {kind.partition(";")[0]: {"example": _ROWS[name]} for name, kind in MEDIA_TYPES.items()},
     },
     **documentation.errors("invalid_request"),
 }
