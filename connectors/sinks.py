@@ -102,9 +102,9 @@ class Kind:
 
 SINKS: dict[str, Kind] = {
     "clickhouse": Kind(_clickhouse),
-    "postgres": Kind(_postgres, ways=2, ordered=False, consented=True),
-    "kafka": Kind(_kafka, consented=True),
-    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(50_000, 32 * MIB, 60.0)),
+    "postgres": Kind(_postgres, ways=2, ordered=False, consented=True, bounds=Bounds(5_000, 4 * MIB)),
+    "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
+    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(20_000, 12 * MIB, 60.0)),
 }
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""
 

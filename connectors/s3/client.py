@@ -25,8 +25,12 @@ REMEDIES = {
     "PermanentRedirect": "set the bucket's own region",
     "AuthorizationHeaderMalformed": "set the bucket's own region",
     "SlowDown": "it asks for fewer requests",
+    "InvalidBucketName": "check the bucket's name and region",
     "EntityTooLarge": "write smaller batches",
 }
+
+UNNAMED = {"301": "PermanentRedirect", "400": "InvalidBucketName", "403": "AccessDenied", "404": "NoSuchBucket"}
+"""What an answer to HEAD means, which has no body to name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class S3:
     def _answered(self, response: Mapping[str, Any]) -> Unavailable:
         head = response.get("ResponseMetadata", {})
         code = str(response.get("Error", {}).get("Code", ""))
-        code = {"404": "NoSuchBucket", "403": "AccessDenied"}.get(code, code)  # HEAD has no body to name it
+        code = UNNAMED.get(code, code)
         remedy = REMEDIES.get(code, "see what it says to this code")
         wait = str(head.get("HTTPHeaders", {}).get("retry-after", ""))
         said = f"{self._place} answered {head.get('HTTPStatusCode')} {code}: {remedy}"

@@ -3,31 +3,23 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from connectors.s3.client import PAGE, S3
-from connectors.s3.formats import Format
+from connectors.s3.formats import Format, Rows
 from domain.ports import Item, Refused
 from domain.sinks import objects
 from domain.sinks.columns import HAPPENED, TABLES, NoRow, row
 from domain.sinks.model import Place
 from domain.sinks.objects import Range
 
+T = TypeVar("T")
 UPLOADS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The rows of one object."""
-
-    key: str
-    items: Sequence[Item]
-    rows: Sequence[dict[str, Any]]
 
 
 class S3Sink:
@@ -48,6 +40,9 @@ class S3Sink:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._newest: dict[Place, int] = {}
         self._uploads = asyncio.Semaphore(UPLOADS)
+        self._ranges = asyncio.Semaphore(1)
+        # one: several would take turns at the interpreter, and each keep what it once allocated
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="s3-sink")
 
     async def open(self) -> None:
         """Raises Unavailable."""
@@ -76,7 +71,8 @@ class S3Sink:
         refused: list[Refused] = []
         by_offset = {item.offset: item for item in items}
         for offsets in objects.missing(list(by_offset), [] if whole in stored else stored):
-            refused += await self._write_range(place, [by_offset[offset] for offset in offsets])
+            async with self._ranges:
+                refused += await self._write_range(place, [by_offset[offset] for offset in offsets])
         if newest:
             self._newest[place] = whole.last + 1
         return refused
@@ -100,8 +96,9 @@ class S3Sink:
 
     async def _write_range(self, place: Place, items: Sequence[Item]) -> list[Refused]:
         span = Range(items[0].offset, items[-1].offset)
-        parts, refused = await asyncio.to_thread(self._parts, place, span, items)
-        written = await asyncio.gather(*map(self._upload, parts), return_exceptions=True)
+        parts, refused = await self._off_the_loop(self._parts, place, span, items)
+        uploads = (self._upload(key, rows) for key, rows in parts.items())
+        written = await asyncio.gather(*uploads, return_exceptions=True)
         for answer in written:
             if isinstance(answer, BaseException):
                 raise answer
@@ -110,23 +107,26 @@ class S3Sink:
             "partition": place[1],
             "first_offset": span.first,
             "last_offset": span.last,
-            "rows": sum(len(part.items) for part in parts),
+            "rows": sum(rows.count for rows in parts.values()),
             "refused": len(refused),
             "objects": written,
         }
         await self._store.put(objects.manifest_key(self._prefix, place, span), orjson.dumps(manifest))
         return refused
 
-    async def _upload(self, part: _Part) -> dict[str, Any]:
+    async def _upload(self, key: str, rows: Rows) -> dict[str, Any]:
         async with self._uploads:
-            body = await asyncio.to_thread(self._format.encode, part.items[0].topic, part.items, part.rows)
-            await self._store.put(part.key, body)
-        digest = hashlib.sha256(body).hexdigest()
-        return {"key": part.key, "rows": len(part.items), "bytes": len(body), "sha256": digest}
+            body = await self._off_the_loop(rows.finish)
+            await self._store.put(key, body)
+        return {"key": key, "rows": rows.count, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
-    def _parts(self, place: Place, span: Range, items: Sequence[Item]) -> tuple[list[_Part], list[Refused]]:
+    async def _off_the_loop(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _parts(self, place: Place, span: Range, items: Sequence[Item]) -> tuple[dict[str, Rows], list[Refused]]:
+        """The objects of a range by their keys, and the items that are in none."""
         refused = []
-        groups: dict[tuple[str, datetime], tuple[list[Item], list[dict[str, Any]]]] = {}
+        groups: dict[tuple[str, datetime], Rows] = {}
         for item in items:
             try:
                 found = row(place[0], item.value)
@@ -134,11 +134,10 @@ class S3Sink:
                 refused.append(Refused(item, str(error)))
                 continue
             hour = found[HAPPENED[place[0]]].replace(minute=0, second=0, microsecond=0)
-            group = groups.setdefault((found["tenant"], hour), ([], []))
-            group[0].append(item)
-            group[1].append(found)
-        parts = [
-            _Part(f"{objects.object_key(self._prefix, place, span, *group)}.{self._format.ending}", *rows)
-            for group, rows in groups.items()
-        ]
-        return parts, refused
+            group = found["tenant"], hour
+            if group not in groups:
+                groups[group] = self._format.begin(place[0])
+            groups[group].add(item, found)
+        ending = self._format.ending
+        keys = {group: f"{objects.object_key(self._prefix, place, span, *group)}.{ending}" for group in groups}
+        return {keys[group]: rows for group, rows in groups.items()}, refused
