@@ -104,7 +104,7 @@ SINKS: dict[str, Kind] = {
     "clickhouse": Kind(_clickhouse),
     "postgres": Kind(_postgres, ways=2, ordered=False, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
-    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(20_000, 12 * MIB, 60.0)),
+    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(10_000, 8 * MIB, 60.0)),
 }
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""
 
