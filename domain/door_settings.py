@@ -34,7 +34,14 @@ class DoorSettings(BaseModel):
     address_failures_per_minute: int = own(
         "ADDRESS_FAILURES_PER_MINUTE", 600, "Requests without a good key before an address gets 429.", ge=1
     )
-    header_timeout_s: float = own("HEADER_TIMEOUT_S", 10.0, "Seconds a client has for a request's head.", ge=1, le=300)
+    header_timeout_s: float = own(
+        "HEADER_TIMEOUT_S",
+        30.0,
+        "Seconds a client has for a request's head, and a connection between two requests: longer than a proxy in "
+        "front keeps one that is idle.",
+        ge=1,
+        le=300,
+    )
     body_timeout_s: float = own("BODY_TIMEOUT_S", 30.0, "Seconds a client has for a request's body.", ge=1, le=3600)
     security_contact: str | None = own(
         "SECURITY_CONTACT",
