@@ -20,7 +20,9 @@ from domain.errors import Transient
 log = structlog.get_logger("stage")
 
 RECENTLY = 2.0
-"""Seconds for which a better lane counts as in use after its last record."""
+"""Seconds for which a better lane counts as in use after its last record, and a quiet tenant as being there."""
+CROWDED = 6
+"""Part of the usual number that may be inside beside them."""
 
 
 class Source(ABC):
@@ -78,8 +80,9 @@ class EachSource(Source):
     """Hands out single deliveries, of each tenant in turn, while fewer than its `share` of the stage's `slots` run.
 
     Sources of one stage share its slots: one that may fill more of them keeps room that the others cannot take. The
-    same share holds for what may be inside at once, and a source beside which a better one is in use takes a quarter
-    of that: who is inside shares one interpreter, and an interactive call would wait behind all of them.
+    same share holds for what may be inside at once. A source beside which a better one is in use takes a part of that,
+    and so does one whose tenants come singly behind the flood of another: who is inside shares one interpreter and the
+    batches of the ledger, and a call would wait behind all of them.
     """
 
     def __init__(self, topic: str, handler: Each, slots: int, share: float = 1.0) -> None:
@@ -88,6 +91,7 @@ class EachSource(Source):
         self._slots = max(1, int(slots * share))
         self._share = share
         self._ready: FairQueue[Delivery] = FairQueue()
+        self._quiet_at = float("-inf")  # when one came whose tenant had nothing here, behind a flood of others
         self._outside = handler.outside
         self._outside.more = self._more
 
@@ -104,19 +108,26 @@ class EachSource(Source):
         self._ready.drop(gone)
 
     def _queue(self, delivery: Delivery) -> None:
-        self._ready.put(tenant_of(delivery), delivery)
+        tenant = tenant_of(delivery)
+        if len(self._ready) > self.stage.policy.inside and not self._ready.holds(tenant):
+            self._quiet_at = time.monotonic()
+        self._ready.put(tenant, delivery)
 
     def _inside(self) -> int:
         """How many may be inside for one more of this lane to begin."""
         room = self.stage.policy.inside * self._share
+        return max(1, int(room / CROWDED if self._is_crowded() else room))
+
+    def _is_crowded(self) -> bool:
         moment = time.monotonic() - RECENTLY
+        if self._quiet_at > moment:
+            return True
         for better in self.stage.sources:
             if better is self:
-                break
+                return False
             if better.used_at > moment:
-                room /= 4
-                break
-        return max(1, int(room))
+                return True
+        return False
 
     def _more(self) -> None:
         self.stage.begin()

@@ -25,6 +25,10 @@ class FairQueue(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return (item for queue in self._queues.values() for item in queue)
 
+    def holds(self, tenant: bytes) -> bool:
+        """Whether something of this tenant is in it."""
+        return tenant in self._queues
+
     def put(self, tenant: bytes, item: T) -> None:
         queue = self._queues.get(tenant)
         if queue is None:
