@@ -21,8 +21,8 @@ log = structlog.get_logger("stage")
 
 RECENTLY = 2.0
 """Seconds for which a better lane counts as in use after its last record, and a quiet tenant as being there."""
-CROWDED = 6
-"""Part of the usual number that may be inside beside them."""
+CROWDED = 4
+"""Beside them, the usual number that may be inside is divided by this."""
 
 
 class Source(ABC):

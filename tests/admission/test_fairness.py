@@ -163,6 +163,26 @@ async def test_beside_interactive_in_use_bulk_takes_a_quarter_of_its_room(handle
     assert len(handler.begun) == 24
 
 
+async def test_beside_one_who_comes_singly_a_flood_of_its_lane_takes_a_quarter_of_its_room(handler: Held) -> None:
+    source = EachSource("standard", handler, slots=1_000)
+    Stage(Policy("test", inside=32), [source], MemoryMetrics())
+    await source.consume(Calls("standard", [b"flood/%d" % n for n in range(100)] + [b"quiet/1"]))
+    await turns()
+    assert len(handler.begun) == 32
+    for _ in range(24):
+        handler.gate.release()
+    await turns()
+    assert len(handler.begun) == 32
+    for _ in range(2):
+        handler.gate.release()
+    await turns()
+    assert handler.begun[32:] == [b"flood/32", b"quiet/1"]
+    source._quiet_at = float("-inf")
+    source.begin()
+    await turns()
+    assert len(handler.begun) == 58
+
+
 class Batches:
     """A handler of batches that counts them."""
 
