@@ -3,7 +3,6 @@
 import ssl
 from typing import Any
 
-from connectors.kafka.tokens import ClientTokens
 from domain.errors import InvalidSettings
 from domain.settings import Settings
 
@@ -72,12 +71,15 @@ def tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def tokens(settings: Settings) -> ClientTokens | None:
-    """Where aiokafka and Faust get their tokens with OAUTHBEARER; None with another mechanism."""
+def tokens(settings: Settings) -> Any:
+    """What aiokafka and Faust get their tokens from with OAUTHBEARER (ClientTokens); None with another mechanism."""
     user, password = credentials(settings)
     url = settings.kafka_sasl_token_url
     if settings.kafka_sasl_mechanism != "OAUTHBEARER" or url is None:
         return None
+    # imported only where it is used: aiokafka is 3 MB of a process that has no other use for it
+    from connectors.kafka.tokens import ClientTokens
+
     return ClientTokens(url, (user or "", password or ""), settings.kafka_sasl_scope)
 
 
