@@ -1,6 +1,7 @@
 """From a record to the receiver, on a clock that the tests turn."""
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,11 +31,17 @@ START = datetime.now(UTC)
 PEPPER = b"p" * 32
 
 
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers' libraries read the machine's clock, and refuse what is older than five minutes."""
+    monkeypatch.setattr(sys.modules[__name__], "START", datetime.now(UTC))
+
+
 @dataclass
 class Tenant:
     """Everything of one process, with a tenant that has one endpoint."""
 
-    now: datetime = START
+    now: datetime = field(default_factory=lambda: START)
     endpoints: MemoryEndpoints = field(default_factory=MemoryEndpoints)
     outlet: MemoryOutlet = field(default_factory=MemoryOutlet)
     metrics: MemoryMetrics = field(default_factory=MemoryMetrics)

@@ -1,5 +1,6 @@
 """Signatures as receivers check them: with the libraries of Standard Webhooks and of Svix."""
 
+import sys
 from base64 import b64decode
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,6 +14,12 @@ from domain.webhooks.signing import OLD_SECRET, headers, keys_of, secret_key, sh
 
 PEPPER, BODY = b"p" * 32, '{"type":"request.completed","data":"ü"}'.encode()
 NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers' libraries read the machine's clock, and refuse what is older than five minutes."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
 
 
 def due(target: Endpoint | None) -> Due:
