@@ -1,5 +1,6 @@
 """Rules, dashboards and runbooks are read as files; promtool and amtool judge what is theirs."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,10 @@ def tool() -> Callable[..., str]:
         for name in names:
             if path := shutil.which(name):
                 return path
+        if os.environ.get("CI"):
+            pytest.fail(
+                f"{names[0]} is not installed: .ci/run brings the packages prometheus and prometheus-alertmanager"
+            )
         pytest.skip(f"{names[0]} is not installed (Debian: prometheus, prometheus-alertmanager)")
 
     return find
