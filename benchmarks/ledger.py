@@ -7,8 +7,6 @@ of requests that are all charged to one budget (rule L12), and what the roll-up 
 """
 
 import asyncio
-import os
-import secrets
 import sys
 import time
 from collections import defaultdict
@@ -19,14 +17,13 @@ from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import uvloop
 
+from benchmarks.databases import own_database
 from connectors.postgres.budgets import PostgresBudgets
 from connectors.postgres.ledger import PostgresLedger
-from connectors.postgres.migrate import upgrade
 from connectors.postgres.pool import Pool, connect
 from domain.budgets.model import Budget, Reserve
 from domain.ledger.model import AttemptDone, Claim, Settlement, Source, State, Take
@@ -173,26 +170,17 @@ async def hot_share(admin: asyncpg.Connection) -> None:
         print(f"{table}: {row['updated']} updates, {float(row['hot'] / max(1, row['updated'])):.0%} HOT")
 
 
-async def main() -> None:
-    base = os.environ["DATABASE_URL"]
-    name = f"bench_{secrets.token_hex(4)}"
-    url = urlunsplit(urlsplit(base)._replace(path=f"/{name}"))
-    owner = await asyncpg.connect(base)
-    await owner.execute(f"CREATE DATABASE {name}")
-    try:
-        upgrade(url)
-        pool = await connect(url, 1)
-        admin = await asyncpg.connect(url)
-        await sizes(pool, int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
-        await patrol(pool, admin)
-        await pool.close()
-        await asyncio.sleep(1)  # the server's statistics are written when its connection ends
-        await hot_share(admin)
-        await admin.close()
-    finally:
-        await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await owner.close()
+async def main(url: str) -> None:
+    pool = await connect(url, 1)
+    admin = await asyncpg.connect(url)
+    await sizes(pool, int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    await patrol(pool, admin)
+    await pool.close()
+    await asyncio.sleep(1)  # the server's statistics are written when its connection ends
+    await hot_share(admin)
+    await admin.close()
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with own_database() as found:
+        uvloop.run(main(found))

@@ -9,18 +9,16 @@ filter.
 import array
 import os
 import random
-import secrets
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import uvloop
 
-from connectors.postgres.migrate import upgrade
+from benchmarks.databases import own_database
 from connectors.postgres.pool import connect
 from connectors.postgres.similar import PostgresSimilarAnswers
 from domain.caching.guard import digest
@@ -98,33 +96,24 @@ async def searches(admin: asyncpg.Connection, dimensions: int) -> None:
     await timed("nearest of one tenant, HNSW", 1, lambda: admin.fetch(nearest))
 
 
-async def main() -> None:
+async def main(url: str) -> None:
     entries = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     dimensions = int(sys.argv[2]) if len(sys.argv) > 2 else 384
-    base = os.environ["DATABASE_URL"]
-    name = f"bench_{secrets.token_hex(4)}"
-    url = urlunsplit(urlsplit(base)._replace(path=f"/{name}"))
-    owner = await asyncpg.connect(base)
-    await owner.execute(f"CREATE DATABASE {name}")
-    try:
-        upgrade(url)
-        pool = await connect(url, 1, timeout=60.0)
-        admin = await asyncpg.connect(url)
-        answers = PostgresSimilarAnswers(pool)
-        await fill(answers, entries, dimensions)
-        await admin.execute("VACUUM ANALYZE similar_answers")
-        began = time.perf_counter()
-        for _ in range(1_000):
-            digest([QUESTION])
-        print(f"the guard: {(time.perf_counter() - began) * 1e3:.0f} µs a question; load {os.getloadavg()[0]:.1f}")
-        await ours(answers, entries, dimensions)
-        await searches(admin, dimensions)
-        await admin.close()
-        await pool.close()
-    finally:
-        await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await owner.close()
+    pool = await connect(url, 1, timeout=60.0)
+    admin = await asyncpg.connect(url)
+    answers = PostgresSimilarAnswers(pool)
+    await fill(answers, entries, dimensions)
+    await admin.execute("VACUUM ANALYZE similar_answers")
+    began = time.perf_counter()
+    for _ in range(1_000):
+        digest([QUESTION])
+    print(f"the guard: {(time.perf_counter() - began) * 1e3:.0f} µs a question; load {os.getloadavg()[0]:.1f}")
+    await ours(answers, entries, dimensions)
+    await searches(admin, dimensions)
+    await admin.close()
+    await pool.close()
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with own_database() as found:
+        uvloop.run(main(found))

@@ -4,18 +4,15 @@ Due requests in a database of its own, which it removes, woken in batches by one
 """
 
 import asyncio
-import os
-import secrets
 import sys
 import time
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import uvloop
 
+from benchmarks.databases import own_database
 from connectors.postgres.ledger import PostgresLedger
-from connectors.postgres.migrate import upgrade
 from connectors.postgres.pool import connect
 
 BATCH = 500
@@ -74,21 +71,12 @@ async def round_of(url: str, workers: int, count: int) -> str:
     return f"{workers} workers: {count / seconds:8,.0f} rows/s, at most {late} places from due order"
 
 
-async def main() -> None:
+async def main(url: str) -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    base = os.environ["DATABASE_URL"]
-    name = f"bench_{secrets.token_hex(4)}"
-    url = urlunsplit(urlsplit(base)._replace(path=f"/{name}"))
-    owner = await asyncpg.connect(base)
-    await owner.execute(f"CREATE DATABASE {name}")
-    try:
-        upgrade(url)
-        for workers in (1, 2, 3):
-            print(await round_of(url, workers, count))
-    finally:
-        await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await owner.close()
+    for workers in (1, 2, 3):
+        print(await round_of(url, workers, count))
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with own_database() as found:
+        uvloop.run(main(found))

@@ -7,26 +7,23 @@ refuse or fail and have a backlog each. In a database and topics of its own, whi
 
 import asyncio
 import os
-import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import orjson
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from benchmarks.databases import own_database
 from benchmarks.engines import free_port
 from benchmarks.processes import Failed, Process, get, run
 from benchmarks.report import Figure, table
 from benchmarks.sink import RESULT
 from connectors.postgres.endpoints import PostgresEndpoints
-from connectors.postgres.migrate import upgrade
 from connectors.postgres.pool import connect
 from domain.webhooks.model import Endpoint
 from topics.table import RESULTS, TABLE
@@ -55,8 +52,12 @@ class Place:
 
 @contextmanager
 def place() -> Iterator[Place]:
-    name, port = f"bench_{secrets.token_hex(4)}", free_port()
-    url = urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
+    with own_database() as url:
+        yield from _placed(url)
+
+
+def _placed(url: str) -> Iterator[Place]:
+    name, port = url.rpartition("/")[2], free_port()
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         "DATABASE_URL": url,
@@ -67,23 +68,14 @@ def place() -> Iterator[Place]:
         "STRUCTURED_PROMPT_KEY_PEPPER": "p" * 32,
         "STRUCTURED_PROMPT_WEBHOOK_ALLOW": "127.0.0.0/8",
     }
-    asyncio.run(_administer(f"CREATE DATABASE {name}"))
     receiver = Process("receiver", ["benchmarks.receiver", str(port)])
     try:
-        upgrade(url)
         run(["cli.main", "topics", "apply", "--use-env"], environment)
         yield Place(environment, f"http://127.0.0.1:{port}")
     finally:
         receiver.stop()
-        asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
         client = AdminClient({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]})
         client.delete_topics([f"{name}.{topic.name}" for topic in TABLE])
-
-
-async def _administer(statement: str) -> None:
-    connection = await asyncpg.connect(os.environ["DATABASE_URL"])
-    await connection.execute(statement)
-    await connection.close()
 
 
 async def _subscribe(at: Place, endpoints: Sequence[tuple[str, str]]) -> None:
