@@ -21,13 +21,14 @@ from agents.line import Delivery
 from domain.errors import Transient
 from domain.metrics import Metrics
 from domain.ports import BatchSource, Item, Producer, Record, Refused, Sink
-from topics.table import DEAD_LETTERS
+from topics.table import DEAD_LETTERS, TABLE
 
 log = structlog.get_logger("deliver")
 Answer = TypeVar("Answer")
 CODE = "refused_by_sink"
 SIDE_BYTES = 64 * 1024
 """Larger keys and headers are left out of a dead letter, so that it always fits on its topic."""
+OURS = frozenset(topic.name for topic in TABLE)
 
 
 class Stopped(Exception):
@@ -131,7 +132,7 @@ class _Courier:
             headers=item.headers if sum(len(text or b"") for _, text in item.headers) <= SIDE_BYTES else (),
             timestamp=item.timestamp.timestamp(),
         )
-        tenant, id, run = _identity(item.value)
+        tenant, id, run = _identity(item)
         reason = Reason(f"deliver.{self._policy.name}", CODE, refused.reason, tenant=tenant, id=id, run=run)
         return dead_letter(delivery, reason, self._health.now())
 
@@ -151,10 +152,14 @@ class _Courier:
         metrics.gauge("sink_age_seconds", (self._health.now() - newest).total_seconds(), sink=name)
 
 
-def _identity(value: bytes) -> tuple[str | None, str | None, int | None]:
-    """(tenant, id, run) as far as a refused value says them."""
+def _identity(item: Item) -> tuple[str | None, str | None, int | None]:
+    """(tenant, id, run) as far as a refused record of ours says them. On a topic of others they may mean anything, and
+    who is taken for its tenant may read it.
+    """
+    if item.topic not in OURS:
+        return None, None, None
     try:
-        fields = orjson.loads(value)
+        fields = orjson.loads(item.value)
     except orjson.JSONDecodeError:
         return None, None, None
     if not isinstance(fields, dict):

@@ -122,6 +122,19 @@ async def test_a_dead_letter_names_whose_it_was_where_that_can_be_read(line: Del
     ]
 
 
+async def test_a_record_of_another_teams_topic_is_nobodys_whatever_it_says() -> None:
+    class Refusing(MemorySink):
+        topics = ("orders",)
+
+        async def write(self, batch: Sequence[Item]) -> list[Refused]:
+            return [Refused(item, "it cannot be mapped") for item in batch]
+
+    line = Delivery(sink=Refusing())
+    line.publish("orders", b'{"tenant": "acme", "id": "order-1"}')
+    await run_until(line, lambda: line.uncommitted() == 0)
+    assert [(one.tenant, one.id, one.topic) for one in line.letters()] == [(None, None, "orders")]
+
+
 async def test_a_refused_record_with_huge_headers_still_fits_on_its_topic(line: Delivery) -> None:
     line.broker.append(Record(RESULTS, b"p" * 1_000_000, b"k" * 100_000, [("h", b"x" * 500_000)]))
     await run_until(line, lambda: line.uncommitted() == 0)
