@@ -84,6 +84,12 @@ async def test_large_results_arrive_whole_and_in_order(replies: Replies) -> None
 async def test_notifying_nobody_is_fine(replies: Replies) -> None:
     await replies.notify([])
     await replies.notify([Reply("gone", "acme", "a", b"{}")])
+    listener = Listener(replies, "api-1")
+    await listener.ready()
+    sent = Reply("api-1", "acme", "b", b"{}")
+    await replies.notify([Reply("gone", "acme", "a", b"{}"), sent])
+    assert await listener.next() == sent
+    await listener.stop()
 
 
 @pytest.mark.integration

@@ -233,6 +233,10 @@ async def test_a_destination_that_is_away_is_tried_later_and_nothing_is_refused(
     await subject.away.close()
 
 
-async def test_a_sink_may_be_closed_twice(subject: Subject) -> None:
+async def test_a_sink_may_be_closed_twice_and_keeps_what_it_took(subject: Subject) -> None:
+    await subject.sink.open()
+    assert await subject.sink.write(BATCH) == []
+    held = await subject.held()
     await subject.sink.close()
     await subject.sink.close()
+    assert await subject.held() == held != []

@@ -1,15 +1,24 @@
 """A topic of one's own on the real broker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from connectors.kafka.producer import KafkaProducer
 
 
 @pytest.fixture
 def kafka(engines) -> dict[str, str]:
     """The connection of confluent-kafka clients."""
     return {"bootstrap.servers": engines.kafka}
+
+
+@pytest.fixture
+async def producer(kafka, topic_prefix) -> AsyncIterator[KafkaProducer]:
+    producer = KafkaProducer(kafka, timeout_s=10, prefix=topic_prefix)
+    yield producer
+    await producer.close()
 
 
 @pytest.fixture

@@ -9,19 +9,11 @@ from confluent_kafka import Producer
 
 from connectors.kafka import consumer as consumer_module
 from connectors.kafka.consumer import BatchConsumer, Bounds
-from connectors.kafka.producer import KafkaProducer
 from domain.errors import Conflict
 from domain.ports import Record
 
 pytestmark = pytest.mark.integration
 QUICK = Bounds(seconds=0.1)
-
-
-@pytest.fixture
-async def producer(kafka, topic_prefix):
-    producer = KafkaProducer(kafka, timeout_s=10, prefix=topic_prefix)
-    yield producer
-    await producer.close()
 
 
 @pytest.fixture

@@ -7,17 +7,9 @@ import pytest
 
 from connectors.kafka.ahead import Bounds
 from connectors.kafka.exact import ExactConsumer
-from connectors.kafka.producer import KafkaProducer
 from domain.ports import Record
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def producer(kafka, topic_prefix):
-    producer = KafkaProducer(kafka, timeout_s=10, prefix=topic_prefix)
-    yield producer
-    await producer.close()
 
 
 @pytest.fixture

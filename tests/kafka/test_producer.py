@@ -15,13 +15,6 @@ from domain.ports import Record
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-async def producer(kafka, topic_prefix):
-    producer = KafkaProducer(kafka, timeout_s=10, prefix=topic_prefix)
-    yield producer
-    await producer.close()
-
-
 def everything(kafka, topic, count):
     consumer = Consumer({**kafka, "group.id": topic, "auto.offset.reset": "earliest"})
     consumer.subscribe([topic])
@@ -92,8 +85,12 @@ async def test_a_missing_topic_is_unavailable_and_named(kafka, topic_prefix):
     await producer.close()
 
 
-async def test_nothing_is_sent_for_an_empty_batch(producer):
+async def test_nothing_is_sent_for_an_empty_batch_nor_is_a_broker_asked_for():
+    producer = KafkaProducer({"bootstrap.servers": "127.0.0.1:1"}, timeout_s=1)
     await producer.send([])
+    with pytest.raises(Unavailable):
+        await producer.send([Record("things", b"x")])
+    await producer.close()
 
 
 async def test_a_fatal_error_replaces_the_client(producer, make_topic):

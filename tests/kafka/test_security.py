@@ -1,7 +1,7 @@
 """Settings become the configuration of both Kafka clients."""
 
 import pytest
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from connectors.kafka import security
 from connectors.kafka.errors import PERMANENT, REMEDIES, translate
@@ -55,6 +55,8 @@ def test_oauthbearer_takes_client_id_secret_and_token_url():
 )
 def test_librdkafka_takes_what_we_give_it(given):
     Consumer({**security.librdkafka(given), "group.id": "g"}).close()
+    with pytest.raises(KafkaException):
+        Consumer({**security.librdkafka(given), "group.id": "g", "sasl.mechanism.of.nobody": "x"})
 
 
 def test_tls_is_checked_by_the_system_or_by_a_given_authority(tmp_path):

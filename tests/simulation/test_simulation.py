@@ -1,5 +1,7 @@
 """The ledger's and the stage's rules over thousands of seeded schedules, and over plans that hypothesis invents."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,14 +62,18 @@ def test_L2_L6_L8_L9_L11_L12_L15_S2_S5_hold_under_any_plan(plan: Plan) -> None:
     assert error is None, f"{error}\n{plan!r}\n{simulation.world.story()}"
 
 
-# what was found, each as the smallest plan that showed it
+# what was found, each as the smallest plan that showed it, in the order of its seed and in others: what a seed draws
+# changes with the product, and the order that showed the fault comes again among fifty
 
 
 def found(plan: Plan) -> None:
+    struck = 0
     with silence():
-        simulation, error = run(plan)
-    assert simulation.world.faults == [], "the faults of this case do not strike any more: it proves nothing"
-    assert error is None, f"{error}\n{simulation.world.story()}"
+        for seed in range(plan.seed, plan.seed + 50):
+            simulation, error = run(replace(plan, seed=seed))
+            assert error is None, f"{error}\n{simulation.world.story()}"
+            struck += simulation.world.faults == []
+    assert struck > 5, "the faults of this case hardly strike any more: it proves nothing"
 
 
 def test_L15_a_refused_request_whose_result_was_not_produced_is_found_and_readable() -> None:
