@@ -140,7 +140,7 @@ class Similarity:
             known.nearly = entry
             return "checked", None
         self.forget(call, run)
-        return "hit", Hit(_answered(entry, now), _usage(call, run, vector))
+        return "hit", Hit(entry.ending("semantic", now), _usage(call, run, vector))
 
     async def _judge(self, call: PromptCall, nearly: Entry, ending: Ending) -> None:
         rules, template = call.similar or {}, call.template or {"name": "", "version": 0}
@@ -204,18 +204,6 @@ def _counts(call: PromptCall, known: Known, generations: Generations) -> bool:
     if base == plain(call.cache_key or ""):
         return False
     return generations.key(replace(call, cache_key=base, tags=known.tags)) == known.cache_key
-
-
-def _answered(entry: Entry, now: float) -> Ending:
-    return Ending(
-        State.COMPLETED,
-        entry.output,
-        cached="semantic",
-        provider=entry.provider,
-        model=entry.model,
-        age_s=max(0.0, now - entry.at),
-        saved_usd=entry.cost_usd,
-    )
 
 
 def _usage(call: PromptCall, run: int, vector: Vector) -> bytes:

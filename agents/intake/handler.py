@@ -28,7 +28,6 @@ from agents.intake.reading import Incoming, Reader, read
 from agents.line import Delivery
 from agents.tenants import Tenants
 from domain.admission.model import PASSES, Admission
-from domain.caching.entry import Entry
 from domain.caching.entry import read as read_entry
 from domain.errors import Permanent
 from domain.ledger.model import Claimed, Park, Settlement, Standing, State, Woken
@@ -194,7 +193,7 @@ class Intake:
             verdict = "expired" if entry is None else entry.verdict(now, 1.0 - self._ports.draw())
             if entry is not None and verdict == "fresh":
                 outcomes["hit"] += 1
-                plan.endings.append((item, claimed, _answered(entry, now)))
+                plan.endings.append((item, claimed, entry.ending("exact", now)))
                 continue
             if item.use_cache and item.call.cache_key:
                 outcomes["early" if verdict == "early" else "miss"] += 1
@@ -255,15 +254,3 @@ class Intake:
                 events = end_events(item.call, claimed.run, settlement.error_code, at)
                 plan.emissions.append(Emission(item.call, claimed.run, settlement.result, at, events=events))
                 plan.emissions += map(Emission.finished, answer.followers)
-
-
-def _answered(entry: Entry, now: float) -> Ending:
-    return Ending(
-        State.COMPLETED,
-        entry.output,
-        cached="exact",
-        provider=entry.provider,
-        model=entry.model,
-        age_s=max(0.0, now - entry.at) if entry.at else 0.0,
-        saved_usd=entry.cost_usd,
-    )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
+from domain.ledger.model import State
 from domain.ledger.results import Ending
 from topics.codec import encode
 
@@ -36,6 +37,18 @@ class Entry:
         if now >= end:
             return "expired"
         return "early" if now - self.took * math.log(draw) >= end else "fresh"
+
+    def ending(self, cached: Literal["exact", "semantic"], now: float) -> Ending:
+        """The end of a request that it answers at `now`."""
+        return Ending(
+            State.COMPLETED,
+            self.output,
+            cached=cached,
+            provider=self.provider,
+            model=self.model,
+            age_s=max(0.0, now - self.at) if self.at else 0.0,
+            saved_usd=self.cost_usd,
+        )
 
 
 def remembered(ending: Ending, at: float, ttl: float, took: float, cost_usd: str) -> bytes:
