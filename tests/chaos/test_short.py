@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SEEDS = (1, 2)
 CONTROLS = {
     "plain": ("2,2,1", " lost: "),
-    "forgetful": ("2,2,1", " answered with different bytes: "),
+    "forgetful": ("2,2,1", " called without a row: "),
     "leaseless": ("2,2,1", " calls repeated, 0 were in flight at the kills"),
 }
 
