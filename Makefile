@@ -11,12 +11,14 @@ SEED ?= 1
 SEEDS ?= 1,2,3,4,5
 MINUTES ?= 25
 CASES ?= 1000
+# programs written in Go that are in no package registry of Python's: a folder each in ops/tools
+TOOLS ?= $(notdir $(patsubst %/go.mod,%,$(wildcard ops/tools/*/go.mod)))
 # every extra but the one with PyTorch
 LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz lock hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz lock tools hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +80,15 @@ lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 
 fuzz: $(STAMP) ## CASES=1000 for each operation of the API, made from its OpenAPI document; exits 1 for a 5xx or what is not documented
 	@$(BIN)/python -m tests.fuzz --cases $(CASES)
+
+tools: $(addprefix .tools/,$(TOOLS)) ## build the Go programs of ops/tools into .tools, minutes each; TOOLS=caddy chooses
+
+.tools/%: ops/tools/%/go.mod ops/tools/%/go.sum
+	@command -v go > /dev/null || { echo "no Go found: install Go 1.26 or later to build $*" >&2; exit 1; }
+	@echo "building $* into .tools: some minutes the first time"
+	@mkdir -p .tools
+	@GOFLAGS=-mod=readonly go -C ops/tools/$* build -trimpath -o $(CURDIR)/.tools/$* tool
+	@touch $@
 
 hooks: $(STAMP) ## check before every commit
 	$(BIN)/pre-commit install
