@@ -46,6 +46,7 @@ from connectors import catalog
 from connectors.catalog import Outside, utc_now
 from connectors.kafka import security
 from connectors.kafka.group import GroupObserver
+from connectors.traced import traced_model
 from domain.accounts.limits import Defaults
 from domain.caching.generations import Generations
 from domain.errors import Unavailable
@@ -164,7 +165,7 @@ async def _infer(process: Process) -> list[Source]:
     purse = Purse(outside.budgets, utc_now)
     pace = Pace(outside.pacer, process.lease.incarnation, metrics, utc_now)
     speaker = Speaker(outside.chunks, metrics)
-    caller = Caller(outside.model(models), policy, metrics, purse, pace, speaker=speaker)
+    caller = Caller(traced_model(outside.model(models), process.tracing), policy, metrics, purse, pace, speaker=speaker)
     process.tasks.append(asyncio.ensure_future(keep_listening(outside.ledger, caller)))
     watch = Watch(caller.routes, outside.health, outside.producer, metrics, process.lease.incarnation)
     process.keep(watch.run())

@@ -54,7 +54,7 @@ async def _start(settings: Settings, environ: Mapping[str, str], names: Sequence
     emitter = Emitter(outside.producer, outside.replies, outside.ledger, metrics)
     service = f"structured-prompt-{'-'.join(names)}"
     tracing = start_tracing(settings.otel_endpoint, service, version("structured-prompt"))
-    outside.stack.callback(tracing.close)
+    outside.stack.push_async_callback(asyncio.to_thread, tracing.close)
     departures = Departures(outside.limiter)
     process = Process(settings, environ, outside, emitter, tracing, departures)
     for name in names:

@@ -72,7 +72,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
     clickhouse = ClickHouse(settings.clickhouse_url.get_secret_value())
     await outside.stack.enter_async_context(clickhouse)
     tracer = tracing.tracing(settings.otel_endpoint, "structured-prompt-api", VERSION)
-    outside.stack.callback(tracer.close)
+    outside.stack.push_async_callback(asyncio.to_thread, tracer.close)
     async with outside.stack:
         yield ApiPorts(
             jobs=outside.jobs,

@@ -15,7 +15,7 @@ import time
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import problems
+from api import problems, spans
 from api.authentication import SCOPE, Keyring, refusal, secret_of
 from api.problems import Problem
 from api.refusing import REQUEST_ID, discard, refuse
@@ -66,6 +66,7 @@ class Frame:
                 raise  # the answer has begun: all that is left is to break the connection
             await render_for(scope, problems.INTERNAL, request_id)(scope, receive, framed)
         finally:
+            spans.end(scope, status)
             self._count(scope, status, time.perf_counter() - started_at)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:

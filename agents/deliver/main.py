@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 
 import structlog
 import uvloop
@@ -18,7 +19,9 @@ from connectors.sinks import SinkParts, connect_board, sink_parts
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.server import TelemetryServer
+from connectors.telemetry.tracing import tracing as start_tracing
 from connectors.telemetry.watchdog import Watchdog
+from connectors.traced import traced_sink
 from domain.settings import Settings
 
 log = structlog.get_logger("deliver")
@@ -54,7 +57,10 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
         _calm_collector()
         log.info("started", sink=name, metrics_port=port)
         policy = Policy(name, ways=parts.ways, ordered=parts.ordered)
-        await deliver(parts.source, parts.sink, parts.producer, policy, parts.metrics, condition)
+        tracing = start_tracing(settings.otel_endpoint, f"structured-prompt-sink-{name}", version("structured-prompt"))
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
+        sink = traced_sink(parts.sink, tracing, name)
+        await deliver(parts.source, sink, parts.producer, policy, parts.metrics, condition)
     log.info("stopped", sink=name)
 
 

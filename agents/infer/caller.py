@@ -163,6 +163,7 @@ class Caller:
             call_id(work.call.tenant, work.call.id, work.run),
             timeout,
             speech.say if speech else None,
+            work.call.traceparent,
         )
 
     def _after_reply(self, work: Work, reply: ModelReply, verdict: Verdict, called: Called, budget: Budget) -> Step:

@@ -21,9 +21,11 @@ from domain.errors import InvalidRequest
 from domain.ledger.model import Grip
 from domain.ledger.results import Ending, failed, rejected
 from domain.routing.parts import kinds
+from domain.tracing import of_request, received
 from topics import headers as head
 from topics.base import parse_time
 from topics.call import CALL_VERSION, PromptCall
+from topics.table import CALLS
 
 
 class Infer:
@@ -50,7 +52,10 @@ class Infer:
             await other.wait()
         done = self._running[key] = asyncio.Event()
         try:
-            with self._ports.tracing.start("infer", call.traceparent, run=run) as span:
+            with self._ports.tracing.start(f"process {CALLS[call.lane]}", call.traceparent, "consumer") as span:
+                if span.recording:
+                    place = received(CALLS[call.lane], delivery.partition, delivery.offset)
+                    span.note(place | of_request(call.tenant, call.id, run))
                 traced = call if span.traceparent == call.traceparent else replace(call, traceparent=span.traceparent)
                 await self._work(delivery, traced, run, head.epoch_of(headers))
         finally:

@@ -15,12 +15,13 @@ from domain.ledger.model import Claim, Source
 from domain.ledger.results import Ending, rejected
 from domain.ports import Record
 from domain.routing.catalogue import Catalogue
-from domain.tracing import Span, Tracing
+from domain.tracing import Span, Tracing, of_request, received
 from topics import headers as head
 from topics.base import format_time
 from topics.call import PromptCall
 from topics.codec import Read, Tombstone, Unreadable, body_hash, read_request, request_hash
 from topics.request import PromptRequest
+from topics.table import REQUESTS
 
 HORIZON = timedelta(days=10)
 """How long ids are remembered (rule L4); an older record could be a repeat nobody recognises."""
@@ -104,7 +105,7 @@ class Reader:
 
     def _readable(self, delivery: Delivery, read: Read, logged_at: datetime) -> Incoming:
         request, digest = read.request, body_hash(read.fields)
-        span = self._span(delivery)
+        span = self._span(delivery, request.tenant, request.id)
         origin, trouble = _origin(delivery, request_hash(digest), logged_at, span.traceparent)
         refusal = rejected("invalid_request", trouble) if trouble else None
         try:
@@ -120,7 +121,7 @@ class Reader:
 
     def _unreadable(self, delivery: Delivery, error: Unreadable, tenant: str, id: str, logged_at: datetime) -> Incoming:
         digest = b"\x00" + hashlib.sha256(delivery.value or b"").digest()
-        span = self._span(delivery)
+        span = self._span(delivery, tenant, id)
         origin, _ = _origin(delivery, request_hash(digest), logged_at, span.traceparent)
         call = _bare_call(tenant, id, origin)
         problems = [Problem(path, message) for path, message in error.problems]
@@ -128,10 +129,13 @@ class Reader:
         claim = _claim(delivery, call, digest, logged_at, None)
         return Incoming(delivery, call, claim, span, refusal)
 
-    def _span(self, delivery: Delivery) -> Span:
+    def _span(self, delivery: Delivery, tenant: str, id: str) -> Span:
         """Of this request's way through intake, in the trace it came with."""
         parent = head.text_of(dict(delivery.headers), head.TRACEPARENT) if delivery.headers else None
-        return self._tracing.start("intake", parent, partition=delivery.partition, offset=delivery.offset)
+        span = self._tracing.start(f"process {REQUESTS}", parent, "consumer")
+        if span.recording:
+            span.note(received(delivery.topic, delivery.partition, delivery.offset) | of_request(tenant, id))
+        return span
 
     def _letter(
         self,

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import documentation
+from api import documentation, spans
 from api.analyze.live import EventStream, events, follow
 from api.analyze.outcome import links
 from api.analyze.service import Analyze, Patience
@@ -16,7 +16,7 @@ from api.analyze.submission import Ask, checked_key
 from api.authentication import caller_of
 from api.middleware import GIVE_UP_AT
 from api.refusing import REQUEST_ID
-from domain.tracing import Span, Tracing
+from domain.tracing import Tracing
 
 DEFAULT_WAIT_S = 30.0
 MAX_WAIT_S = 120.0
@@ -70,12 +70,11 @@ def router(service: Analyze, tracing: Tracing) -> APIRouter:
         """
         preferences = request.headers.getlist("prefer")
         wait = wait_of(preferences)
-        with tracing.start("POST /v1/analyze", request.headers.get("traceparent")) as span:
-            ask = await _ask(request, span, synchronous=True)
-            patience = Patience(request.scope[GIVE_UP_AT], wait)
-            if wants_events(request.headers.get("accept", "")):
-                return await _stream(service, ask, patience, request.scope[REQUEST_ID])
-            response = await service.synchronous(ask, patience)
+        ask = await _ask(request, spans.begin(tracing, request, "/v1/analyze"), synchronous=True)
+        patience = Patience(request.scope[GIVE_UP_AT], wait)
+        if wants_events(request.headers.get("accept", "")):
+            return await _stream(service, ask, patience, request.scope[REQUEST_ID])
+        response = await service.synchronous(ask, patience)
         if preferences and wait != DEFAULT_WAIT_S:
             response.headers["preference-applied"] = f"wait={wait:.0f}"
         return response
@@ -91,9 +90,8 @@ def router(service: Analyze, tracing: Tracing) -> APIRouter:
     )
     async def analyze_async(request: Request) -> Response:
         """Answers 202 as soon as the request is durable; `GET /v1/jobs/{id}` tells how it goes."""
-        with tracing.start("POST /v1/analyze/async", request.headers.get("traceparent")) as span:
-            ask = await _ask(request, span, synchronous=False)
-            return await service.asynchronous(ask, Patience(request.scope[GIVE_UP_AT]))
+        ask = await _ask(request, spans.begin(tracing, request, "/v1/analyze/async"), synchronous=False)
+        return await service.asynchronous(ask, Patience(request.scope[GIVE_UP_AT]))
 
     return routes
 
@@ -118,6 +116,6 @@ async def _stream(service: Analyze, ask: Ask, patience: Patience, request_id: st
     return EventStream(events(begun, follow(begun, service.wait, patience.wait_s), request_id), begun)
 
 
-async def _ask(request: Request, span: Span, *, synchronous: bool) -> Ask:
+async def _ask(request: Request, traceparent: str, *, synchronous: bool) -> Ask:
     key = checked_key(request.headers.get("idempotency-key"))
-    return Ask(caller_of(request), await request.body(), synchronous, span.traceparent, key)
+    return Ask(caller_of(request), await request.body(), synchronous, traceparent, key)

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import documentation
+from api import documentation, spans
 from api.analyze.live import Ended, EventStream, Happening, follow
 from api.analyze.outcome import JSON
 from api.analyze.routes import MAX_WAIT_S, wait_of
@@ -122,8 +122,7 @@ def router(completions: Completions, catalogue: Catalogue, tracing: Tracing) -> 
         """Takes what OpenAI's clients send. An object `structured_prompt` in the body holds what is ours: `lane`,
         `tags`, `deadline`, `max_cost_usd`, `cache` and so on. `response_format` is checked as `output_schema` is.
         """
-        with tracing.start("POST /openai/v1/chat/completions", request.headers.get("traceparent")) as span:
-            return await completions.answer(request, span.traceparent)
+        return await completions.answer(request, spans.begin(tracing, request, "/openai/v1/chat/completions"))
 
     @routes.get(
         "/openai/v1/models",

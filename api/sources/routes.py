@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import documentation
+from api import documentation, spans
 from api.analyze.outcome import JSON, links
 from api.middleware import GIVE_UP_AT
 from api.operating import Operators
@@ -91,6 +91,6 @@ def _pushing(routes: APIRouter, service: SourceEvents, tracing: Tracing) -> None
     )
     async def push_event(name: str, request: Request) -> Response:
         """The event becomes a request, as the operator's file of sources maps it. A repeat is worked on once."""
-        with tracing.start("POST /v1/sources/events", request.headers.get("traceparent")) as span:
-            head, body = dict(request.headers), await request.body()
-            return await service.take(name, head, body, span.traceparent, request.scope[GIVE_UP_AT])
+        traceparent = spans.begin(tracing, request, "/v1/sources/{name}/events")
+        head, body = dict(request.headers), await request.body()
+        return await service.take(name, head, body, traceparent, request.scope[GIVE_UP_AT])

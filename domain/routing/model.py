@@ -88,6 +88,7 @@ class ModelCall:
     """One attempt. `request_id` goes out as X-Client-Request-Id; `timeout_s` bounds the whole call.
 
     say: is given the text while it is written, where the adapter can stream; the reply holds all of it in any case.
+    traceparent: of the work that it is a part of; it is not sent to the provider.
     """
 
     deployment: Deployment
@@ -98,6 +99,7 @@ class ModelCall:
     request_id: str
     timeout_s: float
     say: Callable[[str], None] | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
