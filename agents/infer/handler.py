@@ -25,7 +25,6 @@ from domain.tracing import of_request, received
 from topics import headers as head
 from topics.base import parse_time
 from topics.call import CALL_VERSION, PromptCall
-from topics.table import CALLS
 
 
 class Infer:
@@ -52,9 +51,9 @@ class Infer:
             await other.wait()
         done = self._running[key] = asyncio.Event()
         try:
-            with self._ports.tracing.start(f"process {CALLS[call.lane]}", call.traceparent, "consumer") as span:
+            with self._ports.tracing.start(f"process prompt.calls.{call.lane}", call.traceparent, "consumer") as span:
                 if span.recording:
-                    place = received(CALLS[call.lane], delivery.partition, delivery.offset)
+                    place = received(delivery.topic, delivery.partition, delivery.offset)
                     span.note(place | of_request(call.tenant, call.id, run))
                 traced = call if span.traceparent == call.traceparent else replace(call, traceparent=span.traceparent)
                 await self._work(delivery, traced, run, head.epoch_of(headers))
