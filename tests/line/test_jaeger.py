@@ -1,4 +1,4 @@
-"""A trace of real processes, read back from a real Jaeger. Where the program is found: `make tools TOOLS=jaeger` builds it."""
+"""A trace of real processes, read back from a real Jaeger, where there is one: `make tools TOOLS=jaeger` builds it."""
 
 import json
 import shutil
