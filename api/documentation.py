@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
-from api import documented
+from api import documented, scopes
 from api.budget_schemas import BudgetFields, NewBudget
 from api.export_schemas import ExportOrder
 from api.limit_schemas import LimitFields, TenantLimits
@@ -31,9 +31,8 @@ id never pays twice. Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc945
 `code` tells them apart. Send your API key as `Authorization: Bearer sp_live_…`.
 """
 REFERENCE = "#/components/schemas/"
-SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"api_key": []}]
 SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `sp_live_…`."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `sp_live_…`, with this scope."},
     "api_key": {
         "type": "apiKey",
         "in": "header",
@@ -104,10 +103,12 @@ RESULT_EXAMPLE = {
     "submitted_at": "2026-01-01T00:00:00.000Z",
     "completed_at": "2026-01-01T00:00:00.421Z",
 }
+ALWAYS = ("unauthenticated", "forbidden", "insufficient_scope", "unavailable", "internal")
 _STATUSES = {code: status for code, (status, _) in TITLES.items()}
 _DETAILS = {
     "unauthenticated": "the API key is unknown or revoked",
     "forbidden": "this is for operators of the service: the key's tenant is not in STRUCTURED_PROMPT_OPERATORS",
+    "insufficient_scope": "the API key has no scope 'requests:read', which this needs; it has requests:write",
     "not_found": "no job has the id 'order-981'",
     "not_finished": "the job is running; its result is not there yet",
     "finished": "job 'order-981' was completed before it could be cancelled; nothing is changed",
@@ -130,7 +131,7 @@ _DETAILS = {
 def errors(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The error responses of a route under /v1, those every one may give included."""
     by_status: dict[int | str, list[str]] = {}
-    for code in (*codes, "unauthenticated", "unavailable", "internal"):
+    for code in dict.fromkeys((*codes, *ALWAYS)):
         by_status.setdefault(TITLES[code][0], []).append(code)
     return {status: _problem_response(of_status) for status, of_status in by_status.items()}
 
@@ -195,13 +196,18 @@ def complete(app: FastAPI) -> dict[str, Any]:
         components["securitySchemes"] = SCHEMES
         for path, operations in document["paths"].items():
             keyed = path.startswith(("/v1/", "/openai/")) and not path.startswith("/v1/sources/")
-            for operation in operations.values():
-                operation["security"] = SECURITY if keyed else []
+            for method, operation in operations.items():
+                operation["security"] = _security(scopes.needed(method.upper(), path)) if keyed else []
                 documented.complete(path, operation, _STATUSES, _problem_response)
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _security(scope: str) -> list[dict[str, list[str]]]:
+    """A key in either header. OpenAPI 3.1 allows names of rights for every kind of scheme."""
+    return [{scheme: [scope]} for scheme in SCHEMES]
 
 
 def _components() -> dict[str, Any]:

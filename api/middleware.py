@@ -2,7 +2,7 @@
 
 Frame         gives the request its id, counts it, turns what nobody caught into a 500
 BodyLimit     refuses a body above the limit without reading it all
-Authenticate  lets only callers with a key into the protected paths
+Authenticate  lets only callers with a key that has the route's scope into the protected paths
 
 Around Frame stands api/shield/headers.py, between Frame and BodyLimit api/shield/limits.py.
 """
@@ -15,7 +15,7 @@ import time
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import problems, spans
+from api import problems, scopes, spans
 from api.authentication import SCOPE, Keyring, refusal, secret_of
 from api.problems import Problem
 from api.refusing import REQUEST_ID, discard, refuse
@@ -166,7 +166,7 @@ class Authenticate:
         if not caller.tenant.active:
             return Problem("forbidden", f"tenant {caller.tenant.name!r} is suspended")
         scope[SCOPE] = caller
-        return None
+        return scopes.objection(caller.key.scopes, scope["method"], scope["path"])
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -21,6 +21,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     # the door's own
     "unauthenticated": (401, "Authentication failed"),
     "forbidden": (403, "Not allowed"),
+    "insufficient_scope": (403, "The API key lacks a scope"),
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "Method not allowed"),
     "too_slow": (408, "The request came too slowly"),

@@ -18,14 +18,15 @@ from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.pool import connect
 from domain.accounts.keys import issue, pepper
 from domain.accounts.model import Allowance, Plan, Tenant
-from domain.errors import Conflict
+from domain.accounts.scopes import checked
+from domain.errors import Conflict, InvalidRequest
 from domain.ports import Accounts
 from topics.codec import is_tenant_name
 
 T = TypeVar("T")
 LIMITS = ("requests_per_minute", "burst", "tokens_per_minute", "token_burst", "concurrency")
 TENANT_COLUMNS = ("name", "active", "plan", *LIMITS, "store_answers", "cache_ttl_s")
-KEY_COLUMNS = ("id", "name", "hint", "created_at", "revoked_at", *LIMITS)
+KEY_COLUMNS = ("id", "name", "hint", "scopes", "created_at", "revoked_at", *LIMITS)
 
 
 def create_tenant(stack: Stack, tenant: Tenant, if_missing: bool) -> None:
@@ -103,11 +104,14 @@ def list_tenants(stack: Stack, as_json: bool) -> None:
     _show(tenants, TENANT_COLUMNS, as_json)
 
 
-def create_key(stack: Stack, tenant: str | None, name: str, options: LimitOptions, as_json: bool) -> None:
-    """Raises Conflict when the tenant does not exist, InvalidSettings without a pepper."""
+def create_key(
+    stack: Stack, tenant: str | None, name: str, scopes: Sequence[str], options: LimitOptions, as_json: bool
+) -> None:
+    """Raises Conflict when the tenant does not exist, InvalidSettings without a pepper, BadParameter for no scope."""
     target = find(stack)
     owner = target.tenant_or(tenant)
-    issued = issue(owner, name, pepper(target.settings.key_pepper.get_secret_value()), datetime.now(UTC))
+    secret = pepper(target.settings.key_pepper.get_secret_value())
+    issued = issue(owner, name, secret, datetime.now(UTC), _checked(scopes))
 
     async def store(accounts: Accounts) -> bool:
         if await accounts.tenant(owner) is None:
@@ -118,7 +122,8 @@ def create_key(stack: Stack, tenant: str | None, name: str, options: LimitOption
     if not _with_accounts(target, store):
         raise Conflict(f"there is no tenant {owner!r}: structured-prompt tenants create {owner}")
     if as_json:
-        print_json({"key": issued.secret, "id": issued.key.id, "tenant": owner, "name": name})
+        shown = {"key": issued.secret, "id": issued.key.id, "tenant": owner, "name": name}
+        print_json({**shown, "scopes": issued.key.scopes})
     else:
         print(f"{issued.secret}\n\n{issued.key.id} of {owner}; this is the only time it is shown")
 
@@ -143,7 +148,18 @@ def _show(found: Sequence[object], columns: Sequence[str], as_json: bool) -> Non
     if as_json:
         print_json(rows)
     else:
-        print_table(columns, [tuple(row.values()) for row in rows])
+        print_table(columns, [tuple(_words(value) for value in row.values()) for row in rows])
+
+
+def _words(value: object) -> object:
+    return " ".join(value) if isinstance(value, tuple) else value
+
+
+def _checked(scopes: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return checked(scopes)
+    except InvalidRequest as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _with_accounts(target: Target, work: Callable[[Accounts], Awaitable[T]]) -> T:

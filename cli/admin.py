@@ -14,6 +14,9 @@ from cli._stack import Stack
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 Tenant = Annotated[str | None, typer.Option(help="Whose; of an embedded stack demo.")]
 PlanOf = Annotated[str | None, typer.Option(help="A plan, whose limits hold where the tenant has none of its own.")]
+Scopes = Annotated[
+    list[str] | None, typer.Option(help="All it may do, as requests:write; again for each. Everything unless given.")
+]
 Clear = Annotated[bool, typer.Option("--clear", help="Forget what is not given, instead of leaving it.")]
 
 
@@ -133,13 +136,14 @@ def create_key(
     stack: Stack,
     tenant: Tenant = None,
     name: Annotated[str, typer.Option(help="What it is for.")] = "cli",
+    scope: Scopes = None,
     limits: LimitOptions = LimitOptions(),
     as_json: AsJson = False,
 ) -> None:
     """Create an API key. It is printed once and stored only as a keyed hash."""
     from cli import _accounts
 
-    _accounts.create_key(stack, tenant, name, limits, as_json)
+    _accounts.create_key(stack, tenant, name, scope or (), limits, as_json)
 
 
 def limit_key(

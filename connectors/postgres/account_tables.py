@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Text, func
+from sqlalchemy import ARRAY, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from connectors.postgres.rows import Base, key
@@ -56,3 +56,4 @@ class ApiKeyRow(Base):
     tokens_per_minute: Mapped[int | None]
     token_burst: Mapped[int | None]
     concurrency: Mapped[int | None]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{admin}'"))

@@ -51,7 +51,7 @@ class PostgresAccounts:
     async def create_key(self, key: ApiKey) -> None:
         limits = (key.requests_per_minute, key.burst)
         facts = (key.id, key.tenant, key.name, key.digest, key.hint, key.created_at)
-        more = (key.tokens_per_minute, key.token_burst, key.concurrency)
+        more = (key.tokens_per_minute, key.token_burst, key.concurrency, list(key.scopes))
         await self._pool.fetch(_SQL["create_key"], *facts, *limits, key.revoked_at, *more)
 
     async def limit_key(self, tenant: str, id: str, allowance: Allowance) -> bool:
@@ -67,4 +67,4 @@ def _tenant(row: Any) -> Tenant:
 
 
 def _keys(rows: Sequence[Any]) -> list[ApiKey]:
-    return [ApiKey(**row) for row in rows]
+    return [ApiKey(**{**row, "scopes": tuple(row["scopes"])}) for row in rows]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.accounts.model import ApiKey
+from domain.accounts.scopes import ADMIN
 from domain.errors import InvalidSettings
 
 PREFIX = "sp_live_"
@@ -59,7 +60,7 @@ def digest(pepper: bytes, key: str) -> bytes:
     return hmac.digest(pepper, key.encode(), "sha256")
 
 
-def issue(tenant: str, name: str, pepper: bytes, at: datetime) -> Issued:
+def issue(tenant: str, name: str, pepper: bytes, at: datetime, scopes: tuple[str, ...] = (ADMIN,)) -> Issued:
     """A new key for `tenant`, with a public id (`key_…`, 64 random bits) that appears in results and usage."""
     secret = generate()
     key = ApiKey(
@@ -69,6 +70,7 @@ def issue(tenant: str, name: str, pepper: bytes, at: datetime) -> Issued:
         digest=digest(pepper, secret),
         hint=secret[:HINT_LENGTH],
         created_at=at,
+        scopes=scopes,
     )
     return Issued(secret, key)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.accounts.scopes import ADMIN
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -59,7 +61,10 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """`id` is public (in results and usage), `digest` the keyed hash of the secret, `hint` its first characters."""
+    """`id` is public (in results and usage), `digest` the keyed hash of the secret, `hint` its first characters.
+
+    scopes: what it may do, see domain/accounts/scopes.py.
+    """
 
     id: str
     tenant: str
@@ -73,6 +78,7 @@ class ApiKey:
     tokens_per_minute: int | None = None
     token_burst: int | None = None
     concurrency: int | None = None
+    scopes: tuple[str, ...] = (ADMIN,)
 
     @property
     def allowance(self) -> Allowance:

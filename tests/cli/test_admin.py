@@ -53,6 +53,17 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(cli, tenant):
     assert row["revoked_at"] is not None
 
 
+def test_a_key_is_made_for_what_it_needs(cli, tenant):
+    wanted = ("--scope", "usage:read", "--scope", "requests:write")
+    created = json.loads(cli("keys", "create", "--tenant", tenant, *wanted, "--json").output)
+    assert created["scopes"] == ["requests:write", "usage:read"]
+    assert json.loads(cli("keys", "create", "--tenant", tenant, "--json").output)["scopes"] == ["admin"]
+    assert "requests:write usage:read" in cli("keys", "list", "--tenant", tenant).output
+    wrong = cli("keys", "create", "--tenant", tenant, "--scope", "everything")
+    assert wrong.exit_code == 2
+    assert "there is no scope 'everything'" in wrong.output
+
+
 def test_a_key_of_nobody_is_refused(cli):
     assert isinstance(cli("keys", "create", "--tenant", "nobody").exception, Conflict)
 

@@ -61,6 +61,14 @@ async def test_a_digest_belongs_to_one_key(accounts: Accounts) -> None:
         await accounts.create_key(replace(KEY, id="key_2"))
 
 
+async def test_a_key_keeps_its_scopes(accounts: Accounts) -> None:
+    narrow = replace(KEY, id="key_2", digest=b"2", scopes=("requests:write", "usage:read"))
+    await accounts.create_key(KEY)
+    await accounts.create_key(narrow)
+    assert [key.scopes for key in await accounts.keys("acme")] == [("admin",), ("requests:write", "usage:read")]
+    assert await accounts.key_by_digest(b"2") == narrow
+
+
 async def test_keys_are_listed_by_age_and_by_tenant(accounts: Accounts) -> None:
     older = replace(KEY, id="key_0", digest=b"0", created_at=NOON - timedelta(days=1), requests_per_minute=5, burst=2)
     theirs = replace(KEY, tenant="other", digest=b"1")

@@ -15,6 +15,7 @@ from api.middleware import PROTECTED, SIGNED
 from connectors.memory.accounts import MemoryAccounts
 from domain.accounts import keys
 from domain.accounts.model import Tenant
+from domain.accounts.scopes import ADMIN, SCOPES
 from tests.api.door import PEPPER, Door, utc_now
 from tests.api.test_letters import fail
 
@@ -22,7 +23,7 @@ SECRET = "zebra-crossing"
 """In everything that acme wrote. What only names its things (`known-…`) may come back to who asked with that name."""
 VOLATILE = {"/v1/limits", "/v1/queues", "/v1/providers", "/v1/usage", "/v1/cache", "/v1/models", "/openai/v1/models"}
 """What changes by itself, or is everybody's."""
-IDENTITIES = ("nobody", "malformed", "unknown", "revoked", "suspended", "another tenant")
+IDENTITIES = ("nobody", "malformed", "unknown", "revoked", "suspended", "another tenant", "another scope")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Operation:
     template: str
     path: str
     body: Any
+    scope: str = ADMIN
 
     async def ask(self, client: httpx.AsyncClient, headers: dict[str, str]) -> httpx.Response:
         content = None if self.body is None else orjson.dumps(self.body)
@@ -48,7 +50,11 @@ class House:
         self.stranger = keys.issue("initech", "test", PEPPER, utc_now())
         tenants = [Tenant("acme"), Tenant("initech"), Tenant("asleep", active=False)]
         gone = replace(self.revoked.key, revoked_at=utc_now())
-        stored = [self.door.issued.key, self.door.asleep.key, self.stranger.key, gone]
+        self.scoped = {scope: keys.issue("acme", scope, PEPPER, utc_now(), (scope,)) for scope in SCOPES}
+        rest = {scope: tuple({*SCOPES} - {ADMIN, scope}) for scope in SCOPES}
+        self.lacking = {scope: keys.issue("acme", "x", PEPPER, utc_now(), others) for scope, others in rest.items()}
+        limited = [issued.key for issued in (*self.scoped.values(), *self.lacking.values())]
+        stored = [self.door.issued.key, self.door.asleep.key, self.stranger.key, gone, *limited]
         self.door.ports = replace(self.door.ports, accounts=MemoryAccounts(tenants, stored))
         self.places: dict[str, str] = {}
 
@@ -62,6 +68,12 @@ class House:
             "another tenant": self.stranger.secret,
         }.get(identity)
         return {"authorization": f"Bearer {secret}"} if secret else {}
+
+    def headers_for(self, identity: str, operation: "Operation") -> dict[str, str]:
+        """Of another scope: with every scope but the one that the operation needs."""
+        if identity != "another scope":
+            return self.headers(identity)
+        return self.door.bearer(self.lacking[operation.scope])
 
     async def furnish(self) -> None:
         """Something of acme's behind every path."""
@@ -97,7 +109,7 @@ class House:
         """PUT last: it makes a thing of the asker's own, of the same name, which others would then find."""
         document = self.door.app.openapi()
         found = [
-            Operation(method.upper(), template, self._filled(template), _example(operation))
+            Operation(method.upper(), template, self._filled(template), _example(operation), _scope(operation))
             for template, operations in document["paths"].items()
             for method, operation in operations.items()
             if template.startswith(PROTECTED)
@@ -121,6 +133,11 @@ class House:
         return {path: answer.json() for path, answer in answers.items() if answer.status_code == 200}
 
 
+def _scope(operation: dict[str, Any]) -> str:
+    """What its security asks for; the route that is signed has none."""
+    return operation["security"][0]["bearer"][0] if operation["security"] else ADMIN
+
+
 def _example(operation: dict[str, Any]) -> Any:
     """The documented body, with acme's names in it."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -141,9 +158,9 @@ async def house() -> AsyncIterator[House]:
 async def test_nobody_reads_or_changes_what_is_anothers(house: House, identity: str) -> None:
     before = await house.look()
     assert SECRET in str(before)
-    headers, wrong, asked = house.headers(identity), [], 0
+    wrong, asked = [], 0
     for operation in house.operations():
-        answer = await operation.ask(house.door.strangers, headers)
+        answer = await operation.ask(house.door.strangers, house.headers_for(identity, operation))
         asked += 1
         if SECRET in answer.text or not _refused(identity, operation, answer):
             wrong.append(f"{operation.method} {operation.path}: {answer.status_code} {answer.text[:200]}")
@@ -158,7 +175,34 @@ def _refused(identity: str, operation: Operation, answer: httpx.Response) -> boo
         # its own lists and new things are its own; what it names and is acme's is not there
         names_acmes = "{" in operation.template and not (operation.method == "PUT" and "budgets" in operation.template)
         return answer.status_code in (401, 403, 404) if names_acmes else answer.status_code < 500
+    if identity == "another scope":
+        challenge = f'error="insufficient_scope", scope="{operation.scope}"'
+        named = repr(operation.scope) in answer.text and challenge in answer.headers.get("www-authenticate", "")
+        return answer.status_code == 403 and "insufficient_scope" in answer.text and named
     return answer.status_code == (403 if identity == "suspended" else 401)
+
+
+async def test_the_one_scope_that_a_route_names_opens_it(house: House) -> None:
+    """As far as `admin` opens it, which is asked first."""
+    differ = []
+    for operation in (one for one in house.operations() if one.method == "GET" and one.template not in VOLATILE):
+        own = await operation.ask(house.door.strangers, house.headers("acme"))
+        narrow = await operation.ask(house.door.strangers, house.door.bearer(house.scoped[operation.scope]))
+        if (own.status_code, _without_id(own)) != (narrow.status_code, _without_id(narrow)):
+            differ.append(f"{operation.path}: {own.status_code}, {narrow.status_code} {narrow.text[:200]}")
+    assert differ == []
+
+
+async def test_no_scope_refuses_what_it_names(house: House) -> None:
+    """Whatever else they answer, the routes that change something let in who has their scope."""
+    for operation in house.operations():
+        answer = await operation.ask(house.door.strangers, house.door.bearer(house.scoped[operation.scope]))
+        assert "insufficient_scope" not in answer.text, operation
+        assert answer.status_code < 500
+
+
+def _without_id(answer: httpx.Response) -> dict[str, Any]:
+    return {name: value for name, value in answer.json().items() if name != "request_id"}
 
 
 async def test_acme_itself_reads_all_of_it(house: House) -> None:

@@ -42,21 +42,21 @@ SET requests_per_minute = excluded.requests_per_minute, burst = excluded.burst,
 
 -- name: keys
 SELECT id, tenant, name, digest, hint, created_at, requests_per_minute, burst, revoked_at, tokens_per_minute,
-       token_burst, concurrency
+       token_burst, concurrency, scopes
 FROM api_keys
 WHERE tenant = $1
 ORDER BY created_at, id;
 
 -- name: key_by_digest
 SELECT id, tenant, name, digest, hint, created_at, requests_per_minute, burst, revoked_at, tokens_per_minute,
-       token_burst, concurrency
+       token_burst, concurrency, scopes
 FROM api_keys
 WHERE digest = $1;
 
 -- name: create_key
 INSERT INTO api_keys (id, tenant, name, digest, hint, created_at, requests_per_minute, burst, revoked_at,
-                      tokens_per_minute, token_burst, concurrency)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                      tokens_per_minute, token_burst, concurrency, scopes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (tenant, id) DO NOTHING;
 
 -- name: limit_key
