@@ -13,12 +13,15 @@ MINUTES ?= 25
 CASES ?= 1000
 # programs written in Go that are in no package registry of Python's: a folder each in ops/tools
 TOOLS ?= $(notdir $(patsubst %/go.mod,%,$(wildcard ops/tools/*/go.mod)))
+SCENARIO ?= mixed
+URL ?=
+KEY ?=
 # every extra but the one with PyTorch
 LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz lock tools hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load lock tools hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +92,9 @@ tools: $(addprefix .tools/,$(TOOLS)) ## build the Go programs of ops/tools into 
 	@mkdir -p .tools
 	@GOFLAGS=-mod=readonly go -C ops/tools/$* build -trimpath -o $(CURDIR)/.tools/$* tool
 	@touch $@
+
+load: $(STAMP) ## SCENARIO=mixed (steady, burst, soak) on URL= with KEY=, or on the stack of `make up`; exits 1 when a request failed
+	@LOAD_KEY="$(KEY)" $(BIN)/python -m tests.load $(SCENARIO) --url "$(URL)"
 
 hooks: $(STAMP) ## check before every commit
 	$(BIN)/pre-commit install
