@@ -79,7 +79,7 @@ soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 whe
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra s3 --extra parquet --extra avro --extra protobuf pyproject.toml -o requirements/production.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra s3 --extra parquet --extra avro --extra protobuf --extra bigquery --extra sheets pyproject.toml -o requirements/production.lock
 
 fuzz: $(STAMP) ## CASES=1000 for each operation of the API, made from its OpenAPI document; exits 1 for a 5xx or what is not documented
 	@$(BIN)/python -m tests.fuzz --cases $(CASES)

@@ -39,7 +39,11 @@ def worker(
     run(load(os.environ, read_file), os.environ, list(dict.fromkeys(names)))
 
 
-def sink(name: Annotated[str, typer.Argument(help="clickhouse, or destinations: webhooks of tenants.")]) -> None:
+def sink(
+    name: Annotated[
+        str, typer.Argument(help="clickhouse, postgres, s3, kafka, bigquery; or destinations: webhooks of tenants.")
+    ],
+) -> None:
     """Carry results, usage and events to a destination until SIGTERM."""
     from cli._target import read_file
     from domain.settings import load

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pydantic import SecretStr
+
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.sink import ClickHouseSink
 from connectors.consenting import Consenting
@@ -52,15 +54,34 @@ def _s3(settings: Settings) -> Sink:
     from connectors.s3.formats import FORMATS
     from connectors.s3.sink import S3Sink
 
-    secret = settings.sink_s3_secret_access_key
     bucket = Bucket(
         _given(settings.sink_s3_bucket, "STRUCTURED_PROMPT_SINK_S3_BUCKET"),
         settings.sink_s3_endpoint,
         settings.sink_s3_region,
         settings.sink_s3_access_key_id,
-        secret.get_secret_value() if secret else None,
+        _secret(settings.sink_s3_secret_access_key),
     )
     return S3Sink(S3(bucket), FORMATS[settings.sink_s3_format](), settings.sink_s3_prefix)
+
+
+def _bigquery(settings: Settings) -> Sink:
+    from connectors.google.access import Access
+    from connectors.google.bigquery import BigQuerySink
+    from connectors.google.streams import Streams
+    from connectors.google.tables import REMEDIES, SCOPES, Tables
+    from connectors.postgres.stream_book import PostgresStreamBook
+
+    dataset = _given(settings.sink_bigquery_dataset, "STRUCTURED_PROMPT_SINK_BIGQUERY_DATASET")
+    access = Access(
+        settings.sink_bigquery_endpoint, _secret(settings.sink_bigquery_credentials), SCOPES, "bigquery", REMEDIES
+    )
+    streams = Streams(access.credentials, settings.sink_bigquery_write_endpoint)
+    book = PostgresStreamBook(settings.database_url.get_secret_value())
+    return BigQuerySink(f"bigquery {dataset}", Tables(access, dataset), streams, book)
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None
 
 
 def _given(value: Value | None, name: str) -> Value:
@@ -105,6 +126,7 @@ SINKS: dict[str, Kind] = {
     "postgres": Kind(_postgres, ways=2, ordered=False, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(10_000, 8 * MIB, 60.0)),
+    "bigquery": Kind(_bigquery, consented=True, exact=True, bounds=Bounds(5_000, 4 * MIB, 5.0)),
 }
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""
 

@@ -21,6 +21,7 @@ SCHEMES = {
     "clickhouse_url": ("http://", "https://"),
     "sink_postgres_url": ("postgresql://", "postgres://"),
     "sink_s3_endpoint": ("http://", "https://"),
+    "sink_bigquery_endpoint": ("http://", "https://"),
     "simulated_provider_url": ("http://", "https://"),
     "otel_endpoint": ("http://", "https://"),
 }

@@ -21,7 +21,7 @@ class SinkSettings(BaseModel):
     sink_answers: Literal["consented", "all", "none"] = own(
         "SINK_ANSWERS",
         "consented",
-        "Whose answers (`output`) the PostgreSQL, Kafka and S3 sinks carry: those of tenants created with "
+        "Whose answers (`output`) all sinks but ClickHouse carry: those of tenants created with "
         "--store-answers, of all, of none.",
     )
     sink_postgres_url: SecretStr | None = own(
@@ -43,6 +43,25 @@ class SinkSettings(BaseModel):
     )
     sink_s3_secret_access_key: SecretStr | None = own(
         "SINK_S3_SECRET_ACCESS_KEY", None, "Sink `s3`: the secret of the access key."
+    )
+    sink_bigquery_dataset: str | None = own(
+        "SINK_BIGQUERY_DATASET",
+        None,
+        "Sink `bigquery` (extra bigquery): `project.dataset`.",
+        pattern=r"^[A-Za-z0-9:.-]*[A-Za-z0-9]\.[A-Za-z0-9_]+$",
+    )
+    sink_bigquery_credentials: SecretStr | None = own(
+        "SINK_BIGQUERY_CREDENTIALS",
+        None,
+        "Sink `bigquery`: the JSON of a service account's key; without it Application Default Credentials.",
+    )
+    sink_bigquery_endpoint: str = own(
+        "SINK_BIGQUERY_ENDPOINT",
+        "https://bigquery.googleapis.com",
+        "Sink `bigquery`: where tables are made. One with http:// is a server for tests: it gets no credentials.",
+    )
+    sink_bigquery_write_endpoint: str | None = own(
+        "SINK_BIGQUERY_WRITE_ENDPOINT", None, "Sink `bigquery`: host:port of the Storage Write API, if not Google's."
     )
     sink_kafka: str | None = own(
         "SINK_KAFKA_BOOTSTRAP_SERVERS", None, "Sink `kafka`: host:port of the other cluster's brokers."

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import ARRAY, BigInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from connectors.postgres.rows import Base, key
@@ -39,3 +40,19 @@ class SinkMemberRow(Base):
     oldest_at: Mapped[datetime | None]
     detail: Mapped[str]
     seen_at: Mapped[datetime]
+
+
+class SinkStreamRow(Base):
+    """How far a partition is carried into a stream of a destination that counts its rows."""
+
+    __tablename__ = "sink_streams"
+
+    target: Mapped[str] = key()
+    topic: Mapped[str] = key()
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    stream: Mapped[str]
+    born: Mapped[str]
+    next_offset: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    refused: Mapped[dict[str, str]] = mapped_column(JSONB)
+    updated_at: Mapped[datetime]

@@ -25,7 +25,7 @@ from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
 from connectors.postgres.rows import Base, key
 from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
 from connectors.postgres.similar_rows import SimilarTrustRow
-from connectors.postgres.sink_rows import SinkMemberRow, SinkRow
+from connectors.postgres.sink_rows import SinkMemberRow, SinkRow, SinkStreamRow
 from connectors.postgres.webhook_tables import DeliveryRow, WebhookEndpointRow
 
 
@@ -362,6 +362,7 @@ __all__ = [
     "SimilarTrustRow",
     "SinkMemberRow",
     "SinkRow",
+    "SinkStreamRow",
     "TenantRow",
     "WebhookEndpointRow",
     "metadata",

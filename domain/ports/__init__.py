@@ -18,7 +18,7 @@ from domain.ports.pacing import Pacer
 from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
 from domain.ports.similar import Embedder, SimilarAnswers
-from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard
+from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard, StreamBook
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
 from domain.ports.webhooks import Deliveries, Endpoints, Outlet
 
@@ -60,5 +60,6 @@ __all__ = [
     "SimilarAnswers",
     "Sink",
     "SinkBoard",
+    "StreamBook",
     "UsageReader",
 ]

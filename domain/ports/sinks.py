@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.sinks.model import Orders, Place, Report, SinkView
+from domain.sinks.streams import Entry, Mark
 
 
 class Item(NamedTuple):
@@ -100,3 +101,19 @@ class SinkBoard(Protocol):
     async def look(self) -> list[SinkView]:
         """Every sink that was ever heard of, by name."""
         ...
+
+
+class StreamBook(Protocol):
+    """Which stream of a destination each partition goes to, and how far it is: `target` names the destination."""
+
+    async def read(self, target: str, places: Iterable[Place]) -> dict[Place, Mark]:
+        """Those that are known. Raises Unavailable."""
+        ...
+
+    async def keep(self, target: str, entries: Mapping[Place, Entry]) -> frozenset[Place]:
+        """Keep the marks; returns the partitions whose stream was the one that was expected. Others stay as they are:
+        another process has them now. Raises Unavailable.
+        """
+        ...
+
+    async def close(self) -> None: ...

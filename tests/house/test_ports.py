@@ -50,6 +50,10 @@ IMPLEMENTATIONS = {
         "connectors.memory.sink_board:MemorySinkBoard",
         "connectors.postgres.sink_board:PostgresSinkBoard",
     ),
+    "StreamBook": (
+        "connectors.memory.stream_book:MemoryStreamBook",
+        "connectors.postgres.stream_book:PostgresStreamBook",
+    ),
     "BatchSource": ("connectors.memory.broker:MemorySource", "connectors.kafka.consumer:BatchConsumer"),
     "Endpoints": ("connectors.memory.webhooks:MemoryEndpoints", "connectors.postgres.endpoints:PostgresEndpoints"),
     "Deliveries": ("connectors.memory.webhooks:MemoryDeliveries", "connectors.postgres.deliveries:PostgresDeliveries"),

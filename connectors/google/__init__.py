@@ -1,0 +1,1 @@
+"""Tables and sheets at Google."""

@@ -1,0 +1,40 @@
+"""The sinks whose destinations are fakes, as subjects of the suite every sink passes."""
+
+from collections.abc import AsyncIterator
+
+from connectors.google.access import Access
+from connectors.google.bigquery import BigQuerySink
+from connectors.google.streams import Streams
+from connectors.google.tables import REMEDIES, SCOPES, Tables
+from connectors.memory.stream_book import MemoryStreamBook
+from domain.ports import StreamBook
+from domain.sinks.columns import TABLES
+from tests.contract.sinks import Row, Subject
+from tests.fakes.bigquery import BigQuery, bigquery
+from topics.table import EVENTS
+
+DATASET = "project.results"
+Given = dict[str, object]
+
+
+def bigquery_sink(rest: str, write: str, book: StreamBook) -> BigQuerySink:
+    access = Access(rest, None, SCOPES, "bigquery", REMEDIES)
+    return BigQuerySink(f"bigquery {DATASET}", Tables(access, DATASET), Streams(access.credentials, write), book)
+
+
+def rows_of(fake: BigQuery) -> list[Row]:
+    return sorted(
+        (topic, row["tenant"], row["event_id" if topic == EVENTS else "id"])
+        for topic, table in TABLES.items()
+        for row in fake.rows(f"{DATASET}.{table}")
+    )
+
+
+async def in_bigquery(_: Given) -> AsyncIterator[Subject]:
+    async with bigquery(DATASET) as fake:
+
+        async def held() -> list[Row]:
+            return rows_of(fake)
+
+        sink = bigquery_sink(fake.rest, fake.write, MemoryStreamBook())
+        yield Subject(sink, held, bigquery_sink("http://127.0.0.1:1", "127.0.0.1:1", MemoryStreamBook()))
