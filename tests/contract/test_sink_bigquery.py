@@ -19,7 +19,6 @@ from tests.contract.messages import NOON, call, event, result
 from tests.contract.sinks import numbered
 from tests.contract.warehouses import DATASET, bigquery_sink
 from tests.fakes.bigquery import BigQuery, Gone, bigquery
-from topics.table import RESULTS
 
 TABLE = f"{DATASET}.results"
 
@@ -297,4 +296,3 @@ async def test_a_batch_goes_in_requests_of_a_bounded_size(fake: BigQuery, sink: 
     rows: Sequence[Item] = numbered([result(f"r{n}", metadata={"noise": "x" * 900_000}) for n in range(10)])
     assert await sink.write(rows) == []
     assert (fake.calls.count("append"), ids(fake)) == (3, [f"r{n}" for n in range(10)])
-    assert {row["id"] for row in fake.rows(TABLE)} and RESULTS in BigQuerySink.topics

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from agents.deliver.condition import Condition
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
-from connectors.kafka import admin
+from connectors.kafka import admin, security
 from connectors.kafka.producer import KafkaProducer
 from connectors.sinks import sink_parts
 from domain.ports import Record
@@ -38,6 +39,9 @@ async def settings(engines: Engines, database_url: str, topic_prefix: str) -> As
     made = load(environ, str)
     await asyncio.to_thread(admin.apply, made, TOPICS)
     yield made
+    client = AdminClient(security.librdkafka(made))
+    for deleted in client.delete_topics([topic_prefix + topic.name for topic in TOPICS]).values():
+        deleted.result(10)
 
 
 async def publish(settings: Settings) -> None:
