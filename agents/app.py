@@ -4,6 +4,7 @@ What is replaced, and why (measured in docs/decisions/0002-faust.md):
 - Acknowledgements: Faust acknowledges what it skips and commits past gaps. Here only the stage's heads are committed.
 - Pausing: a pause in the middle of a fetch drops the rest of that fetch. Here a full partition is merely not fetched.
 - The drain loop makes four asyncio tasks a record. Here a record that is taken at once makes none.
+- Of what was fetched, partition after partition is handed out. Here topic after topic is, in equal parts.
 - Isolation is read_uncommitted. Here aborted records of upstream transactions are not seen.
 """
 
@@ -13,6 +14,7 @@ import tempfile
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -22,6 +24,7 @@ from faust.auth import OAuthCredentials
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from agents.fetching import by_topic, in_turn
 from agents.progress import Progress, Standing
 
 
@@ -54,7 +57,7 @@ class Broker:
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Reads only what was committed upstream."""
+    """Reads only what was committed upstream, and of each topic in turn."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         # Faust derives the isolation level from this flag and nothing else
@@ -63,6 +66,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return super()._create_worker_consumer(transport)
         finally:
             self.consumer.in_transaction = before
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: int | None = None,
+    ) -> Any:
+        """aiokafka gives partition after partition, in the order they came: behind a flood of one topic the others
+        would wait for several thousand records of it."""
+        fetch, topics = super()._fetch_records, by_topic(consumer._fetcher._records, active_partitions)
+        records = await in_turn(partial(fetch, consumer), topics, max_records) if len(topics) > 1 else {}
+        return records or await fetch(consumer, active_partitions, timeout, max_records)
 
 
 class StageConsumer(driver.Consumer):

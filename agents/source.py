@@ -92,31 +92,45 @@ class EachSource(Source):
         self._share = share
         self._ready: FairQueue[Delivery] = FairQueue()
         self._quiet_at = float("-inf")  # when one came whose tenant had nothing here, behind a flood of others
+        self._singly: deque[Delivery] = deque()
+        self._singles: set[Delivery] = set()
         self._outside = handler.outside
         self._outside.more = self._more
 
     def begin(self) -> None:
-        if not self._ready:
+        if not self._ready and not self._singly:
             return
         running, outside, inside = self.stage.running, self._outside, self._inside()
+        while self._singly and self.stage.open and len(running) < self._slots:
+            self._begin(self._singly.popleft())
         while self._ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
-            delivery = self._ready.take()
-            self.stage.began(delivery)
-            self._start(self._one(delivery))
+            self._begin(self._ready.take())
+
+    def _begin(self, delivery: Delivery) -> None:
+        self.stage.began(delivery)
+        self._start(self._one(delivery))
 
     def forget(self, gone: Callable[[Delivery], bool]) -> None:
         self._ready.drop(gone)
+        self._singly = deque(delivery for delivery in self._singly if not gone(delivery))
+        self._singles = {delivery for delivery in self._singles if delivery in self.stage.running or not gone(delivery)}
 
     def _queue(self, delivery: Delivery) -> None:
         tenant = tenant_of(delivery)
         if len(self._ready) > self.stage.policy.inside and not self._ready.holds(tenant):
             self._quiet_at = time.monotonic()
+            if len(self._singles) < self._room(CROWDED):
+                self._singles.add(delivery)
+                self._singly.append(delivery)
+                return
         self._ready.put(tenant, delivery)
 
     def _inside(self) -> int:
         """How many may be inside for one more of this lane to begin."""
-        room = self.stage.policy.inside * self._share
-        return max(1, int(room / CROWDED if self._is_crowded() else room))
+        return self._room(CROWDED if self._is_crowded() else 1)
+
+    def _room(self, part: int) -> int:
+        return max(1, int(self.stage.policy.inside * self._share / part))
 
     def _is_crowded(self) -> bool:
         moment = time.monotonic() - RECENTLY
@@ -146,6 +160,7 @@ class EachSource(Source):
                 return
             await attempt(partial(self._handler.bury, delivery, error), self.stage)
         finally:
+            self._singles.discard(delivery)
             self.stage.ended(delivery)
         self.stage.finish(delivery)
 

@@ -134,7 +134,7 @@ async def test_a_quiet_tenant_gets_the_next_slot_however_many_calls_another_has_
     for _ in range(2):
         handler.gate.release()
         await turns()
-    assert handler.begun[10:] == [b"flood/10", b"quiet/1"]
+    assert handler.begun[10:] == [b"quiet/1", b"flood/10"]
     handler.gate.release()
     await turns()
     assert handler.begun[12:] == [b"flood/11"]
@@ -163,24 +163,43 @@ async def test_beside_interactive_in_use_bulk_takes_a_quarter_of_its_room(handle
     assert len(handler.begun) == 24
 
 
-async def test_beside_one_who_comes_singly_a_flood_of_its_lane_takes_a_quarter_of_its_room(handler: Held) -> None:
+async def test_who_comes_singly_begins_beside_a_flood_which_then_takes_a_quarter_of_its_room(handler: Held) -> None:
     source = EachSource("standard", handler, slots=1_000)
     Stage(Policy("test", inside=32), [source], MemoryMetrics())
     await source.consume(Calls("standard", [b"flood/%d" % n for n in range(100)] + [b"quiet/1"]))
     await turns()
-    assert len(handler.begun) == 32
-    for _ in range(24):
+    assert handler.begun[32:] == [b"quiet/1"], "it waits for nobody of the flood"
+    for _ in range(25):
         handler.gate.release()
     await turns()
-    assert len(handler.begun) == 32
+    assert len(handler.begun) == 33
     for _ in range(2):
         handler.gate.release()
     await turns()
-    assert handler.begun[32:] == [b"flood/32", b"quiet/1"]
+    assert handler.begun[33:] == [b"flood/32", b"flood/33"]
     source._quiet_at = float("-inf")
     source.begin()
     await turns()
-    assert len(handler.begun) == 58
+    assert len(handler.begun) == 59
+
+
+async def test_of_those_who_come_singly_no_more_than_a_quarter_of_the_room_begin_beside_a_flood(handler: Held) -> None:
+    source = EachSource("standard", handler, slots=1_000)
+    Stage(Policy("test", inside=32), [source], MemoryMetrics())
+    await source.consume(Calls("standard", [b"flood/%d" % n for n in range(100)] + [b"q%d/1" % n for n in range(20)]))
+    await turns()
+    assert handler.begun[32:] == [b"q%d/1" % n for n in range(8)]
+
+
+async def test_S2_who_came_singly_on_a_partition_that_left_is_forgotten(handler: Held) -> None:
+    source = EachSource("standard", handler, slots=1)
+    stage = Stage(Policy("test", inside=4), [source], MemoryMetrics())
+    await source.consume(Calls("standard", [b"flood/%d" % n for n in range(9)] + [b"quiet/1"]))
+    await turns()
+    stage.revoked([("standard", 0)])
+    handler.gate.release()
+    await turns()
+    assert handler.begun == [b"flood/0"]
 
 
 class Batches:

@@ -1,0 +1,51 @@
+"""What a consumer takes of what its client has fetched: of each topic in turn, not partition after partition.
+
+A client hands out its buffers in the order they came. Behind a flood of one topic, of which it holds thousands of
+records, another topic would wait until all of them were handed out.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Any, Protocol
+
+from aiokafka.errors import KafkaError
+
+
+class Place(Protocol):
+    """A partition of a topic."""
+
+    @property
+    def topic(self) -> str: ...
+
+
+Fetched = dict[Any, list[Any]]
+"""Records by partition."""
+
+
+def by_topic(fetched: Iterable[Place], active: Collection[Place] | None) -> list[set[Place]]:
+    """The partitions of which something is here, topic by topic; the topic with the fewest first."""
+    topics: dict[str, set[Place]] = {}
+    for place in fetched:
+        if not active or place in active:
+            topics.setdefault(place.topic, set()).add(place)
+    return sorted(topics.values(), key=len)
+
+
+async def in_turn(
+    fetch: Callable[[set[Place], float, int], Awaitable[Fetched]], topics: Sequence[set[Place]], most: int | None
+) -> Fetched:
+    """At most so many records, of every topic as many; what one does not have is the share of those after it.
+
+    fetch: gives what is here of these partitions, without waiting. Raises KafkaError when it has nothing but that.
+    """
+    records: Fetched = {}
+    left = most or 0
+    try:
+        for number, places in enumerate(topics):
+            found = await fetch(places, 0, max(1, left // (len(topics) - number)))
+            left -= sum(map(len, found.values()))
+            records |= found
+    except KafkaError:
+        if not records:
+            raise
+        # what was taken must be handed on; the next fetch fails by itself
+    return records

@@ -1,0 +1,70 @@
+"""What is taken of the topics of which something was fetched."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from agents.fetching import Fetched, by_topic, in_turn
+
+
+class Place(NamedTuple):
+    topic: str
+    partition: int
+
+
+class Buffers:
+    """Hands out partition after partition, as aiokafka does."""
+
+    def __init__(self, sizes: Mapping[Place, int], fails: Place | None = None) -> None:
+        self.left = {place: list(range(size)) for place, size in sizes.items()}
+        self.fails = fails
+
+    async def fetch(self, places: set[Place], timeout: float, most: int) -> Fetched:
+        assert timeout == 0
+        if self.fails in places:
+            raise KafkaError("not authorised")
+        found: Fetched = {}
+        for place in [place for place in self.left if place in places and most > 0]:
+            taken, self.left[place] = self.left[place][:most], self.left[place][most:]
+            most -= len(taken)
+            if taken:
+                found[place] = taken
+        return found
+
+    async def take(self, most: int) -> dict[str, int]:
+        here = [place for place, records in self.left.items() if records]
+        found = await in_turn(self.fetch, by_topic(here, None), most)
+        counts: dict[str, int] = {}
+        for place, records in found.items():
+            counts[place.topic] = counts.get(place.topic, 0) + len(records)
+        return counts
+
+
+FLOOD = {Place("shared", number): 800 for number in range(12)}
+
+
+async def test_a_topic_behind_a_flood_of_another_is_in_the_next_fetch() -> None:
+    assert await Buffers({**FLOOD, Place("own", 0): 5}).take(500) == {"own": 5, "shared": 495}
+
+
+async def test_two_floods_share_a_fetch() -> None:
+    buffers = Buffers({**FLOOD, **{Place("other", number): 800 for number in range(12)}})
+    assert await buffers.take(500) == {"shared": 250, "other": 250}
+
+
+async def test_of_more_topics_than_records_each_gives_one() -> None:
+    assert await Buffers({Place(f"t{number}", 0): 9 for number in range(5)}).take(3) == {f"t{n}": 1 for n in range(5)}
+
+
+async def test_partitions_that_are_held_are_left_out() -> None:
+    here = [Place("shared", 0), Place("shared", 1), Place("own", 0)]
+    assert by_topic(here, {Place("shared", 1)}) == [{Place("shared", 1)}]
+
+
+async def test_S2_what_was_taken_before_an_error_is_handed_on_and_the_error_comes_by_itself() -> None:
+    buffers = Buffers({Place("own", 0): 5, Place("shared", 0): 5, Place("shared", 1): 5}, fails=Place("shared", 1))
+    assert await buffers.take(500) == {"own": 5}
+    with pytest.raises(KafkaError):
+        await buffers.take(500)
