@@ -76,7 +76,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     ) -> Any:
         """aiokafka gives partition after partition, in the order they came: behind a flood of one topic the others
         would wait for several thousand records of it."""
-        fetch, topics = super()._fetch_records, by_topic(consumer._fetcher._records, active_partitions)
+        fetch: Callable[..., Awaitable[Any]] = super()._fetch_records
+        topics = by_topic(consumer._fetcher._records, active_partitions)
         records = await in_turn(partial(fetch, consumer), topics, max_records) if len(topics) > 1 else {}
         return records or await fetch(consumer, active_partitions, timeout, max_records)
 

@@ -7,8 +7,6 @@ records, another topic would wait until all of them were handed out.
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
-from aiokafka.errors import KafkaError
-
 
 class Place(Protocol):
     """A partition of a topic."""
@@ -35,7 +33,7 @@ async def in_turn(
 ) -> Fetched:
     """At most so many records, of every topic as many; what one does not have is the share of those after it.
 
-    fetch: gives what is here of these partitions, without waiting. Raises KafkaError when it has nothing but that.
+    fetch: gives what is here of these partitions, without waiting. Raises when it has nothing but an error.
     """
     records: Fetched = {}
     left = most or 0
@@ -44,8 +42,8 @@ async def in_turn(
             found = await fetch(places, 0, max(1, left // (len(topics) - number)))
             left -= sum(map(len, found.values()))
             records |= found
-    except KafkaError:
+    except Exception:
+        # what was taken must be handed on; the next fetch fails by itself
         if not records:
             raise
-        # what was taken must be handed on; the next fetch fails by itself
     return records
