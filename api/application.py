@@ -38,11 +38,13 @@ from api.health.service import Readiness
 from api.jobs import routes as jobs_routes
 from api.jobs.cancelling import Canceller
 from api.jobs.service import JobReader
+from api.limits import plans as limits_plans
 from api.limits import routes as limits_routes
 from api.limits import setting as limits_setting
 from api.limits.glance import Glance
 from api.limits.keeper import LimitKeeper
 from api.limits.middleware import RateLimits
+from api.limits.plans import PlanKeeper
 from api.limits.service import LimitReader
 from api.middleware import Authenticate, BodyLimit, Frame
 from api.models import routes as models_routes
@@ -144,6 +146,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(providers_routes.router(Providers(ports.health, ports.catalogue, now)))
     operators = Operators(settings.operating_tenants)
     app.include_router(limits_setting.router(LimitKeeper(ports.accounts), operators))
+    app.include_router(limits_plans.router(PlanKeeper(ports.accounts), operators))
     app.include_router(sinks_routes.router(Sinks(ports.sinks, now), operators))
     events = SourceEvents(ports.sources, ports.accounts, analyze, _defaults(settings), now)
     app.include_router(sources_routes.router(events, Operators(settings.operating_tenants), ports.tracing))

@@ -1,5 +1,6 @@
 """What limits are set with."""
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,6 +9,9 @@ from domain.accounts.model import Allowance
 
 _Rate = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Flights = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+NAME_OF_PLAN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class LimitFields(BaseModel):
@@ -28,6 +32,6 @@ class LimitFields(BaseModel):
 
 
 class TenantLimits(LimitFields):
-    """The same of a tenant, and the plan that says what it does not: `structured-prompt plans list` names them."""
+    """The same of a tenant, and the plan that says what it does not: GET /v1/limits/plans names them."""
 
     plan: Annotated[str, Field(min_length=1, max_length=64)] | None = None

@@ -28,6 +28,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "not_finished": (409, "Not finished"),
     "finished": (409, "Already finished"),
     "exists": (409, "It exists already"),
+    "in_use": (409, "It is in use"),
     "in_progress": (409, "A request with this Idempotency-Key is in progress"),
     "expired": (410, "No longer kept"),
     "too_large": (413, "Too large"),

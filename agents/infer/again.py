@@ -1,6 +1,7 @@
 """The attempt that follows an answer which was not valid: to whom, in which words, under which limit. Pure."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from agents.infer.work import Work
@@ -18,9 +19,9 @@ class Following:
     work: Work
 
 
-def again(work: Work, answer: str, verdict: Verdict, budget: Budget) -> Following | None:
+def again(work: Work, answer: str, verdict: Verdict, budget: Budget, now: datetime) -> Following | None:
     """None where nothing is left to try."""
-    further = stronger(work.route.deployments, work.deployment)
+    further = stronger(work.route.deployments, work.deployment, now)
     chosen = move(verdict.outcome, budget, work.used, further is not None)
     if chosen == "more_tokens":
         limit = _higher(work)

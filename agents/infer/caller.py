@@ -26,7 +26,7 @@ from domain.metrics import Metrics
 from domain.output.recovery import Budget
 from domain.output.verdict import Verdict, judge
 from domain.ports import Model
-from domain.routing.model import Deployment, ModelCall, ModelReply, Tokens
+from domain.routing.model import Deployment, ModelCall, ModelReply
 from domain.routing.retry import GiveUp, Retry, RetryPolicy, decide
 from topics.call import PromptCall
 
@@ -59,7 +59,7 @@ class Caller:
     ) -> None:
         self.outside = Outside()
         self.pace = pace
-        self.routes = Routes(policy.slots)
+        self.routes = Routes(policy.slots, now=purse.clock)
         self._model = model
         self._policy = policy
         self.metrics = metrics
@@ -103,14 +103,14 @@ class Caller:
         except Abandoned:
             seconds = time.perf_counter() - started
             self.routes.left(work.deployment, seconds)
-            called = self._till.called(work, "unknown", Tokens(), sent_at, seconds, None)
+            called = self._till.called(work, "unknown", sent_at, seconds, None)
             called.frees = False
             return Finish(_named(work, cancelled(work.attempt)), called)
         except ModelError as error:
             seconds = time.perf_counter() - started
             self.pace.failed(work.deployment, error, seconds)
             self.routes.failed(work.deployment, error)
-            called = self._till.called(work, error.outcome, Tokens(), sent_at, seconds, error.provider_request_id)
+            called = self._till.called(work, error.outcome, sent_at, seconds, error.provider_request_id)
             called.frees = work.reserved and not may_have_cost(error)
             return self._after_error(work, error, called, speech)
         seconds = time.perf_counter() - started
@@ -121,7 +121,7 @@ class Caller:
     def _judged(self, work: Work, reply: ModelReply, sent_at: datetime, seconds: float, speech: Speech | None) -> Step:
         budget = self._policy.repair.narrowed(work.call.repair)
         verdict = judge(reply, work.schema, budget.syntax)
-        called = self._till.called(work, verdict.outcome, reply.tokens, sent_at, seconds, reply.provider_request_id)
+        called = self._till.answered(work, verdict.outcome, reply, sent_at, seconds)
         called.repaired = verdict.repaired
         if speech is not None and speech.said and verdict.outcome != "ok":
             # what was said cannot be taken back: no other answer follows it
@@ -175,7 +175,7 @@ class Caller:
             return Finish(done, called)
         following = None
         if work.attempt < self._policy.retry.attempts:
-            following = again(work, reply.text, verdict, budget)
+            following = again(work, reply.text, verdict, budget, self._clock())
         otherwise = _named(work, given_up(work, verdict))
         if following is None:
             return Finish(otherwise, called)

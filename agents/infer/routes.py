@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import median
 
 from domain.errors import ModelError
@@ -63,17 +64,22 @@ class Slot:
 
 
 class Routes:
-    """`clock` gives seconds that only go on, `draw` numbers in [0, 1). `slots` are the worker's, 0: without bound."""
+    """`clock` gives seconds that only go on, `draw` numbers in [0, 1), `now` the time whose prices hold.
+
+    `slots` are the worker's, 0: without bound.
+    """
 
     def __init__(
         self,
         slots: int = 0,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._slots = slots
         self._clock = clock
         self._draw = draw
+        self._now = now
         self.seen: dict[str, Seen] = {}
 
     def first(self, alias: Alias, call: PromptCall) -> Deployment:
@@ -99,9 +105,9 @@ class Routes:
         found = self.beside(alias, call, deployment)
         if call.lane != "bulk":
             return found
-        size = (_tokens(call), call.parameters.get("max_tokens"))
-        most = price_of(deployment, *size)
-        return [one for one in found if price_of(one, *size) <= most]
+        size, at = (_tokens(call), call.parameters.get("max_tokens")), self._now()
+        most = price_of(deployment, *size, at)
+        return [one for one in found if price_of(one, *size, at) <= most]
 
     def well(self, deployment: Deployment) -> bool:
         """Whether it takes calls as usual; nobody tries one that is down by asking this."""
@@ -177,7 +183,7 @@ class Routes:
         p50: dict[str, float] = {}
         if alias.strategy == "fastest":
             p50 = {name: seen.p50 or 0.0 for name, seen in self.seen.items()}
-        return ordered(alias, _tokens(call), call.parameters.get("max_tokens"), p50, self._draw())
+        return ordered(alias, _tokens(call), call.parameters.get("max_tokens"), p50, self._draw(), self._now())
 
 
 def _tokens(call: PromptCall) -> int:

@@ -71,7 +71,7 @@ class LimitKeeper:
         if plan is not None:
             plans = {one.name for one in await within(self._accounts.plans(), PATIENCE_S, ACCOUNTS)}
             if plan not in plans:
-                known = ", ".join(sorted(plans)) or "none yet; structured-prompt plans set makes one"
+                known = ", ".join(sorted(plans)) or "none yet; PUT /v1/limits/plans/{name} makes one"
                 reason = Reason("/plan", f"there is no such plan; there are: {known}")
                 raise Problem("invalid_request", f"there is no plan {plan!r}", (reason,))
         if not await within(self._accounts.limit_tenant(name, allowance, plan), PATIENCE_S, ACCOUNTS):

@@ -14,6 +14,9 @@ from domain.routing.options import OURS
 
 PATH = "/chat/completions"
 _FINISHES = {"length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
+_BATCH_TIER = "flex"
+"""The service tier whose calls are sold at the price of batches (OpenAI, "Flex processing"). Which one was used stands
+in the answer, whatever the request asked for."""
 _KNOW_DEVELOPER = frozenset({"openai", "azure"})
 
 
@@ -61,7 +64,7 @@ def reply(call: ModelCall, data: Any, head: Mapping[str, str], request_id: str |
     told = request_id or data.get("id")
     return ModelReply(
         text, finish, tokens, told if isinstance(told, str) else None, refusal if isinstance(refusal, str) else None,
-        dict(head), tools,
+        dict(head), tools, data.get("service_tier") == _BATCH_TIER,
     )  # fmt: skip
 
 

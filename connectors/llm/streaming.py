@@ -37,7 +37,7 @@ class OpenAIGathering:
         self._finish: str | None = None
 
     def add(self, event: dict[str, Any]) -> str:
-        for name in ("id", "usage", "error"):
+        for name in ("id", "usage", "error", "service_tier"):
             if event.get(name) is not None:
                 self._body[name] = event[name]
         choices = event.get("choices") or ()

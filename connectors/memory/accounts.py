@@ -39,6 +39,11 @@ class MemoryAccounts:
     async def put_plan(self, plan: Plan) -> None:
         self._plans[plan.name] = plan
 
+    async def delete_plan(self, name: str) -> bool:
+        if any(tenant.plan == name for tenant in self._tenants.values()):
+            return False
+        return self._plans.pop(name, None) is not None
+
     async def keys(self, tenant: str) -> list[ApiKey]:
         mine = (key for key in self._keys.values() if key.tenant == tenant)
         return sorted(mine, key=lambda key: (key.created_at, key.id))

@@ -41,6 +41,9 @@ class PostgresAccounts:
     async def put_plan(self, plan: Plan) -> None:
         await self._pool.fetch(_SQL["put_plan"], plan.name, *astuple(plan.allowance))
 
+    async def delete_plan(self, name: str) -> bool:
+        return bool(await self._pool.fetch(_SQL["delete_plan"], name))
+
     async def keys(self, tenant: str) -> list[ApiKey]:
         return _keys(await self._pool.fetch(_SQL["keys"], tenant))
 

@@ -7,6 +7,7 @@ higher one, never with the same. A refusal is an answer: nothing follows.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -44,11 +45,13 @@ UNUSED = Used()
 """Before the first answer."""
 
 
-def stronger(choices: Sequence[Deployment], than: Deployment) -> Deployment | None:
-    """The next deployment of an alias that costs more to write: the order is the operator's, the price is strength."""
+def stronger(choices: Sequence[Deployment], than: Deployment, at: datetime) -> Deployment | None:
+    """The next deployment of an alias that costs more to write at that time: the order is the operator's, the price is
+    strength."""
     names = [one.name for one in choices]
     later = choices[names.index(than.name) + 1 :] if than.name in names else ()
-    return next((one for one in later if one.price.output > than.price.output), None)
+    price = than.price_at(at).output
+    return next((one for one in later if one.price_at(at).output > price), None)
 
 
 def raised(deployment: Deployment, limit: int | None) -> int | None:
@@ -91,5 +94,5 @@ def escalated_to(attempts: Sequence[Attempt], choices: Sequence[Deployment]) -> 
         then = by_name.get((after.provider, after.model))
         follows = one.epoch == after.epoch and one.finished_at is not None and one.finished_at <= after.started_at
         if one.outcome == "invalid_output" and follows and begun and then and begun is not then:
-            return then if then == stronger(choices, begun) else None
+            return then if then == stronger(choices, begun, after.started_at) else None
     return None

@@ -9,7 +9,7 @@ NANO = Decimal("0.000000001")
 
 
 def cost(price: Price, tokens: Tokens, batch: bool = False) -> Decimal:
-    """US dollars, exact and then rounded half-even to nine decimals. `batch`: sold through a batch interface.
+    """US dollars, exact and then rounded half-even to nine decimals. `batch`: sold at the price of batches.
 
     Cached, cache-writing and reasoning tokens are parts of their sums, sold at their own price where one is known
     and at the plain one otherwise. A part that exceeds its sum (a provider's miscount) is taken as the whole sum.

@@ -13,7 +13,7 @@ Dialect = Literal["openai", "anthropic", "litellm"]
 class Price:
     """US dollars per million tokens, valid under `version`.
 
-    batch_discount: the share (0 to 1) that a provider takes off for calls through its batch interface.
+    batch_discount: the share (0 to 1) that a provider takes off for calls that it sells at the price of its batches.
     """
 
     version: str
@@ -122,6 +122,7 @@ class ModelReply:
     """What came back with status 200. finish: stop | length | refusal | tool_calls | content_filter.
 
     `text` is what the model said (for a tool-shaped schema: the tool's arguments as JSON text), `refusal` why not.
+    batch_price: the provider says that it sold this call at the price of its batches.
     tool_calls: it calls tools of the caller's; `text` is the list of calls as the provider gave it, as JSON.
     `headers` are the response's, lower-cased, for pacing.
     """
@@ -133,3 +134,4 @@ class ModelReply:
     refusal: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     tool_calls: bool = False
+    batch_price: bool = False

@@ -127,6 +127,35 @@ async def test_who_is_no_operator_limits_no_tenant_not_even_its_own(door: Door) 
         assert_problem(response, 403, "forbidden")
 
 
+async def test_an_operator_makes_changes_lists_and_deletes_plans(door: Door) -> None:
+    path, operator = "/v1/limits/plans/pro", door.strangers
+    operator.headers.update(door.bearer(door.other))
+    assert_problem(await operator.get(path), 404, "not_found")
+    made = await operator.put(path, json={"requests_per_minute": 6_000})
+    assert (made.status_code, made.json()["name"], made.json()["requests_per_minute"]) == (200, "pro", 6_000)
+    changed = await operator.put(path, json={"concurrency": 50})
+    assert (changed.json()["requests_per_minute"], changed.json()["concurrency"]) == (None, 50)
+    assert (await operator.get(path)).json() == changed.json()
+    assert (await operator.get("/v1/limits/plans")).json()["items"] == [changed.json()]
+    await door.accounts.limit_tenant("acme", Allowance(), "pro")
+    assert_problem(await operator.delete(path), 409, "in_use")
+    await door.accounts.limit_tenant("acme", Allowance(), None)
+    assert (await operator.delete(path)).status_code == 204
+    assert_problem(await operator.delete(path), 404, "not_found")
+    problem = assert_problem(await operator.put("/v1/limits/plans/a%20b", json={}), 422, "invalid_request")
+    assert problem["errors"][0]["path"] == "/name"
+
+
+async def test_plans_are_for_operators(door: Door) -> None:
+    for response in (
+        await door.client.get("/v1/limits/plans"),
+        await door.client.get("/v1/limits/plans/pro"),
+        await door.client.put("/v1/limits/plans/pro", json={}),
+        await door.client.delete("/v1/limits/plans/pro"),
+    ):
+        assert_problem(response, 403, "forbidden")
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [

@@ -98,6 +98,9 @@ async def test_limits_are_set_and_a_plan_fills_what_a_tenant_has_not(accounts: A
     assert await accounts.limit_tenant("acme", own, "small")
     assert await accounts.tenants() == [Tenant("acme", concurrency=9, plan="small", of_plan=small)]
     assert not await accounts.limit_tenant("nobody", own, None)
+    assert not await accounts.delete_plan("small"), "a tenant has it"
+    assert await accounts.limit_tenant("acme", own, None)
+    assert (await accounts.delete_plan("small"), await accounts.delete_plan("small")) == (True, False)
     await accounts.create_key(replace(KEY, tokens_per_minute=7))
     assert (await accounts.keys("acme"))[0].tokens_per_minute == 7
     assert await accounts.limit_key("acme", "key_1", own)

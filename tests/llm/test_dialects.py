@@ -142,6 +142,12 @@ async def test_tokens_are_the_providers(usage: dict[str, Any], tokens: Tokens) -
     assert reply.tokens == tokens
 
 
+@pytest.mark.parametrize(("tier", "batch"), [("flex", True), ("default", False), (None, False), ([], False)])
+async def test_what_was_sold_at_the_price_of_batches_says_the_answer(tier: Any, batch: bool) -> None:
+    _, reply = await exchange(completion() | {"service_tier": tier})
+    assert reply.batch_price is batch
+
+
 @pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": "many", "completion_tokens": True}])
 async def test_tokens_nobody_counted_are_estimated_and_marked(usage: Any) -> None:
     _, reply = await exchange(completion("twelve chars") | {"usage": usage})

@@ -1,6 +1,7 @@
 """What follows an answer that is not valid, decided from data alone."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,6 +14,7 @@ def deployment(name: str, output: int) -> Deployment:
     return Deployment(f"p/{name}", "p", name, "openai", "http://p", Price("1", Decimal(1), Decimal(output)))
 
 
+NOW = datetime(2026, 12, 31, tzinfo=UTC)
 CHEAP, SAME, MIDDLE, DEAR = deployment("a", 1), deployment("b", 1), deployment("c", 5), deployment("d", 9)
 ALIAS = (CHEAP, SAME, MIDDLE, DEAR)
 
@@ -23,7 +25,13 @@ ALIAS = (CHEAP, SAME, MIDDLE, DEAR)
 def test_the_next_stronger_model_is_the_next_in_the_list_that_costs_more(
     than: Deployment, expected: Deployment | None
 ) -> None:
-    assert stronger(ALIAS, than) == expected
+    assert stronger(ALIAS, than, NOW) == expected
+
+
+def test_a_model_is_stronger_by_the_price_of_now() -> None:
+    rises = replace(SAME, later_prices=((NOW, Price("2", Decimal(1), Decimal(3))),))
+    alias = (CHEAP, rises, MIDDLE)
+    assert [stronger(alias, CHEAP, at) for at in (NOW - timedelta(seconds=1), NOW)] == [MIDDLE, rises]
 
 
 @pytest.mark.parametrize(

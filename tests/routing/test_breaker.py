@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -20,6 +21,7 @@ def deployment(name: str, price: str = "1", context: int = 128_000) -> Deploymen
     return Deployment(name, provider, model, "openai", "", cost, context_tokens=context)
 
 
+NOW = datetime(2026, 12, 31, tzinfo=UTC)
 A, B, C = deployment("a/x", "2"), deployment("b/x", "1"), deployment("c/x", "3", context=1_000_000)
 CALL = PromptCall("acme", "r1", "standard", "fast", [{"role": "user", "content": "Why?"}], "", "")
 
@@ -173,20 +175,31 @@ def test_a_deployment_that_is_the_only_one_gets_all_slots() -> None:
 )
 def test_a_strategy_says_who_is_asked_first(strategy: str, first: str) -> None:
     alias = Alias((A, B, C), strategy, {"a/x": 1, "b/x": 8, "c/x": 1})  # type: ignore[arg-type]
-    order = ordered(alias, 100, 100, {"a/x": 0.5, "b/x": 0.4, "c/x": 0.1}, 0.5)
+    order = ordered(alias, 100, 100, {"a/x": 0.5, "b/x": 0.4, "c/x": 0.1}, 0.5, NOW)
     assert order[0].name == first
     assert len(order) == 3
 
 
+def test_the_cheapest_is_the_cheapest_of_now() -> None:
+    falls = replace(A, later_prices=((NOW, Price("2", Decimal("0.5"), Decimal("0.5"))),))
+    alias = Alias((falls, B), "cheapest")
+    moments = [NOW - timedelta(seconds=1), NOW]
+    assert [ordered(alias, 100, 100, {}, 0.5, at)[0].name for at in moments] == ["b/x", "a/x"]
+    assert [Routes(now=lambda at=at: at).first(alias, CALL).name for at in moments] == ["b/x", "a/x"]  # type: ignore[misc]
+    bulk = replace(CALL, lane="bulk")
+    assert [one.name for one in Routes(now=lambda: moments[0]).instead(alias, bulk, B)] == []
+    assert [one.name for one in Routes(now=lambda: moments[1]).instead(alias, bulk, B)] == ["a/x"]
+
+
 def test_weights_are_shares() -> None:
     alias = Alias((A, B), "weighted", {"a/x": 3, "b/x": 1})
-    names = [ordered(alias, 1, 1, {}, n / 100)[0].name for n in range(100)]
+    names = [ordered(alias, 1, 1, {}, n / 100, NOW)[0].name for n in range(100)]
     assert names.count("a/x") == 75
 
 
 def test_what_is_too_small_is_left_out() -> None:
-    assert ordered(Alias((A, B, C)), 200_000, 100, {}, 0.0) == [C]
-    assert ordered(Alias((A, B)), 200_000, 100, {}, 0.0) == [A, B]
+    assert ordered(Alias((A, B, C)), 200_000, 100, {}, 0.0, NOW) == [C]
+    assert ordered(Alias((A, B)), 200_000, 100, {}, 0.0, NOW) == [A, B]
 
 
 def test_where_nobody_is_well_the_first_is_asked() -> None:

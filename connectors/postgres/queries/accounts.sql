@@ -40,6 +40,9 @@ SET requests_per_minute = excluded.requests_per_minute, burst = excluded.burst,
     tokens_per_minute = excluded.tokens_per_minute, token_burst = excluded.token_burst,
     concurrency = excluded.concurrency;
 
+-- name: delete_plan
+DELETE FROM plans WHERE name = $1 AND NOT EXISTS (SELECT FROM tenants WHERE plan = $1) RETURNING name;
+
 -- name: keys
 SELECT id, tenant, name, digest, hint, created_at, requests_per_minute, burst, revoked_at, tokens_per_minute,
        token_burst, concurrency, scopes
