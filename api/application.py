@@ -31,6 +31,8 @@ from api.cache import routes as cache_routes
 from api.cache.service import Cache
 from api.dead_letters import routes as letters_routes
 from api.dead_letters.service import DeadLetters
+from api.destinations import routes as destinations_routes
+from api.destinations.service import DestinationKeeper
 from api.exports import routes as exports_routes
 from api.exports.service import Exports
 from api.health import routes as health_routes
@@ -136,6 +138,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(budgets_routes.router(BudgetKeeper(ports.budgets)))
     app.include_router(webhooks_routes.router(_webhooks(ports, settings, now)))
+    app.include_router(destinations_routes.router(_destinations(ports, settings, now)))
     app.include_router(limits_routes.router(LimitReader(ports.limiter)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
     app.include_router(exports_routes.router(Exports(ports.exporter, now)))
@@ -161,6 +164,11 @@ def _dead_letters(ports: ApiPorts, now: Callable[[], datetime]) -> DeadLetters:
 def _webhooks(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) -> WebhookKeeper:
     secret = pepper(settings.key_pepper.get_secret_value())
     return WebhookKeeper(ports.endpoints, ports.deliveries, secret, settings.webhook_networks, now)
+
+
+def _destinations(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) -> DestinationKeeper:
+    secret = pepper(settings.key_pepper.get_secret_value())
+    return DestinationKeeper(ports.endpoints, ports.deliveries, secret, settings.webhook_networks, now)
 
 
 def _defaults(settings: Settings) -> Defaults:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from api import documented, scopes
 from api.budget_schemas import BudgetFields, NewBudget
+from api.destination_schemas import DestinationChange, Hook, NewDestination, Redelivery
 from api.export_schemas import ExportOrder
 from api.limit_schemas import LimitFields, TenantLimits
 from api.problems import CONTENT_TYPE, TITLES, type_uri
@@ -58,7 +59,7 @@ class ProblemDetails(BaseModel):
 
 READ = (
     PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay, ExportOrder, NewWebhook,
-    WebhookChange, LimitFields, TenantLimits,
+    WebhookChange, NewDestination, DestinationChange, Redelivery, Hook, LimitFields, TenantLimits,
 )  # fmt: skip
 COMPONENTS = (PromptResult, ProblemDetails, *READ)
 REQUEST_EXAMPLE = {

@@ -15,6 +15,7 @@ RESOURCES: Mapping[str, str] = {
     "/v1/budgets": "budgets",
     "/v1/cache": "cache",
     "/v1/dead-letters": "dead-letters",
+    "/v1/destinations": "webhooks",
     "/v1/exports": "exports",
     "/v1/jobs": "requests",
     "/v1/limits": "limits",

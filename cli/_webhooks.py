@@ -29,7 +29,7 @@ def listing(stack: Stack, tenant: str | None, as_json: bool) -> None:
 async def _endpoints(url: str, tenant: str) -> Sequence[Endpoint]:
     pool = await connect(url, 1)
     try:
-        return await PostgresEndpoints(pool).page(tenant, MOST, None)
+        return await PostgresEndpoints(pool).page(tenant, MOST, None, "webhook")
     finally:
         await pool.close()
 

@@ -145,6 +145,9 @@ _LIST = (
     _seconds("delivery_seconds", "From the first step of an attempt to the head of its answer, or to giving it up."),
     _gauge("deliveries_waiting", "Deliveries in the queue, retries included; counted up to 100,000."),
     _gauge("delivery_overdue_seconds", "By how much the delivery that is due longest is late."),
+    _counter(
+        "deliveries_given_up", "Deliveries given up because too many waited for a destination that accepts nothing."
+    ),
     _counter("webhooks_disabled", "Endpoints disabled because they were gone or accepted nothing for five days."),
     # the door; route is the template of the path
     _counter("http_requests", "Requests answered.", "method", "route", "status"),

@@ -151,6 +151,13 @@ class Settings(DoorSettings, SinkSettings):
     deliveries_in_flight: int = _own(
         "DELIVERIES_IN_FLIGHT", 512, "Webhooks that one process of destinations sends at a time.", ge=8, le=10_000
     )
+    deliveries_waiting: int = _own(
+        "DELIVERIES_WAITING",
+        100_000,
+        "Deliveries that may wait for a destination that accepts nothing; the oldest beyond are given up.",
+        ge=100,
+        le=10_000_000,
+    )
     delivery_days: int = _own(
         "DELIVERY_DAYS", 7, "Days a delivery and its attempts are kept; what still waits stays.", ge=4, le=365
     )

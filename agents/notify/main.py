@@ -16,7 +16,7 @@ from agents.deliver.runner import deliver
 from agents.deliver.watcher import Watcher
 from agents.notify.queueing import QueueSink
 from agents.notify.sender import Sender, SenderPorts
-from agents.notify.upkeep import keep_house
+from agents.notify.upkeep import House, keep_house
 from connectors.destinations import Destinations, connect_destinations
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
@@ -72,11 +72,14 @@ async def _run(settings: Settings, secret: bytes) -> None:
 async def _serve(parts: Destinations, sender: Sender, condition: Condition) -> None:
     """Until the stop; a part that ends by a fault ends them all."""
     sink = QueueSink(parts.endpoints, parts.deliveries, utc_now, sender.nudge)
-    house = keep_house(parts.endpoints, parts.deliveries, parts.producer, parts.metrics, utc_now, parts.sweep)
     settings = parts.settings
+    house = House(
+        parts.endpoints, parts.deliveries, parts.producer, parts.metrics, utc_now, parts.sweep,
+        settings.deliveries_waiting,
+    )  # fmt: skip
     member = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
     watcher = Watcher(NAME, member, parts.source, parts.board, condition, parts.metrics)
-    beside = [asyncio.ensure_future(work) for work in (watch_loop(parts.metrics), watcher.keep(), house)]
+    beside = [asyncio.ensure_future(work) for work in (watch_loop(parts.metrics), watcher.keep(), keep_house(house))]
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(sender.run())

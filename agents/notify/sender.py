@@ -7,27 +7,28 @@ which sends it again under the same webhook-id.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
+from agents.notify.attempt import Attempts, Tried
 from domain.batching import Batcher
 from domain.errors import Transient
 from domain.metrics import Metrics
 from domain.ports import Deliveries, Endpoints, Outlet
 from domain.webhooks import schedule
 from domain.webhooks.model import Due, Mark, Settlement, Wish
-from domain.webhooks.rooms import NEW_ROOM, QUICK_S, Rooms
-from domain.webhooks.schedule import Heard
-from domain.webhooks.signing import headers, keys_of
+from domain.webhooks.objects import parts
+from domain.webhooks.rooms import NEW_ROOM, Rooms
 
 log = structlog.get_logger("notify")
 
 LEASE = timedelta(seconds=60)
-"""Longer than an attempt (15 s) and its settling may take."""
+"""Longer than an attempt (15 s, 30 s into a bucket) and its settling may take."""
 AT_ONCE = 200
 MOST_BYTES = 16 * 1024 * 1024
 """Of bodies in flight: nothing more is taken until they are fewer."""
@@ -35,7 +36,6 @@ LOOK_EVERY_S = 0.25
 """Where nobody nudges: another process may have put something, and retries become due."""
 AGAIN_S = 1.0
 DRAIN_S = 20.0
-AGENT = "Structured-Prompt-Webhooks/1.0 (+https://www.standardwebhooks.com)"
 
 
 Settled = tuple[Settlement, Mark | None]
@@ -60,6 +60,7 @@ class Sender:
 
     def __init__(self, ports: SenderPorts, places: int) -> None:
         self._ports = ports
+        self._attempts = Attempts(ports.outlet, ports.pepper, ports.now, ports.chance)
         self._rooms = Rooms(places)
         self._settles: Batcher[Settled, None] = Batcher(self._settle, AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,10 +107,10 @@ class Sender:
             return 0
         now = self._ports.now()
         found = await self._ports.deliveries.take(wish, now, now + LEASE)
-        for due in found:
-            lane = (due.key.tenant, due.key.endpoint)
-            self._bytes += len(due.body)
-            task = asyncio.ensure_future(self._send(due, self._rooms.enter(lane, clock)))
+        for batch in _batches(found):
+            lane = (batch[0].key.tenant, batch[0].key.endpoint)
+            self._bytes += sum(len(due.body) for due in batch)
+            task = asyncio.ensure_future(self._send(batch, self._rooms.enter(lane, clock)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return len(found)
@@ -119,25 +120,19 @@ class Sender:
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
-    async def _send(self, due: Due, kind: str) -> None:
-        ports, lane = self._ports, (due.key.tenant, due.key.endpoint)
-        began, quick, failed = ports.now(), False, True
+    async def _send(self, batch: Sequence[Due], kind: str) -> None:
+        ports, lane = self._ports, (batch[0].key.tenant, batch[0].key.endpoint)
+        quick, failed = False, True
         try:
-            if due.url is None or (due.target is not None and not due.target.enabled):
-                settled, quick, failed = schedule.dropped(due, began), True, False
-                self._ports.metrics.count("deliveries", outcome="dropped")
-            else:
-                head = _head(due, ports.pepper, began)
-                heard = await ports.outlet.post(due.url, head, due.body)
-                settled = schedule.settle(due, heard, began, _shown(head), ports.chance())
-                self._measure(settled, heard)
-                quick, failed = heard.delivered and heard.seconds < QUICK_S, not heard.delivered
-            await self._settled(due, settled)
+            tried = await self._attempts.make(batch)
+            quick, failed = tried.quick, tried.failed
+            self._measure(tried)
+            await asyncio.gather(*map(self._settled, batch, tried.settled))
         except Exception:
             # the lease ends, and it is sent again
             log.exception("fault", stage="notify", what="delivery")
         finally:
-            self._bytes -= len(due.body)
+            self._bytes -= sum(len(due.body) for due in batch)
             self._rooms.leave(lane, kind, quick, failed, ports.clock())
             self.nudge()
 
@@ -163,11 +158,13 @@ class Sender:
         self._ports.metrics.observe("batch_size", len(batch), stage="destinations", verb="settle")
         return [None] * len(batch)
 
-    def _measure(self, settled: Settlement, heard: Heard) -> None:
-        outcome = settled.attempt.outcome
-        failed = "exhausted" if settled.again is None else "retried"
-        self._ports.metrics.count("deliveries", outcome=failed if outcome == "failed" else outcome)
-        self._ports.metrics.observe("delivery_seconds", heard.seconds)
+    def _measure(self, tried: Tried) -> None:
+        for settled in tried.settled:
+            outcome = settled.attempt.outcome
+            failed = "exhausted" if settled.again is None else "retried"
+            self._ports.metrics.count("deliveries", outcome=failed if outcome == "failed" else outcome)
+        if tried.heard is not None:
+            self._ports.metrics.observe("delivery_seconds", tried.heard.seconds)
 
     def _troubled(self, what: str, error: Transient) -> None:
         self.trouble = f"{what}: {error}"
@@ -179,11 +176,13 @@ class Sender:
                 await self._something.wait()
 
 
-def _head(due: Due, pepper: bytes, now: datetime) -> dict[str, str]:
-    signed = headers(due.key.id, now, due.body, keys_of(pepper, due, now))
-    return {"content-type": "application/json", "user-agent": AGENT, **signed}
-
-
-def _shown(head: dict[str, str]) -> str:
-    """For the log, without the signature."""
-    return "\n".join(f"{name}: {text}" for name, text in head.items() if name != "webhook-signature")
+def _batches(found: Sequence[Due]) -> Iterator[Sequence[Due]]:
+    """A delivery is an attempt of its own; those for a bucket are one an object."""
+    buckets: defaultdict[tuple[str, str], list[Due]] = defaultdict(list)
+    for due in found:
+        if due.target is not None and due.target.bucket is not None:
+            buckets[due.target.tenant, due.target.id].append(due)
+        else:
+            yield [due]
+    for rows in buckets.values():
+        yield from parts(rows)

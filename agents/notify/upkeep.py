@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -20,25 +21,35 @@ log = structlog.get_logger("notify")
 
 TELL_EVERY_S = 2.0
 SWEEP_EVERY = timedelta(hours=1)
-Sweep = Callable[[date], Awaitable[None]]
+TRIM_EVERY = timedelta(seconds=30)
 
 
-async def keep_house(
-    endpoints: Endpoints,
-    deliveries: Deliveries,
-    producer: Producer,
-    metrics: Metrics,
-    now: Callable[[], datetime],
-    sweep: Sweep,
-) -> None:
-    """Until cancelled. `sweep` is given the present day."""
-    swept: datetime | None = None
+@dataclass(frozen=True, slots=True)
+class House:
+    """What upkeep works with. `sweep` is given the present day; of one destination no more than `most` wait."""
+
+    endpoints: Endpoints
+    deliveries: Deliveries
+    producer: Producer
+    metrics: Metrics
+    now: Callable[[], datetime]
+    sweep: Callable[[date], Awaitable[None]]
+    most: int
+
+
+async def keep_house(house: House) -> None:
+    """Until cancelled."""
+    swept = trimmed = datetime.min.replace(tzinfo=UTC)
+    now, metrics = house.now, house.metrics
     while True:
         try:
-            await tell_of_disabled(endpoints, producer, metrics, now())
-            await measure(deliveries, metrics, now())
-            if swept is None or now() - swept >= SWEEP_EVERY:
-                await sweep(now().date())
+            await tell_of_disabled(house.endpoints, house.producer, metrics, now())
+            await measure(house.deliveries, metrics, now())
+            if now() - trimmed >= TRIM_EVERY:
+                await trim(house.deliveries, metrics, house.most, now())
+                trimmed = now()
+            if now() - swept >= SWEEP_EVERY:
+                await house.sweep(now().date())
                 swept = now()
         except Transient as error:
             log.warning("notify_waits", what="upkeep", reason=str(error))
@@ -63,6 +74,14 @@ async def measure(deliveries: Deliveries, metrics: Metrics, now: datetime) -> No
     late = 0.0 if backlog.due_since is None else max(0.0, (now - backlog.due_since).total_seconds())
     metrics.gauge("deliveries_waiting", backlog.waiting)
     metrics.gauge("delivery_overdue_seconds", late)
+
+
+async def trim(deliveries: Deliveries, metrics: Metrics, most: int, now: datetime) -> None:
+    """Nobody's backlog grows without end. Raises Transient."""
+    gone = await deliveries.trim(most, now)
+    if gone:
+        metrics.count("deliveries_given_up", gone)
+        log.warning("deliveries_given_up", count=gone, most=most)
 
 
 def _event(one: Endpoint, now: datetime) -> Record:

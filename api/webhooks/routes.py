@@ -54,7 +54,7 @@ _LISTED: dict[int | str, dict[str, Any]] = {
     200: documentation.answer("Newest first.", {"items": [_ENDPOINT], "next_cursor": None}),
     **documentation.errors("invalid_request"),
 }
-_LOG: dict[int | str, dict[str, Any]] = {
+LOG: dict[int | str, dict[str, Any]] = {
     200: documentation.answer("Newest first.", {"items": [_DELIVERY], "next_cursor": None}),
     **documentation.errors("not_found", "invalid_request"),
 }
@@ -65,7 +65,7 @@ _QUEUED: dict[int | str, dict[str, Any]] = {
     202: documentation.answer("It is in the queue.", {"delivery_id": _DELIVERY["id"], "links": _LINKS}),
     **documentation.errors("not_found", "invalid_request"),
 }
-_ONE: dict[int | str, dict[str, Any]] = {
+ONE: dict[int | str, dict[str, Any]] = {
     200: documentation.answer("With its body and every attempt.", {**_DELIVERY, "body": {"type": "…"}}),
     **documentation.errors("not_found"),
 }
@@ -156,7 +156,7 @@ def _changing(routes: APIRouter, webhooks: WebhookKeeper) -> None:
 
 def _logging(routes: APIRouter, webhooks: WebhookKeeper) -> None:
     @routes.get(
-        "/v1/webhooks/{id}/deliveries", summary="List deliveries", operation_id="list_deliveries", responses=_LOG,
+        "/v1/webhooks/{id}/deliveries", summary="List deliveries", operation_id="list_deliveries", responses=LOG,
         response_class=Response,
     )  # fmt: skip
     async def log(request: Request, id: str, limit: Limit = 50, cursor: str | None = None) -> Response:
@@ -165,7 +165,7 @@ def _logging(routes: APIRouter, webhooks: WebhookKeeper) -> None:
 
     @routes.get(
         "/v1/webhooks/{id}/deliveries/{delivery}", summary="Look at a delivery", operation_id="get_delivery",
-        responses=_ONE, response_class=Response,
+        responses=ONE, response_class=Response,
     )  # fmt: skip
     async def one(request: Request, id: str, delivery: str) -> Response:
         """Request, answer and timing of every attempt."""

@@ -19,6 +19,7 @@ from domain.outgoing.addresses import Network
 from domain.outgoing.urls import check
 from domain.ports import Deliveries, Endpoints
 from domain.webhooks import payload, signing
+from domain.webhooks.kinds import Kind
 from domain.webhooks.model import CALLBACK, Change, Endpoint
 from domain.webhooks.view import shown
 
@@ -28,7 +29,13 @@ T = TypeVar("T")
 
 
 class WebhookKeeper:
-    """Raises Problem: invalid_request, not_found, unavailable when PostgreSQL does not answer."""
+    """Raises Problem: invalid_request, not_found, unavailable when PostgreSQL does not answer.
+
+    `_place` is where the routes are, `_kind` that of the endpoints which are there; None is any.
+    """
+
+    _place = "/v1/webhooks"
+    _kind: Kind | None = "webhook"
 
     def __init__(
         self,
@@ -47,17 +54,18 @@ class WebhookKeeper:
     async def create(self, tenant: str, body: bytes) -> bytes:
         asked = read(NewWebhook, body)
         self._check(asked.url)
-        if len(await _soon(self._endpoints.page(tenant, MOST_ENDPOINTS, None))) == MOST_ENDPOINTS:
+        if len(await soon(self._endpoints.page(tenant, MOST_ENDPOINTS, None))) == MOST_ENDPOINTS:
             raise Problem("invalid_request", f"a tenant has at most {MOST_ENDPOINTS} webhooks; delete one first")
         made = Endpoint(
             tenant, f"wh_{uuid_utils.uuid7().hex}", asked.url, tuple(dict.fromkeys(asked.events)), signing.new_salt(),
             self._now(), tuple(asked.result_fields) if asked.result_fields else None, asked.description,
         )  # fmt: skip
-        await _soon(self._endpoints.add(made))
+        await soon(self._endpoints.add(made))
         return self._with_secret(made)
 
     async def page(self, tenant: str, limit: int, cursor: str | None) -> bytes:
-        found = await _soon(self._endpoints.page(tenant, limit + 1, decode_cursor(cursor) if cursor else None))
+        before = decode_cursor(cursor) if cursor else None
+        found = await soon(self._endpoints.page(tenant, limit + 1, before, self._kind))
         return _page([shown(one) for one in found], [(one.created_at, one.id) for one in found], limit)
 
     async def one(self, tenant: str, id: str) -> bytes:
@@ -65,54 +73,63 @@ class WebhookKeeper:
 
     async def change(self, tenant: str, id: str, body: bytes) -> bytes:
         asked = read(WebhookChange, body)
+        await self._get(tenant, id)
         if asked.url is not None:
             self._check(asked.url)
         fields = tuple(asked.result_fields or ()) if "result_fields" in asked.model_fields_set else None
         events = None if asked.events is None else tuple(dict.fromkeys(asked.events))
         change = Change(asked.url, events, fields, asked.description, asked.enabled)
-        return orjson.dumps(shown(_there(await _soon(self._endpoints.change(tenant, id, change)), id)))
+        return orjson.dumps(shown(_there(await soon(self._endpoints.change(tenant, id, change)), id)))
 
     async def delete(self, tenant: str, id: str) -> None:
-        if not await _soon(self._endpoints.delete(tenant, id)):
-            raise _missing("webhook", id)
+        await self._get(tenant, id)
+        await soon(self._endpoints.delete(tenant, id))
 
     async def rotate(self, tenant: str, id: str) -> bytes:
+        await self._get(tenant, id)
         until = self._now() + signing.OLD_SECRET
-        return self._with_secret(_there(await _soon(self._endpoints.rotate(tenant, id, signing.new_salt(), until)), id))
+        return self._with_secret(_there(await soon(self._endpoints.rotate(tenant, id, signing.new_salt(), until)), id))
 
     async def test(self, tenant: str, id: str) -> bytes:
         target = await self._get(tenant, id)
         if not target.enabled:
-            raise Problem("invalid_request", f"the webhook is disabled; PATCH /v1/webhooks/{id} with enabled: true")
+            raise Problem("invalid_request", f"it is disabled; PATCH {self._place}/{id} with enabled: true")
         message = payload.test_event(target, uuid_utils.uuid7().hex, self._now())
-        await _soon(self._deliveries.put([message], self._now()))
-        return orjson.dumps({"delivery_id": message.id, "links": view.links(id, message.id)})
+        await soon(self._deliveries.put([message], self._now()))
+        if target.bucket is not None:  # not with the others of its next object
+            await soon(self._deliveries.again(tenant, id, message.id, self._now()))
+        return orjson.dumps({"delivery_id": message.id, "links": self._links(id, message.id)})
 
     async def log(self, tenant: str, id: str, limit: int, cursor: str | None) -> bytes:
         """`id` may be `callback:HOST` as well, as in `retry`: what was sent to requests' `callback_url` there."""
         await self._log_of(tenant, id)
         before = decode_cursor(cursor) if cursor else None
-        found = await _soon(self._deliveries.page(tenant, id, limit + 1, before))
-        return _page([view.delivery(id, one) for one in found], [(one.created_at, one.id) for one in found], limit)
+        found = await soon(self._deliveries.page(tenant, id, limit + 1, before))
+        shown = [view.delivery(one, self._links(id, one.id)) for one in found]
+        return _page(shown, [(one.created_at, one.id) for one in found], limit)
 
     async def delivery(self, tenant: str, id: str, name: str) -> bytes:
-        found = await _soon(self._deliveries.get(tenant, id, name))
+        found = await soon(self._deliveries.get(tenant, id, name))
         if found is None:
             raise _missing("delivery", name)
-        return orjson.dumps(view.delivery(id, found))
+        return orjson.dumps(view.delivery(found, self._links(id, name)))
 
     async def retry(self, tenant: str, id: str, name: str) -> bytes:
         await self._log_of(tenant, id)
-        if not await _soon(self._deliveries.again(tenant, id, name, self._now())):
+        if not await soon(self._deliveries.again(tenant, id, name, self._now())):
             raise _missing("delivery", name)
-        return orjson.dumps({"delivery_id": name, "links": view.links(id, name)})
+        return orjson.dumps({"delivery_id": name, "links": self._links(id, name)})
 
     def callback_secret(self, tenant: str) -> bytes:
         key = signing.secret_key(self._pepper, tenant, signing.CALLBACKS, b"")
         return orjson.dumps({"secret": signing.shown(key)})
 
     async def _get(self, tenant: str, id: str) -> Endpoint:
-        return _there(await _soon(self._endpoints.get(tenant, id)), id)
+        found = _there(await soon(self._endpoints.get(tenant, id)), id)
+        return _there(found if self._kind in (None, found.kind) else None, id)
+
+    def _links(self, id: str, delivery: str) -> Mapping[str, str]:
+        return view.links(f"{self._place}/{id}", delivery)
 
     async def _log_of(self, tenant: str, id: str) -> None:
         if not id.startswith(CALLBACK):
@@ -129,7 +146,8 @@ class WebhookKeeper:
             raise Problem("invalid_request", f"/url: {error}", (Reason("/url", str(error)),)) from None
 
 
-async def _soon(answer: Awaitable[T]) -> T:
+async def soon(answer: Awaitable[T]) -> T:
+    """Raises Problem (unavailable)."""
     return await within(answer, PATIENCE_S, "the ledger")
 
 

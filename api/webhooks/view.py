@@ -10,7 +10,7 @@ from domain.webhooks.model import Attempt, Delivery
 from topics.base import format_time
 
 
-def delivery(webhook: str, one: Delivery) -> Mapping[str, Any]:
+def delivery(one: Delivery, links: Mapping[str, str]) -> Mapping[str, Any]:
     """A line of the log; with its body where one was asked for."""
     shown = {
         "id": one.id,
@@ -20,13 +20,14 @@ def delivery(webhook: str, one: Delivery) -> Mapping[str, Any]:
         "created_at": format_time(one.created_at),
         "next_attempt_at": _time(one.next_attempt_at),
         "attempts": [_attempt(attempt) for attempt in one.attempts],
-        "links": links(webhook, one.id),
+        "links": links,
     }
     return shown if one.body is None else {**shown, "body": orjson.Fragment(one.body)}
 
 
-def links(webhook: str, delivery: str) -> Mapping[str, str]:
-    place = f"/v1/webhooks/{webhook}/deliveries/{delivery}"
+def links(endpoint: str, delivery: str) -> Mapping[str, str]:
+    """`endpoint` is its path."""
+    place = f"{endpoint}/deliveries/{delivery}"
     return {"self": place, "retry": f"{place}/retry"}
 
 

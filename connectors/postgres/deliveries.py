@@ -1,19 +1,35 @@
 """The durable queue of deliveries in PostgreSQL: one transaction to take a batch, one statement for all else."""
 
 import json
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from connectors.postgres.halving import halving
 from connectors.postgres.pool import BadData, Pool, columns
 from connectors.postgres.queries import statements
+from connectors.postgres.texts import bucket, stored
 from domain.errors import BatchRefused
-from domain.webhooks.model import Attempt, Backlog, Delivery, Due, Endpoint, Key, Message, Settlement, Status, Wish
+from domain.ports.webhooks import REDELIVERED
+from domain.webhooks.model import (
+    Attempt,
+    Backlog,
+    Delivery,
+    Due,
+    Endpoint,
+    Key,
+    Message,
+    Queued,
+    Settlement,
+    Status,
+    Wish,
+)
+from domain.webhooks.schedule import given_up
 
 _SQL = statements("deliveries")
 _INFINITY = 9999
 """The year of a lane without a queue, as asyncpg reads it."""
+GIVEN_UP_AT_ONCE = 5_000
 
 
 class PostgresDeliveries:
@@ -42,8 +58,9 @@ class PostgresDeliveries:
             lanes = await one.fetch(_SQL["lanes"], named, wish.other, now, wish.limit)
             if not lanes:
                 return []
-            held = columns([tuple(row) for row in lanes], 3)
-            return [_due(row) for row in await one.fetch(_SQL["take"], *held, now, until, wish.limit, wish.size)]
+            tenants, endpoints, at_once, rooms = columns([tuple(row) for row in lanes], 4)
+            given = (tenants, endpoints, rooms, now, until, wish.limit, wish.size, at_once)
+            return [_due(row) for row in await one.fetch(_SQL["take"], *given)]
 
     async def settle(self, batch: Sequence[Settlement]) -> None:
         newest = {(one.key.tenant, one.key.endpoint, one.key.id): one for one in batch}
@@ -51,6 +68,22 @@ class PostgresDeliveries:
 
     async def again(self, tenant: str, endpoint: str, id: str, now: datetime) -> bool:
         return bool(await self._pool.fetch(_SQL["again"], tenant, endpoint, id, now))
+
+    async def again_all(self, tenant: str, endpoint: str, since: datetime, now: datetime) -> tuple[int, bool]:
+        row = await self._pool.row(_SQL["again_all"], tenant, endpoint, since, now, REDELIVERED)
+        return (0, False) if row is None else (row["later"] + row["failed"], row["failed"] == REDELIVERED)
+
+    async def queued(self, tenant: str, endpoints: Sequence[str], most: int) -> Mapping[str, Queued]:
+        rows = await self._pool.fetch(_SQL["queued"], tenant, list(endpoints), most)
+        return {row["endpoint"]: Queued(row["waiting"], row["since"]) for row in rows}
+
+    async def trim(self, most: int, now: datetime) -> int:
+        gone, hour_ago = 0, now - timedelta(hours=1)
+        for row in await self._pool.fetch(_SQL["crowded"], most, hour_ago):
+            place = (row["tenant"], row["endpoint"], row["known"], hour_ago, most, GIVEN_UP_AT_ONCE, now)
+            done = await self._pool.row(_SQL["give_up"], *place, given_up(most))
+            gone += 0 if done is None else done["gone"]
+        return gone
 
     async def page(self, tenant: str, endpoint: str, limit: int, before: tuple[datetime, str] | None) -> list[Delivery]:
         rows = await self._pool.fetch(_SQL["page"], tenant, endpoint, *(before or (None, None)), limit)
@@ -85,16 +118,11 @@ class PostgresDeliveries:
 
 def _settled(one: Settlement) -> tuple[Any, ...]:
     key, attempt = one.key, one.attempt
-    texts = (_text(attempt.request), _text(attempt.head), _text(attempt.error))
+    texts = (stored(attempt.request), stored(attempt.head), stored(attempt.error))
     return (
         key.tenant, key.endpoint, key.id, key.day, attempt.at, attempt.outcome, attempt.ms, attempt.status, *texts,
         one.tried, one.again,
     )  # fmt: skip
-
-
-def _text(said: str) -> str:
-    """Without NUL, which text cannot hold; others write these heads."""
-    return said.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _due(row: Any) -> Due:
@@ -104,7 +132,8 @@ def _due(row: Any) -> Due:
         target = Endpoint(
             row["tenant"], row["target"], row["url"], tuple(row["events"]), row["salt"], row["created_at"],
             old_salt=row["old_salt"], old_until=row["old_until"], enabled=row["enabled"],
-            failing_since=row["failing_since"],
+            failing_since=row["failing_since"], kind=row["kind"], bucket=bucket(row["bucket"]),
+            sealed=row["sealed"] or b"", last_success_at=row["last_success_at"], last_error_at=row["last_error_at"],
         )  # fmt: skip
     url = row["callback"] or (target.url if target is not None else None)
     return Due(key, row["type"], row["body"], row["tried"], url, target)

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.postgres.pool import Pool, columns
 from connectors.postgres.queries import statements
+from connectors.postgres.texts import bucket, bucket_text, stored
+from domain.webhooks.kinds import PER_OBJECT, Kind
 from domain.webhooks.model import Change, Endpoint, Mark, Subscriptions
 
 _SQL = statements("endpoints")
@@ -20,24 +22,30 @@ class PostgresEndpoints:
 
     async def add(self, endpoint: Endpoint) -> None:
         fields = None if endpoint.fields is None else list(endpoint.fields)
+        every = None if endpoint.bucket is None else timedelta(seconds=endpoint.bucket.every_s)
         await self._pool.fetch(
             _SQL["add"], endpoint.tenant, endpoint.id, endpoint.url, list(endpoint.events), fields,
-            endpoint.description, endpoint.salt, endpoint.created_at,
+            endpoint.description, endpoint.salt, endpoint.created_at, endpoint.kind, bucket_text(endpoint.bucket),
+            endpoint.sealed or None, 1 if every is None else PER_OBJECT, every,
         )  # fmt: skip
 
     async def get(self, tenant: str, id: str) -> Endpoint | None:
         return _one(await self._pool.fetch(_SQL["get"], tenant, id))
 
-    async def page(self, tenant: str, limit: int, before: tuple[datetime, str] | None) -> list[Endpoint]:
-        rows = await self._pool.fetch(_SQL["page"], tenant, *(before or (None, None)), limit)
+    async def page(
+        self, tenant: str, limit: int, before: tuple[datetime, str] | None, kind: Kind | None = None
+    ) -> list[Endpoint]:
+        rows = await self._pool.fetch(_SQL["page"], tenant, *(before or (None, None)), limit, kind)
         return [_endpoint(row) for row in rows]
 
     async def change(self, tenant: str, id: str, change: Change) -> Endpoint | None:
         events = None if change.events is None else list(change.events)
         fields = None if change.fields is None else list(change.fields)
+        every = None if change.bucket is None else timedelta(seconds=change.bucket.every_s)
         rows = await self._pool.fetch(
-            _SQL["change"], tenant, id, change.url, events, fields, change.description, change.enabled
-        )
+            _SQL["change"], tenant, id, change.url, events, fields, change.description, change.enabled, change.paused,
+            bucket_text(change.bucket), change.sealed, PER_OBJECT, every,
+        )  # fmt: skip
         return _one(rows)
 
     async def rotate(self, tenant: str, id: str, salt: bytes, old_until: datetime) -> Endpoint | None:
@@ -59,9 +67,12 @@ class PostgresEndpoints:
 
     async def mark(self, marks: Sequence[Mark]) -> None:
         worst = {(one.tenant, one.endpoint): one for one in sorted(marks, key=lambda one: one.disabled or "")}
-        given = [(*key, worst[key].failing_since, worst[key].disabled) for key in sorted(worst)]
+        given = [
+            (*key, one.failing_since, one.disabled, one.at, one.status, stored(one.error))
+            for key, one in sorted(worst.items())
+        ]
         if given:
-            await self._pool.fetch(_SQL["mark"], *columns(given, 4))
+            await self._pool.fetch(_SQL["mark"], *columns(given, 7))
 
     async def untold(self) -> list[Endpoint]:
         return [_endpoint(row) for row in await self._pool.fetch(_SQL["untold"])]
@@ -79,5 +90,7 @@ def _endpoint(row: Any) -> Endpoint:
     return Endpoint(
         row["tenant"], row["id"], row["url"], tuple(row["events"]), row["salt"], row["created_at"],
         None if row["fields"] is None else tuple(row["fields"]), row["description"], row["old_salt"],
-        row["old_until"], row["enabled"], row["disabled"], row["failing_since"],
+        row["old_until"], row["enabled"], row["disabled"], row["failing_since"], row["kind"], bucket(row["place"]),
+        row["sealed"] or b"", row["paused"], row["last_success_at"], row["last_error_at"], row["last_status"],
+        row["last_error"], row["given_up"],
     )  # fmt: skip

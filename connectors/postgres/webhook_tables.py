@@ -1,9 +1,10 @@
 """The tables of webhooks; see tables.py."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, Index, SmallInteger, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, CheckConstraint, Date, Index, Interval, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from connectors.postgres.rows import Base, key
@@ -32,6 +33,15 @@ class WebhookEndpointRow(Base):
     untold: Mapped[bool] = mapped_column(server_default=text("false"))
     failing_since: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(server_default=text("'webhook'"))
+    bucket: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    sealed: Mapped[bytes | None]
+    paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    last_success_at: Mapped[datetime | None]
+    last_error_at: Mapped[datetime | None]
+    last_status: Mapped[int | None]
+    last_error: Mapped[str] = mapped_column(server_default=text("''"))
+    given_up: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class WebhookVersionRow(Base):
@@ -59,17 +69,21 @@ class DeliveryQueueRow(Base):
     day: Mapped[date] = mapped_column(Date)
     tried: Mapped[int] = mapped_column(SmallInteger)
     next_at: Mapped[datetime]
+    since: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
 class DeliveryLaneRow(Base):
     """A destination, due when the first of its queue is."""
 
     __tablename__ = "delivery_lanes"
-    __table_args__ = (Index("delivery_lanes_next", "next_at"),)
+    __table_args__ = (Index("delivery_lanes_next", "next_at", postgresql_where=text("NOT paused")),)
 
     tenant: Mapped[str] = key()
     endpoint: Mapped[str] = key()
     next_at: Mapped[datetime]
+    paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    at_once: Mapped[int] = mapped_column(server_default=text("1"))
+    every: Mapped[timedelta] = mapped_column(Interval, server_default=text("'0'"))
 
 
 class DeliveryRow(Base):

@@ -1,17 +1,21 @@
-"""One POST to a receiver that may be slow, endless, gone, or somebody else's: all of it is an answer."""
+"""One request to a receiver that may be slow, endless, gone, or somebody else's: all of it is an answer."""
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 
 from connectors.guarded import Answer, Bounds, GuardedHttp, Outgoing
-from domain.errors import ForbiddenAddress, Transient
+from connectors.webhook.buckets import objection, putting
+from domain.errors import ForbiddenAddress, MissingExtra, Transient
 from domain.outgoing.addresses import Network
+from domain.webhooks.kinds import Bucket
 from domain.webhooks.schedule import Heard
 
 TIMEOUT_S = 15.0
+OBJECT_S = 30.0
 BODY_BYTES = 16 * 1024
 BODY_S = 1.0
 """The status alone decides: a body is read only so that the connection can be used again."""
@@ -24,6 +28,8 @@ class HttpOutlet:
     def __init__(self, allow: Sequence[Network], places: int, http: GuardedHttp | None = None) -> None:
         bounds = Bounds(connect_s=5.0, total_s=TIMEOUT_S, body=BODY_BYTES, connections=2 * places, per_host=places)
         self._http = http or GuardedHttp(allow, bounds)
+        objects = replace(bounds, total_s=OBJECT_S, connections=places, per_host=8)
+        self._stores = http or GuardedHttp(allow, objects)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Heard:
         began = time.monotonic()
@@ -38,8 +44,20 @@ class HttpOutlet:
                 return Heard(None, time.monotonic() - began, error=str(error), forbidden=forbidden)
         return heard or Heard(None, time.monotonic() - began, error="no answer")
 
+    async def store(self, bucket: Bucket, secret: str, key: str, body: bytes) -> Heard:
+        began = time.monotonic()
+        try:
+            async with self._stores.open(putting(bucket, secret, key, body)) as answer:
+                heard = _heard(answer, time.monotonic() - began)
+                said, _ = await answer.read(BODY_BYTES)
+                return replace(heard, error=objection(answer.status, said))
+        except (ForbiddenAddress, MissingExtra, Transient) as error:
+            forbidden = isinstance(error, ForbiddenAddress)
+            return Heard(None, time.monotonic() - began, error=str(error), forbidden=forbidden)
+
     async def close(self) -> None:
         await self._http.close()
+        await self._stores.close()
 
 
 async def _finish(answer: Answer) -> None:

@@ -27,8 +27,8 @@ SCOPES: Mapping[str, str] = {
     "sinks:write": "pause, resume and replay them, for operators",
     "sources:read": "the operator's sources, for operators",
     "usage:read": "usage and costs",
-    "webhooks:read": "webhooks and their deliveries, with the results in them",
-    "webhooks:write": "webhooks and their secrets: who may make one has every result sent there",
+    "webhooks:read": "webhooks and other destinations, and their deliveries, with the results in them",
+    "webhooks:write": "webhooks and other destinations: who may make one has every result sent there",
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from domain.webhooks.kinds import Bucket, Kind
 from domain.webhooks.model import (
     Backlog,
     Change,
@@ -12,11 +13,14 @@ from domain.webhooks.model import (
     Endpoint,
     Mark,
     Message,
+    Queued,
     Settlement,
     Subscriptions,
     Wish,
 )
 from domain.webhooks.schedule import Heard
+
+REDELIVERED = 10_000
 
 
 class Endpoints(Protocol):
@@ -26,8 +30,10 @@ class Endpoints(Protocol):
 
     async def get(self, tenant: str, id: str) -> Endpoint | None: ...
 
-    async def page(self, tenant: str, limit: int, before: tuple[datetime, str] | None) -> list[Endpoint]:
-        """Newest first; `before` is (created_at, id) of the last one seen."""
+    async def page(
+        self, tenant: str, limit: int, before: tuple[datetime, str] | None, kind: Kind | None = None
+    ) -> list[Endpoint]:
+        """Newest first, of one kind or of all; `before` is (created_at, id) of the last one seen."""
         ...
 
     async def change(self, tenant: str, id: str, change: Change) -> Endpoint | None:
@@ -66,7 +72,9 @@ class Deliveries(Protocol):
         ...
 
     async def take(self, wish: Wish, now: datetime, until: datetime) -> list[Due]:
-        """Deliveries that are due, nobody else's until `until`. Who waits longest comes first."""
+        """Deliveries that are due, nobody else's until `until`. Who waits longest comes first. Nothing of those that
+        are paused; what goes into a bucket is due all at once, its `every_s` after the first of it came.
+        """
         ...
 
     async def settle(self, batch: Sequence[Settlement]) -> None:
@@ -85,12 +93,32 @@ class Deliveries(Protocol):
         """With its body and all attempts, oldest first."""
         ...
 
+    async def again_all(self, tenant: str, endpoint: str, since: datetime, now: datetime) -> tuple[int, bool]:
+        """What waits for a later attempt, and what was put since then and has failed or was given up, is due now; how
+        many those are, and whether there are more: at most REDELIVERED that failed at a time.
+        """
+        ...
+
+    async def queued(self, tenant: str, endpoints: Sequence[str], most: int) -> Mapping[str, Queued]:
+        """What waits for each, counted up to `most`."""
+        ...
+
+    async def trim(self, most: int, now: datetime) -> int:
+        """Give up the oldest of what waits for those that accept nothing or are paused, beyond `most` for each; how
+        many those were. They stay in the log. Of callbacks, what waits for more than an hour counts.
+        """
+        ...
+
     async def backlog(self) -> Backlog: ...
 
 
 class Outlet(Protocol):
-    """The way out: one POST to somebody else's URL."""
+    """The way out: one request to somebody else's URL. Raises nothing: no answer is an answer."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Heard:
-        """What came of it, within the time a receiver has (15 s). Raises nothing: no answer is an answer."""
+        """What came of it, within the time a receiver has (15 s)."""
+        ...
+
+    async def store(self, bucket: Bucket, secret: str, key: str, body: bytes) -> Heard:
+        """What came of putting an object, within 30 s."""
         ...

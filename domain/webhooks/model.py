@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, get_args
 
+from domain.webhooks.kinds import Bucket, Kind
 from topics.records import EventType
 
 Derived = Literal["request.completed", "request.failed", "request.rejected", "cache.hit", "cache.miss"]
@@ -25,8 +26,13 @@ Status = Literal["pending", "delivered", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a tenant wants its events. No types are all types; `fields` are those of a result that are sent, None is
-    all. Its secret follows from `salt` (signing.py); `old_salt` signs as well until `old_until`.
+    """Where a tenant wants its events: a destination. No types are all types; `fields` are those of a result that are
+    sent, None is all. Its secret follows from `salt` (signing.py); `old_salt` signs as well until `old_until`.
+
+    bucket, sealed:  of kind s3: where it is, and its secret key under the pepper (sealing.py)
+    paused:          what happens is queued, and nothing sent
+    last_…:          of its attempts, to within ten seconds; `last_status` and `last_error` of the one that failed
+    given_up:        deliveries that were given up because too many waited
     """
 
     tenant: str
@@ -42,6 +48,15 @@ class Endpoint:
     enabled: bool = True
     disabled: Disabled | None = None
     failing_since: datetime | None = None
+    kind: Kind = "webhook"
+    bucket: Bucket | None = None
+    sealed: bytes = b""
+    paused: bool = False
+    last_success_at: datetime | None = None
+    last_error_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str = ""
+    given_up: int = 0
 
     def wants(self, kind: str) -> bool:
         return not self.events or kind in self.events
@@ -56,6 +71,9 @@ class Change:
     fields: tuple[str, ...] | None = None
     description: str | None = None
     enabled: bool | None = None
+    bucket: Bucket | None = None
+    sealed: bytes | None = None
+    paused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +132,7 @@ class Due:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a sender can take: up to `limit` deliveries whose bodies begin within `size` bytes; of each (tenant,
-    endpoint) as many as `rooms` says, `other` of one that is not named there.
+    endpoint) as many as `rooms` says, `other` of one that is not named there. Of a bucket as many objects.
     """
 
     rooms: Mapping[tuple[str, str], int]
@@ -148,12 +166,17 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an attempt says of its endpoint: failing since then, well again (None), or to be disabled."""
+    """What an attempt says of its endpoint: failing since then, well again (None), or to be disabled. `at` is when the
+    attempt began; `status` and `error` are those of a failure.
+    """
 
     tenant: str
     endpoint: str
     failing_since: datetime | None
     disabled: Disabled | None = None
+    at: datetime | None = None
+    status: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +199,11 @@ class Backlog:
 
     waiting: int
     due_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What waits for one destination, counted up to a bound, and since when the oldest does."""
+
+    waiting: int = 0
+    since: datetime | None = None

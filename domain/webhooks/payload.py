@@ -11,7 +11,9 @@ from typing import Any, cast
 
 import orjson
 
-from domain.webhooks.model import CALLBACK, TEST, Endpoint, Message, Subscriptions
+from domain.webhooks.flat import flat
+from domain.webhooks.kinds import FLAT
+from domain.webhooks.model import CALLBACK, DERIVED, TEST, Endpoint, Message, Subscriptions
 from topics.base import format_time, parse_time
 
 _TENANT = re.compile(rb'"tenant":"([A-Za-z0-9._-]{1,64})"')
@@ -46,19 +48,29 @@ def of_event(value: bytes, endpoints: Sequence[Endpoint]) -> list[Message]:
     """The deliveries of a LifecycleEvent. Raises Unfit."""
     event = _read(value)
     try:
-        kind, tenant, at, what = event["type"], event["tenant"], parse_time(event["at"]), event["event_id"]
-        body = _body(kind, at, _event_data(event))
+        kind, at, what, data = event["type"], parse_time(event["at"]), event["event_id"], _event_data(event)
+        return [_message(one, what, kind, at, data) for one in endpoints if one.wants(kind)]
     except (KeyError, TypeError, ValueError) as error:
         raise Unfit(f"is no event: {error!r}") from None
-    return [Message(tenant, one.id, message_id(tenant, one.id, what), kind, at, body)
-            for one in endpoints if one.wants(kind)]  # fmt: skip
 
 
 def test_event(endpoint: Endpoint, nonce: str, at: datetime) -> Message:
     """What POST …/test sends, whatever the endpoint subscribes to."""
     data = {"endpoint": endpoint.id, "message": "a test: nothing has happened"}
-    id = message_id(endpoint.tenant, endpoint.id, nonce)
-    return Message(endpoint.tenant, endpoint.id, id, TEST, at, _body(TEST, at, data))
+    return _message(endpoint, nonce, TEST, at, data)
+
+
+def sample(kind: str, at: datetime) -> dict[str, Any]:
+    """A flat body as Zapier or Make would get it, to map fields by before anything has happened."""
+    result = {
+        "id": "order-981", "tenant": "acme", "run": 1, "status": kind.partition(".")[2],
+        "output": {"label": "negative"}, "error": None, "model": "small", "provider": "simulated", "cached": None,
+        "usage": {"input_tokens": 31, "output_tokens": 8, "cost_usd": "0.0000094", "attempts": 1},
+        "tags": {"team": "support"}, "metadata": {"ticket": "4711"}, "subject": None,
+        "submitted_at": format_time(at), "completed_at": format_time(at),
+    }  # fmt: skip
+    told = result if kind in DERIVED else {"id": result["id"], "run": 1}
+    return flat(kind, message_id("acme", "sample", kind), format_time(at), told)
 
 
 def subscribers(subscriptions: Subscriptions, value: bytes) -> Sequence[Endpoint]:
@@ -101,12 +113,17 @@ def _messages(
     for one in endpoints:
         for kind in kinds:
             if one.wants(kind):
-                id = message_id(tenant, one.id, f"{what}/{kind}")
-                yield Message(tenant, one.id, id, kind, at, _body(kind, at, _result_data(result, one.fields)))
+                yield _message(one, f"{what}/{kind}", kind, at, _result_data(result, one.fields))
     if callback is not None:
         lane, kind = CALLBACK + origin(callback), kinds[0]
         id = message_id(tenant, lane, f"{what}/{callback}")
         yield Message(tenant, lane, id, kind, at, _body(kind, at, result), callback)
+
+
+def _message(to: Endpoint, what: str, kind: str, at: datetime, data: Mapping[str, Any]) -> Message:
+    id = message_id(to.tenant, to.id, what)
+    body = orjson.dumps(flat(kind, id, format_time(at), data)) if to.kind in FLAT else _body(kind, at, data)
+    return Message(to.tenant, to.id, id, kind, at, body)
 
 
 def _result_data(result: Mapping[str, Any], fields: Sequence[str] | None) -> Mapping[str, Any]:

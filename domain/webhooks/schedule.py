@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from domain.webhooks.model import Attempt, Due, Mark, Outcome, Settlement
+from domain.webhooks.model import Attempt, Disabled, Due, Mark, Outcome, Settlement
 
 WAITS = (
     timedelta(0), timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2),
@@ -17,6 +17,8 @@ LONGEST_WAIT = timedelta(hours=24)
 """What a receiver may ask for with Retry-After."""
 PATIENCE = timedelta(days=5)
 """An endpoint that accepts nothing for so long is disabled."""
+SAME = timedelta(seconds=10)
+"""What an attempt says of its endpoint is written down when it is new, or so much later than the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,30 @@ def dropped(due: Due, now: datetime) -> Settlement:
     return Settlement(due.key, attempt, due.tried, None)
 
 
+def given_up(most: int) -> str:
+    """What the log says of a delivery that too many came after."""
+    return f"more than {most} deliveries waited: this one was among the oldest, and was given up; it can be redelivered"
+
+
 def mark(due: Due, settled: Settlement) -> Mark | None:
     """What is to be remembered of the endpoint, None where that is known already: most attempts say nothing new."""
     target, attempt = due.target, settled.attempt
     if target is None or attempt.outcome == "dropped":
         return None
     if attempt.outcome == "delivered":
-        return Mark(target.tenant, target.id, None) if target.failing_since is not None else None
-    since = target.failing_since or attempt.at
-    if attempt.outcome == "gone":
-        return Mark(target.tenant, target.id, since, "gone")
-    if attempt.at - since >= PATIENCE:
-        return Mark(target.tenant, target.id, since, "failing")
-    return None if target.failing_since is not None else Mark(target.tenant, target.id, since)
+        known = target.failing_since is None and _lately(target.last_success_at, attempt)
+        return None if known else Mark(target.tenant, target.id, None, at=attempt.at)
+    since, known = target.failing_since or attempt.at, _lately(target.last_error_at, attempt)
+    disabled: Disabled | None = "gone" if attempt.outcome == "gone" else None
+    if disabled is None and attempt.at - since >= PATIENCE:
+        disabled = "failing"
+    if disabled is None and target.failing_since is not None and known:
+        return None
+    return Mark(target.tenant, target.id, since, disabled, attempt.at, attempt.status, attempt.error)
+
+
+def _lately(last: datetime | None, attempt: Attempt) -> bool:
+    return last is not None and attempt.at - last < SAME
 
 
 def _asked(heard: Heard, now: datetime) -> timedelta:

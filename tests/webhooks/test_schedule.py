@@ -1,5 +1,6 @@
 """What an answer means, and when a delivery comes again."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -11,8 +12,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = Key("acme", "wh_1", "msg_1", date(2026, 1, 1))
 
 
-def due(tried: int = 0, failing_since: datetime | None = None) -> Due:
-    target = Endpoint("acme", "wh_1", "https://a.example", (), b"s", NOW, failing_since=failing_since)
+def due(tried: int = 0, **known: datetime) -> Due:
+    target = replace(Endpoint("acme", "wh_1", "https://a.example", (), b"s", NOW), **known)  # type: ignore[arg-type]
     return Due(KEY, "t", b"{}", tried, target.url, target)
 
 
@@ -56,7 +57,7 @@ def test_what_must_not_be_called_is_not_tried_again() -> None:
 def test_410_ends_it_and_disables_the_endpoint() -> None:
     settled = settle(due(), Heard(410, 0.0), NOW, "", 0.0)
     assert (settled.attempt.outcome, settled.again) == ("gone", None)
-    assert mark(due(), settled) == Mark("acme", "wh_1", NOW, "gone")
+    assert mark(due(), settled) == Mark("acme", "wh_1", NOW, "gone", NOW, 410)
 
 
 @pytest.mark.parametrize(
@@ -71,15 +72,21 @@ def test_retry_after_of_429_and_503_is_honoured_up_to_a_day(status: int, said: s
     assert settle(due(), Heard(status, 0.0, said), NOW, "", 0.0).again == NOW + timedelta(seconds=seconds)
 
 
-def test_an_endpoint_that_fails_is_remembered_once_and_disabled_after_five_days() -> None:
-    fails, works = Heard(500, 0.0), Heard(204, 0.0)
-    assert mark(due(), settle(due(), fails, NOW, "", 0.0)) == Mark("acme", "wh_1", NOW)
-    failing = due(failing_since=NOW)
-    day4, day5 = NOW + timedelta(days=5, seconds=-1), NOW + timedelta(days=5)
-    assert mark(failing, settle(failing, fails, day4, "", 0.0)) is None
-    assert mark(failing, settle(failing, fails, day5, "", 0.0)) == Mark("acme", "wh_1", NOW, "failing")
-    assert mark(failing, settle(failing, works, day5, "", 0.0)) == Mark("acme", "wh_1", None)
-    assert mark(due(), settle(due(), works, day5, "", 0.0)) is None
+def test_an_endpoint_that_fails_is_remembered_once_in_ten_seconds_and_disabled_after_five_days() -> None:
+    fails, works = Heard(500, 0.0, error="broken"), Heard(204, 0.0)
+    assert mark(due(), settle(due(), fails, NOW, "", 0.0)) == Mark("acme", "wh_1", NOW, None, NOW, 500, "broken")
+    soon, day4, day5 = NOW + timedelta(seconds=9), NOW + timedelta(days=5, seconds=-1), NOW + timedelta(days=5)
+    failing = due(failing_since=NOW, last_error_at=NOW)
+    assert mark(failing, settle(failing, fails, soon, "", 0.0)) is None
+    assert mark(failing, settle(failing, fails, day4, "", 0.0)) == Mark("acme", "wh_1", NOW, None, day4, 500, "broken")
+    lately = due(failing_since=NOW, last_error_at=day4)
+    assert mark(lately, settle(lately, fails, day5, "", 0.0)) == Mark(
+        "acme", "wh_1", NOW, "failing", day5, 500, "broken"
+    )
+    assert mark(failing, settle(failing, works, day5, "", 0.0)) == Mark("acme", "wh_1", None, at=day5)
+    well = due(last_success_at=NOW)
+    assert mark(well, settle(well, works, soon, "", 0.0)) is None
+    assert mark(well, settle(well, works, day5, "", 0.0)) == Mark("acme", "wh_1", None, at=day5)
 
 
 def test_what_is_dropped_says_nothing_of_its_endpoint() -> None:

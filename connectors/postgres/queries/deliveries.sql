@@ -12,21 +12,23 @@ WITH given AS (
     ON CONFLICT (tenant, endpoint, id, day) DO NOTHING
     RETURNING tenant, endpoint, id, day
 ), queued AS (
-    INSERT INTO delivery_queue (tenant, endpoint, id, day, tried, next_at)
-    SELECT tenant, endpoint, id, day, 0, $9 FROM fresh
+    INSERT INTO delivery_queue (tenant, endpoint, id, day, tried, next_at, since)
+    SELECT tenant, endpoint, id, day, 0, $9, $9 FROM fresh
     ON CONFLICT (tenant, endpoint, id) DO NOTHING
 ), brought AS (
     INSERT INTO delivery_lanes AS l (tenant, endpoint, next_at)
     SELECT DISTINCT tenant, endpoint, $9::timestamptz FROM fresh ORDER BY tenant, endpoint
-    ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at WHERE l.next_at > excluded.next_at
+    ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at + l.every
+    WHERE l.next_at > excluded.next_at + l.every
 )
 SELECT count(*)::integer AS fresh FROM fresh;
 
 -- name: lanes
 -- Lanes that are due, held until the end of the transaction: nobody else takes from them, or puts them back.
-SELECT l.tenant, l.endpoint, coalesce(($1::jsonb ->> (l.tenant || ' ' || l.endpoint))::integer, $2) AS room
+SELECT l.tenant, l.endpoint, l.at_once,
+       coalesce(($1::jsonb ->> (l.tenant || ' ' || l.endpoint))::integer, $2) * l.at_once AS room
 FROM delivery_lanes l
-WHERE l.next_at <= $3 AND coalesce(($1::jsonb ->> (l.tenant || ' ' || l.endpoint))::integer, $2) > 0
+WHERE NOT l.paused AND l.next_at <= $3 AND coalesce(($1::jsonb ->> (l.tenant || ' ' || l.endpoint))::integer, $2) > 0
 ORDER BY l.next_at
 LIMIT $4
 FOR UPDATE SKIP LOCKED;
@@ -34,7 +36,9 @@ FOR UPDATE SKIP LOCKED;
 -- name: take
 -- A statement of its own, after the lanes are held: its snapshot sees all that was put before.
 WITH lanes AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]) WITH ORDINALITY AS g (tenant, endpoint, room, n)
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $8::integer[], $3::integer[])
+      WITH ORDINALITY AS g (tenant, endpoint, at_once, room, n)
 ), sized AS (
     SELECT l.n, q.*, coalesce(octet_length(x.body), 0) AS size
     FROM lanes l
@@ -53,7 +57,7 @@ WITH lanes AS (
                sum(size) OVER (ORDER BY n, next_at, id ROWS UNBOUNDED PRECEDING) - size AS before
         FROM sized
         ORDER BY n, next_at, id
-        LIMIT $6
+        LIMIT $6 * (SELECT max(at_once) FROM lanes)
     ) s
     WHERE s.before < $7
 ), leased AS (
@@ -81,7 +85,7 @@ WITH lanes AS (
 )
 SELECT d.tenant, d.endpoint, d.id, d.day, d.tried, x.type, x.body, x.url AS callback,
        e.id AS target, e.url, e.events, e.salt, e.old_salt, e.old_until, e.enabled, e.failing_since,
-       e.created_at
+       e.created_at, e.kind, e.bucket::text AS bucket, e.sealed, e.last_success_at, e.last_error_at
 FROM due d
 JOIN deliveries x ON x.tenant = d.tenant AND x.endpoint = d.endpoint AND x.id = d.id AND x.day = d.day
 LEFT JOIN webhook_endpoints e ON e.tenant = d.tenant AND e.id = d.endpoint;
@@ -113,8 +117,8 @@ ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at WHERE l.
 WITH found AS (
     SELECT tenant, endpoint, id, day FROM deliveries WHERE tenant = $1 AND endpoint = $2 AND id = $3
 ), queued AS (
-    INSERT INTO delivery_queue (tenant, endpoint, id, day, tried, next_at)
-    SELECT tenant, endpoint, id, day, 0, $4 FROM found
+    INSERT INTO delivery_queue (tenant, endpoint, id, day, tried, next_at, since)
+    SELECT tenant, endpoint, id, day, 0, $4, $4 FROM found
     ON CONFLICT (tenant, endpoint, id) DO UPDATE SET tried = 0, next_at = excluded.next_at
 ), brought AS (
     INSERT INTO delivery_lanes AS l (tenant, endpoint, next_at)
@@ -122,6 +126,83 @@ WITH found AS (
     ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at WHERE l.next_at > excluded.next_at
 )
 SELECT id FROM found;
+
+-- name: again_all
+-- What somebody may have taken is due within a minute anyway, and is left alone.
+WITH later AS (
+    UPDATE delivery_queue SET tried = 0, next_at = $4
+    WHERE tenant = $1 AND endpoint = $2 AND next_at > $4::timestamptz + interval '1 minute'
+    RETURNING id
+), failed AS (
+    SELECT d.tenant, d.endpoint, d.id, d.day
+    FROM deliveries d
+    WHERE d.tenant = $1 AND d.endpoint = $2 AND d.created_at >= $3
+      AND NOT EXISTS (
+          SELECT FROM delivery_queue q WHERE q.tenant = d.tenant AND q.endpoint = d.endpoint AND q.id = d.id
+      )
+      AND NOT EXISTS (
+          SELECT FROM delivery_attempts a
+          WHERE a.tenant = d.tenant AND a.endpoint = d.endpoint AND a.id = d.id AND a.day = d.day
+            AND a.outcome = 'delivered'
+      )
+    ORDER BY d.created_at, d.id
+    LIMIT $5
+), queued AS (
+    INSERT INTO delivery_queue (tenant, endpoint, id, day, tried, next_at, since)
+    SELECT tenant, endpoint, id, day, 0, $4, $4 FROM failed ORDER BY id
+    ON CONFLICT (tenant, endpoint, id) DO NOTHING
+), brought AS (
+    INSERT INTO delivery_lanes AS l (tenant, endpoint, next_at)
+    SELECT $1, $2, $4::timestamptz WHERE EXISTS (SELECT FROM later) OR EXISTS (SELECT FROM failed)
+    ON CONFLICT (tenant, endpoint) DO UPDATE SET next_at = excluded.next_at WHERE l.next_at > excluded.next_at
+)
+SELECT (SELECT count(*)::integer FROM later) AS later, (SELECT count(*)::integer FROM failed) AS failed;
+
+-- name: queued
+SELECT g.endpoint, q.waiting, q.since
+FROM unnest($2::text[]) AS g (endpoint)
+CROSS JOIN LATERAL (
+    SELECT count(*)::integer AS waiting, min(since) AS since
+    FROM (SELECT since FROM delivery_queue WHERE tenant = $1 AND endpoint = g.endpoint LIMIT $3) counted
+) q
+WHERE q.waiting > 0;
+
+-- name: crowded
+-- Destinations that accept nothing and that more waits for than $1.
+SELECT l.tenant, l.endpoint, e.id IS NOT NULL AS known
+FROM delivery_lanes l
+LEFT JOIN webhook_endpoints e ON e.tenant = l.tenant AND e.id = l.endpoint
+WHERE (e.id IS NULL OR e.failing_since IS NOT NULL OR e.paused)
+  AND EXISTS (SELECT FROM delivery_queue OFFSET $1 LIMIT 1)
+  AND EXISTS (
+      SELECT FROM delivery_queue q
+      WHERE q.tenant = l.tenant AND q.endpoint = l.endpoint AND (e.id IS NOT NULL OR q.since < $2)
+      OFFSET $1
+      LIMIT 1
+  )
+ORDER BY l.tenant, l.endpoint;
+
+-- name: give_up
+WITH over AS (
+    SELECT tenant, endpoint, id
+    FROM delivery_queue
+    WHERE tenant = $1 AND endpoint = $2 AND ($3 OR since < $4)
+    ORDER BY since DESC, id DESC
+    OFFSET $5
+    LIMIT $6
+), gone AS (
+    DELETE FROM delivery_queue q
+    USING over o
+    WHERE q.tenant = o.tenant AND q.endpoint = o.endpoint AND q.id = o.id
+    RETURNING q.tenant, q.endpoint, q.id, q.day
+), logged AS (
+    INSERT INTO delivery_attempts (tenant, endpoint, id, day, at, outcome, ms, request, head, error)
+    SELECT tenant, endpoint, id, day, $7, 'dropped', 0, '', '', $8 FROM gone
+    ON CONFLICT (tenant, endpoint, id, day, at) DO NOTHING
+), told AS (
+    UPDATE webhook_endpoints SET given_up = given_up + (SELECT count(*) FROM gone) WHERE tenant = $1 AND id = $2
+)
+SELECT count(*)::integer AS gone FROM gone;
 
 -- name: page
 SELECT d.id, d.type, d.at AS event_at, d.created_at, q.next_at, q.id IS NOT NULL AS waiting, a.*
@@ -153,7 +234,7 @@ ORDER BY a.at;
 
 -- name: backlog
 SELECT (SELECT count(*)::integer FROM (SELECT FROM delivery_queue LIMIT 100000) q) AS waiting,
-       (SELECT min(next_at) FROM delivery_lanes) AS due_since;
+       (SELECT min(next_at) FROM delivery_lanes WHERE NOT paused) AS due_since;
 
 -- name: days
 SELECT c.relname AS name
@@ -172,5 +253,5 @@ DELETE FROM delivery_attempts_default WHERE day < $1;
 
 -- name: forget_lanes
 DELETE FROM delivery_lanes l
-WHERE l.next_at = 'infinity'
+WHERE l.next_at = 'infinity' AND NOT l.paused AND l.at_once = 1
   AND NOT EXISTS (SELECT FROM delivery_queue q WHERE q.tenant = l.tenant AND q.endpoint = l.endpoint);

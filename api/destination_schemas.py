@@ -1,0 +1,75 @@
+"""What destinations are made with and changed by."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+
+from api.webhook_schemas import Description, EventName, Events, Fields, Url
+from domain.webhooks.kinds import NAME
+
+
+def _bucket_name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("is no name of a bucket: 3 to 63 lower-case letters, digits, hyphens and dots")
+    return name
+
+
+class BucketPlace(BaseModel):
+    """A bucket of the tenant's own, at AWS unless there is an endpoint."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, AfterValidator(_bucket_name)]
+    region: Annotated[str, Field(pattern="^[a-z0-9-]{2,40}$")] = "us-east-1"
+    endpoint: Annotated[Url | None, Field(description="http(s)://host:port of a store that is not AWS.")] = None
+    prefix: Annotated[str, Field(pattern="^[A-Za-z0-9._/=-]{0,200}$")] = ""
+    access_key_id: Annotated[str, Field(pattern="^[A-Za-z0-9._/+=-]{1,128}$")]
+    secret_access_key: Annotated[
+        SecretStr | None, Field(description="Encrypted at rest and never shown; left out of a change, it stays.")
+    ] = None
+    every_seconds: Annotated[int, Field(ge=5, le=3600, description="An object so often, where anything came.")] = 60
+
+
+class NewDestination(BaseModel):
+    """`url` for a webhook, Zapier or Make; `bucket` for S3."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["webhook", "zapier", "make", "s3"]
+    url: Url | None = None
+    bucket: BucketPlace | None = None
+    events: Events = []
+    description: Description = ""
+    result_fields: Fields | None = Field(default=None, alias="fields")
+
+
+class DestinationChange(BaseModel):
+    """What is left out stays; the kind always does. `enabled: true` also forgets why it was disabled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url | None = None
+    bucket: BucketPlace | None = None
+    events: Events | None = None
+    description: Description | None = None
+    result_fields: Fields | None = Field(default=None, alias="fields")
+    enabled: bool | None = None
+
+
+class Redelivery(BaseModel):
+    """What failed or was given up since then is sent again; without a time, whatever is kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class Hook(BaseModel):
+    """As Zapier subscribes (`hookUrl`), and as Make or anybody does (`url`, `target_url`)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    url: Annotated[Url, Field(validation_alias=AliasChoices("url", "hookUrl", "target_url"))]
+    event: EventName = "request.completed"
+    kind: Literal["zapier", "make"] = "zapier"
