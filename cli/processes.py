@@ -41,7 +41,8 @@ def worker(
 
 def sink(
     name: Annotated[
-        str, typer.Argument(help="clickhouse, postgres, s3, kafka, bigquery; or destinations: webhooks of tenants.")
+        str,
+        typer.Argument(help="clickhouse, postgres, s3, kafka, bigquery, sheets, or destinations."),
     ],
 ) -> None:
     """Carry results, usage and events to a destination until SIGTERM."""

@@ -80,6 +80,17 @@ def _bigquery(settings: Settings) -> Sink:
     return BigQuerySink(f"bigquery {dataset}", Tables(access, dataset), streams, book)
 
 
+def _sheets(settings: Settings) -> Sink:
+    from connectors.google.access import Access
+    from connectors.google.sheets import SheetsSink
+    from connectors.google.spreadsheet import REMEDIES, SCOPES, Spreadsheet
+
+    id = _given(settings.sink_sheets_spreadsheet, "STRUCTURED_PROMPT_SINK_SHEETS_SPREADSHEET")
+    key = _secret(settings.sink_sheets_credentials)
+    access = Access(settings.sink_sheets_endpoint, key, SCOPES, "sheets", REMEDIES)
+    return SheetsSink(Spreadsheet(access, id, settings.sink_sheets_tab))
+
+
 def _secret(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value else None
 
@@ -127,6 +138,7 @@ SINKS: dict[str, Kind] = {
     "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(10_000, 8 * MIB, 60.0)),
     "bigquery": Kind(_bigquery, consented=True, exact=True, bounds=Bounds(5_000, 4 * MIB, 5.0)),
+    "sheets": Kind(_sheets, consented=True, bounds=Bounds(1_000, MIB, 5.0)),
 }
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""
 

@@ -22,6 +22,7 @@ SCHEMES = {
     "sink_postgres_url": ("postgresql://", "postgres://"),
     "sink_s3_endpoint": ("http://", "https://"),
     "sink_bigquery_endpoint": ("http://", "https://"),
+    "sink_sheets_endpoint": ("http://", "https://"),
     "simulated_provider_url": ("http://", "https://"),
     "otel_endpoint": ("http://", "https://"),
 }

@@ -63,6 +63,23 @@ class SinkSettings(BaseModel):
     sink_bigquery_write_endpoint: str | None = own(
         "SINK_BIGQUERY_WRITE_ENDPOINT", None, "Sink `bigquery`: host:port of the Storage Write API, if not Google's."
     )
+    sink_sheets_spreadsheet: str | None = own(
+        "SINK_SHEETS_SPREADSHEET",
+        None,
+        "Sink `sheets` (extra sheets): the spreadsheet's id.",
+        pattern="^[A-Za-z0-9_-]+$",
+    )
+    sink_sheets_tab: str = own("SINK_SHEETS_TAB", "results", "Sink `sheets`: the tab; it is made.", pattern="^[^'!:]+$")
+    sink_sheets_credentials: SecretStr | None = own(
+        "SINK_SHEETS_CREDENTIALS",
+        None,
+        "Sink `sheets`: the JSON of a service account's key; without it Application Default Credentials.",
+    )
+    sink_sheets_endpoint: str = own(
+        "SINK_SHEETS_ENDPOINT",
+        "https://sheets.googleapis.com",
+        "Sink `sheets`: where the API is. One with http:// is a server for tests: it gets no credentials.",
+    )
     sink_kafka: str | None = own(
         "SINK_KAFKA_BOOTSTRAP_SERVERS", None, "Sink `kafka`: host:port of the other cluster's brokers."
     )

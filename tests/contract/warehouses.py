@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 
 from connectors.google.access import Access
 from connectors.google.bigquery import BigQuerySink
+from connectors.google.sheets import SheetsSink
+from connectors.google.spreadsheet import REMEDIES as SHEETS_REMEDIES
+from connectors.google.spreadsheet import Spreadsheet
 from connectors.google.streams import Streams
 from connectors.google.tables import REMEDIES, SCOPES, Tables
 from connectors.memory.stream_book import MemoryStreamBook
@@ -11,7 +14,8 @@ from domain.ports import StreamBook
 from domain.sinks.columns import TABLES
 from tests.contract.sinks import Row, Subject
 from tests.fakes.bigquery import BigQuery, bigquery
-from topics.table import EVENTS
+from tests.fakes.sheets import ID, sheets
+from topics.table import EVENTS, RESULTS
 
 DATASET = "project.results"
 Given = dict[str, object]
@@ -38,3 +42,22 @@ async def in_bigquery(_: Given) -> AsyncIterator[Subject]:
 
         sink = bigquery_sink(fake.rest, fake.write, MemoryStreamBook())
         yield Subject(sink, held, bigquery_sink("http://127.0.0.1:1", "127.0.0.1:1", MemoryStreamBook()))
+
+
+def sheets_sink(url: str, title: str = "results", id: str = ID) -> SheetsSink:
+    """Without its pace: the fake has a quota of its own."""
+
+    async def at_once(_: float) -> None:
+        return
+
+    access = Access(url, None, (), "sheets", SHEETS_REMEDIES)
+    return SheetsSink(Spreadsheet(access, id, title), sleep=at_once)
+
+
+async def in_sheets(_: Given) -> AsyncIterator[Subject]:
+    async with sheets() as fake:
+
+        async def held() -> list[Row]:
+            return sorted((RESULTS, row["tenant"], row["id"]) for row in fake.rows("results"))
+
+        yield Subject(sheets_sink(fake.url), held, sheets_sink("http://127.0.0.1:1"))
