@@ -21,7 +21,7 @@ LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("p
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load lock tools hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load scan sbom audit lock tools hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,16 @@ soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 whe
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra s3 --extra parquet --extra avro --extra protobuf --extra bigquery --extra sheets pyproject.toml -o requirements/production.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements/scan.in -o requirements/scan.lock
+
+scan: .scan/installed ## look for dangerous code, secrets and workflows that are wrong: bandit, semgrep, detect-secrets; no network
+	@$(BIN)/python -m ops.scan
+
+sbom: .scan/installed ## write build/sbom.cdx.json, the bill of materials of the product (CycloneDX)
+	@$(BIN)/python -m ops.scan.supply sbom
+
+audit: .scan/installed ## ask which dependencies of the product have known faults (pip-audit, over the network)
+	@$(BIN)/python -m ops.scan.supply audit
 
 fuzz: $(STAMP) ## CASES=1000 for each operation of the API, made from its OpenAPI document; exits 1 for a 5xx or what is not documented
 	@$(BIN)/python -m tests.fuzz --cases $(CASES)
@@ -100,7 +110,13 @@ hooks: $(STAMP) ## check before every commit
 	$(BIN)/pre-commit install
 
 clean: ## remove what can be made again; .local, with your data, stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
+	rm -rf $(VENV) .scan .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
+
+# the scanners have an environment of their own: what they need never meets what the product needs
+.scan/installed: $(STAMP) requirements/scan.lock
+	@test -x .scan/bin/python || $(BIN)/python -m venv --without-pip .scan
+	@$(BIN)/uv pip sync --quiet --require-hashes --python .scan/bin/python requirements/scan.lock
+	@touch $@
 
 # uv comes from PyPI at the version and hashes of the lock file, then installs the rest of it
 $(STAMP): requirements/dev.lock pyproject.toml ops/local/kafka_jars.sha256

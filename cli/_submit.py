@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -153,7 +154,7 @@ def _estimate(target: Target, requests: Iterator[tuple[Read, bytes]], summary: S
     preparer = catalog.preparer(
         target.settings, models, partial(catalog.find_schemas, target.settings.database_url.get_secret_value())
     )
-    estimator = Estimator(preparer)
+    estimator = Estimator(preparer, datetime.now(UTC))
     for read, _ in requests:
         if is_reference(read.request.output_schema):
             asyncio.run(preparer.load((read.request,)))

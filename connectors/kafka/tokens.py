@@ -46,6 +46,7 @@ class ClientTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),
+                # nosemgrep: http-without-a-time-limit
                 aiohttp.ClientSession(headers={"authorization": aiohttp.encode_basic_auth(*self._client)}) as session,
                 session.post(self._url, data=form, allow_redirects=False) as response,
             ):

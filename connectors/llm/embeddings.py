@@ -59,6 +59,8 @@ class ApiEmbedder:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            # each call has its own limit
+            # nosemgrep: http-without-a-time-limit
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         return self._session
 

@@ -1,7 +1,7 @@
 """What requests would cost, before anything is sent. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import orjson
@@ -31,13 +31,14 @@ class Estimate:
 
 
 class Estimator:
-    """Adds requests up, each on the deployment that its model stands for first.
+    """Adds requests up, each on the deployment that its model stands for first, by the prices of `at`.
 
     warnings: what that deployment will not enforce of the schemas, each once, in the order met.
     """
 
-    def __init__(self, preparer: Preparer) -> None:
+    def __init__(self, preparer: Preparer, at: datetime) -> None:
         self._preparer = preparer
+        self._at = at
         self._linted: set[tuple[str, str]] = set()
         self.total = Estimate()
         self.warnings: list[str] = []
@@ -45,7 +46,7 @@ class Estimator:
     def add(self, read: Read) -> str | None:
         """Why the request would be refused, or None."""
         try:
-            self.add_call(self._preparer.prepare(read.request, Origin("", datetime.now(UTC))))
+            self.add_call(self._preparer.prepare(read.request, Origin("", self._at)))
         except InvalidRequest as error:
             return str(error)
         return None
@@ -60,7 +61,7 @@ class Estimator:
         total.requests += 1
         total.input_tokens += inward
         total.output_tokens_at_most += outward
-        price = deployment.price_at(datetime.now(UTC))
+        price = deployment.price_at(self._at)
         total.usd_at_least += cost(price, Tokens(inward, 0))
         total.usd_at_most += cost(price, Tokens(inward, outward))
         if call.output_schema is not None:

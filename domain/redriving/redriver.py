@@ -71,7 +71,7 @@ class Redriver:
         found = await self._letters.page(order.wanted, order.limit + 1, None)
         report = Report(order.dry_run, more=len(found) > order.limit)
         names = [letter.letter for letter in found[: order.limit]]
-        estimator = Estimator(self._preparer)
+        estimator = Estimator(self._preparer, now)
         for start in range(0, len(names), AT_ONCE):
             batch = await self._letters.get(order.wanted.tenant, names[start : start + AT_ONCE])
             await _Chunk(self, order, report, estimator, now).work(batch)

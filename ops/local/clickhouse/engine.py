@@ -19,7 +19,7 @@ Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 CONNECTIONS = 6
 Piece = tuple[bytes, int]  # a part of a result, and its rows
-MEMORY = "/dev/shm"  # noqa: S108 - where it exists, data on its way into the engine needs no disk
+MEMORY = "/dev/shm"  # nosec B108 # noqa: S108 - where it exists, data on its way into the engine needs no disk
 SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=", re.I)
 SESSION_STATEMENT = re.compile(r"\s*(?:USE|SET)\b", re.I)
 

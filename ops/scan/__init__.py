@@ -1,0 +1,1 @@
+"""What `make scan` and `make sbom` run; nothing of the product imports it."""
