@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
 from api.webhook_schemas import Description, EventName, Events, Fields, Url
+from domain.safety.redaction import KINDS, Kind
 from domain.webhooks.kinds import NAME
+
+Redact = Annotated[
+    list[Kind], Field(max_length=len(KINDS), description="Personal data and secrets that are replaced in what is sent.")
+]
 
 
 def _bucket_name(name: str) -> str:
@@ -42,6 +47,7 @@ class NewDestination(BaseModel):
     events: Events = []
     description: Description = ""
     result_fields: Fields | None = Field(default=None, alias="fields")
+    redact: Redact = []
 
 
 class DestinationChange(BaseModel):
@@ -54,6 +60,7 @@ class DestinationChange(BaseModel):
     events: Events | None = None
     description: Description | None = None
     result_fields: Fields | None = Field(default=None, alias="fields")
+    redact: Redact | None = None
     enabled: bool | None = None
 
 

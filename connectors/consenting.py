@@ -1,7 +1,8 @@
-"""No answer leaves whose tenant has not agreed: a sink's results without their `output`, unless it may be kept."""
+"""No answer leaves whose tenant has not agreed: a sink's results without their `output` and without what quotes it."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import orjson
 
@@ -67,9 +68,17 @@ def _without_answer(item: Item, agreed: frozenset[str]) -> Item:
         fields = orjson.loads(item.value)
     except orjson.JSONDecodeError:
         return item
-    if not isinstance(fields, dict) or fields.get("output") is None:
+    if not isinstance(fields, dict) or (fields.get("output") is None and fields.get("error") is None):
         return item
     tenant = fields.get("tenant")
     if isinstance(tenant, str) and tenant in agreed:
         return item
-    return item._replace(value=orjson.dumps({**fields, "output": None}))
+    return item._replace(value=orjson.dumps({**fields, "output": None, "error": _without_quotes(fields.get("error"))}))
+
+
+def _without_quotes(error: Any) -> Any:
+    """Reasons quote what they object to: pieces of an answer, or of what was asked. The code says enough."""
+    if not isinstance(error, dict):
+        return error
+    said = "withheld: its tenant does not store answers; the result on prompt.results has it"
+    return {**error, "message": said, "errors": []}

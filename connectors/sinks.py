@@ -19,8 +19,10 @@ from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.pool import Pool, connect
 from connectors.postgres.sink_board import PostgresSinkBoard
 from connectors.telemetry.metrics import PrometheusMetrics
+from connectors.withholding import Withholding
 from domain.errors import InvalidSettings
 from domain.ports import Sink
+from domain.safety.withholding import withheld
 from domain.settings import Settings
 
 Value = TypeVar("Value")
@@ -163,6 +165,8 @@ def sink_parts(settings: Settings, name: str) -> SinkParts:
     sink = kind.make(settings)
     if kind.consented:
         sink = _whose_answers(sink, settings)
+    if held := withheld(name, settings.sink_withhold, settings.sink_redact):
+        sink = Withholding(sink, held)
     connection = security.librdkafka(settings)
     source = (ExactConsumer if kind.exact else BatchConsumer)(
         connection,

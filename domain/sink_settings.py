@@ -24,6 +24,18 @@ class SinkSettings(BaseModel):
         "Whose answers (`output`) all sinks but ClickHouse carry: those of tenants created with "
         "--store-answers, of all, of none.",
     )
+    sink_withhold: str = own(
+        "SINK_WITHHOLD",
+        "",
+        "Fields that sinks leave out, commas between: output, subject, metadata, tags, api_key_id, batch_id, data; "
+        "`s3:tags` for one sink alone.",
+    )
+    sink_redact: str = own(
+        "SINK_REDACT",
+        "",
+        "Personal data that sinks replace in what is left: email, phone, card, iban, ip, ssn, secret; `kafka:email` "
+        "for one sink alone.",
+    )
     sink_postgres_url: SecretStr | None = own(
         "SINK_POSTGRES_URL", None, "Sink `postgres`: postgresql://user:password@host:port/name."
     )

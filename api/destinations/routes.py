@@ -24,6 +24,7 @@ _DESTINATION = {
     "bucket": _BUCKET,
     "events": ["request.completed"],
     "fields": ["output", "usage"],
+    "redact": ["email"],
     "description": "the data lake",
     "state": "failing",
     "disabled_reason": None,

@@ -94,7 +94,8 @@ class DestinationKeeper:
         fields = tuple(asked.result_fields or ()) if "result_fields" in asked.model_fields_set else None
         events = None if asked.events is None else tuple(dict.fromkeys(asked.events))
         sealed = self._sealed(tenant, id, asked.bucket)
-        change = Change(url, events, fields, asked.description, asked.enabled, bucket, sealed)
+        redact = None if asked.redact is None else tuple(asked.redact)
+        change = Change(url, events, fields, asked.description, asked.enabled, bucket, sealed, redact=redact)
         return await self._changed(tenant, id, change)
 
     async def pause(self, tenant: str, id: str, paused: bool) -> bytes:
@@ -122,6 +123,7 @@ class DestinationKeeper:
             tenant, id, bucket.url if bucket else asked.url or "", tuple(dict.fromkeys(asked.events)),
             signing.new_salt(), self._now(), tuple(asked.result_fields) if asked.result_fields else None,
             asked.description, kind=asked.kind, bucket=bucket, sealed=self._sealed(tenant, id, asked.bucket) or b"",
+            redact=tuple(asked.redact),
         )  # fmt: skip
         await soon(self._endpoints.add(made))
         return made

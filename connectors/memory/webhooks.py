@@ -51,7 +51,7 @@ class MemoryEndpoints:
         row = self.rows.get((tenant, id))
         if row is None:
             return None
-        names = ("url", "events", "description", "enabled", "bucket", "sealed", "paused")
+        names = ("url", "events", "description", "enabled", "bucket", "sealed", "paused", "redact")
         said = {name: getattr(change, name) for name in names}
         row = replace(row, **{name: value for name, value in said.items() if value is not None})
         if change.fields is not None:

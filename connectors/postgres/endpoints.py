@@ -26,7 +26,7 @@ class PostgresEndpoints:
         await self._pool.fetch(
             _SQL["add"], endpoint.tenant, endpoint.id, endpoint.url, list(endpoint.events), fields,
             endpoint.description, endpoint.salt, endpoint.created_at, endpoint.kind, bucket_text(endpoint.bucket),
-            endpoint.sealed or None, 1 if every is None else PER_OBJECT, every,
+            endpoint.sealed or None, 1 if every is None else PER_OBJECT, every, list(endpoint.redact),
         )  # fmt: skip
 
     async def get(self, tenant: str, id: str) -> Endpoint | None:
@@ -45,6 +45,7 @@ class PostgresEndpoints:
         rows = await self._pool.fetch(
             _SQL["change"], tenant, id, change.url, events, fields, change.description, change.enabled, change.paused,
             bucket_text(change.bucket), change.sealed, PER_OBJECT, every,
+            None if change.redact is None else list(change.redact),
         )  # fmt: skip
         return _one(rows)
 
@@ -92,5 +93,5 @@ def _endpoint(row: Any) -> Endpoint:
         None if row["fields"] is None else tuple(row["fields"]), row["description"], row["old_salt"],
         row["old_until"], row["enabled"], row["disabled"], row["failing_since"], row["kind"], bucket(row["place"]),
         row["sealed"] or b"", row["paused"], row["last_success_at"], row["last_error_at"], row["last_status"],
-        row["last_error"], row["given_up"],
+        row["last_error"], row["given_up"], tuple(row["redact"]),
     )  # fmt: skip

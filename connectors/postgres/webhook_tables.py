@@ -42,6 +42,7 @@ class WebhookEndpointRow(Base):
     last_status: Mapped[int | None]
     last_error: Mapped[str] = mapped_column(server_default=text("''"))
     given_up: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    redact: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
 
 
 class WebhookVersionRow(Base):

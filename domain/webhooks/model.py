@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, get_args
 
+from domain.safety import redaction
 from domain.webhooks.kinds import Bucket, Kind
 from topics.records import EventType
 
@@ -32,6 +33,7 @@ class Endpoint:
     bucket, sealed:  of kind s3: where it is, and its secret key under the pepper (sealing.py)
     paused:          what happens is queued, and nothing sent
     last_…:          of its attempts, to within ten seconds; `last_status` and `last_error` of the one that failed
+    redact:          kinds of personal data that are replaced in what is sent
     given_up:        deliveries that were given up because too many waited
     """
 
@@ -57,6 +59,7 @@ class Endpoint:
     last_status: int | None = None
     last_error: str = ""
     given_up: int = 0
+    redact: tuple[redaction.Kind, ...] = ()
 
     def wants(self, kind: str) -> bool:
         return not self.events or kind in self.events
@@ -74,6 +77,7 @@ class Change:
     bucket: Bucket | None = None
     sealed: bytes | None = None
     paused: bool | None = None
+    redact: tuple[redaction.Kind, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import orjson
 
+from domain.safety.withholding import Withheld
 from domain.webhooks.flat import flat
 from domain.webhooks.kinds import FLAT
 from domain.webhooks.model import CALLBACK, DERIVED, TEST, Endpoint, Message, Subscriptions
@@ -48,8 +49,8 @@ def of_event(value: bytes, endpoints: Sequence[Endpoint]) -> list[Message]:
     """The deliveries of a LifecycleEvent. Raises Unfit."""
     event = _read(value)
     try:
-        kind, at, what, data = event["type"], parse_time(event["at"]), event["event_id"], _event_data(event)
-        return [_message(one, what, kind, at, data) for one in endpoints if one.wants(kind)]
+        kind, at, what = event["type"], parse_time(event["at"]), event["event_id"]
+        return [_message(one, what, kind, at, _event_data(event, one)) for one in endpoints if one.wants(kind)]
     except (KeyError, TypeError, ValueError) as error:
         raise Unfit(f"is no event: {error!r}") from None
 
@@ -113,7 +114,7 @@ def _messages(
     for one in endpoints:
         for kind in kinds:
             if one.wants(kind):
-                yield _message(one, f"{what}/{kind}", kind, at, _result_data(result, one.fields))
+                yield _message(one, f"{what}/{kind}", kind, at, _result_data(result, one))
     if callback is not None:
         lane, kind = CALLBACK + origin(callback), kinds[0]
         id = message_id(tenant, lane, f"{what}/{callback}")
@@ -126,16 +127,17 @@ def _message(to: Endpoint, what: str, kind: str, at: datetime, data: Mapping[str
     return Message(to.tenant, to.id, id, kind, at, body)
 
 
-def _result_data(result: Mapping[str, Any], fields: Sequence[str] | None) -> Mapping[str, Any]:
-    if fields is None:
-        return result
-    return {name: value for name, value in result.items() if name in _ALWAYS or name in fields}
+def _result_data(result: Mapping[str, Any], to: Endpoint) -> Mapping[str, Any]:
+    if to.fields is not None:
+        result = {name: value for name, value in result.items() if name in _ALWAYS or name in to.fields}
+    return Withheld(kinds=to.redact).rest(result) if to.redact else result
 
 
-def _event_data(event: Mapping[str, Any]) -> dict[str, Any]:
+def _event_data(event: Mapping[str, Any], to: Endpoint) -> dict[str, Any]:
     """The event's data, and which request it is about: the body has no other place for that."""
     about = {name: event[name] for name in ("id", "run") if event.get(name) is not None}
-    return {**about, **event.get("data", {})}
+    rest = Withheld(kinds=to.redact).rest(event) if to.redact else event
+    return {**about, **rest.get("data", {})}
 
 
 def _body(kind: str, at: datetime, data: Any) -> bytes:

@@ -34,6 +34,7 @@ def destination(one: Endpoint, queued: Queued) -> Mapping[str, Any]:
         "bucket": _bucket(one),
         "events": one.events,
         "fields": one.fields,
+        "redact": one.redact,
         "description": one.description,
         "state": status.state(one),
         "disabled_reason": one.disabled,

@@ -64,6 +64,15 @@ async def test_how_a_destination_is_says_what_happened_and_what_to_do(door: Door
     assert (await door.client.get(PLACE)).json()["items"] == [found]
 
 
+async def test_what_a_destination_replaces_is_of_known_kinds_and_changes(door: Door) -> None:
+    one = await made(door, kind="make", url=URL, redact=["email"])
+    assert one["redact"] == ["email"]
+    place = f"{PLACE}/{one['id']}"
+    assert (await door.client.patch(place, json={"description": "x"})).json()["redact"] == ["email"]
+    assert (await door.client.patch(place, json={"redact": []})).json()["redact"] == []
+    assert_problem(await door.client.patch(place, json={"redact": ["name"]}), 422, "invalid_request")
+
+
 async def test_a_destination_is_paused_and_resumed(door: Door) -> None:
     place = f"{PLACE}/{(await made(door, kind='webhook', url=URL))['id']}"
     assert (await door.client.post(f"{place}/pause")).json()["state"] == "paused"

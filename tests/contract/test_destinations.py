@@ -52,6 +52,18 @@ async def test_a_bucket_is_kept_as_it_is_and_its_secret_changes_alone(webhooks: 
     assert len(await webhooks.endpoints.page("acme", 9, None)) == 2
 
 
+async def test_what_is_replaced_is_kept_and_changed(webhooks: Webhooks) -> None:
+    await webhooks.endpoints.add(endpoint(redact=("email", "card")))
+    assert await webhooks.endpoints.get("acme", "e1") == endpoint(redact=("email", "card"))
+    assert await webhooks.endpoints.change("acme", "e1", Change(description="d")) == endpoint(
+        redact=("email", "card"), description="d"
+    )
+    assert await webhooks.endpoints.change("acme", "e1", Change(redact=())) == endpoint(description="d")
+    subscriptions = await webhooks.endpoints.subscriptions(0)
+    assert subscriptions is not None
+    assert subscriptions.endpoints["acme"][0].redact == ()
+
+
 async def test_what_goes_into_a_bucket_comes_all_at_once_after_a_while(webhooks: Webhooks) -> None:
     await webhooks.endpoints.add(bucket())
     await webhooks.deliveries.put([message("a", "s3_1")], NOW)

@@ -8,8 +8,8 @@ WITH changed AS (
     SELECT $1, $2, 'infinity', $12, $13::interval WHERE $12::integer > 1
 )
 INSERT INTO webhook_endpoints
-  (tenant, id, url, events, fields, description, salt, enabled, created_at, kind, bucket, sealed)
-VALUES ($1, $2, $3, $4, $5, $6, $7, true, $8, $9, $10::text::jsonb, $11);
+  (tenant, id, url, events, fields, description, salt, enabled, created_at, kind, bucket, sealed, redact)
+VALUES ($1, $2, $3, $4, $5, $6, $7, true, $8, $9, $10::text::jsonb, $11, $14);
 
 -- name: get
 SELECT *, bucket::text AS place FROM webhook_endpoints WHERE tenant = $1 AND id = $2;
@@ -43,7 +43,8 @@ SET url = coalesce($3, url),
     failing_since = CASE WHEN $7 THEN NULL ELSE failing_since END,
     paused = coalesce($8, paused),
     bucket = coalesce($9::text::jsonb, bucket),
-    sealed = coalesce($10, sealed)
+    sealed = coalesce($10, sealed),
+    redact = coalesce($13, redact)
 WHERE tenant = $1 AND id = $2
 RETURNING *, bucket::text AS place;
 
