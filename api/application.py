@@ -72,6 +72,7 @@ from api.sinks import routes as sinks_routes
 from api.sinks.service import Sinks
 from api.sources import routes as sources_routes
 from api.sources.service import SourceEvents
+from api.straight import Routes, Straight, straight
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from api.webhooks import routes as webhooks_routes
@@ -117,12 +118,15 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     glance = Glance(ports.limiter)
     analyze = Analyze(ports, reader, waiters, marks, glance)
     parts = Parts(ports, waiters, marks, analyze, Readiness(ports.dependencies))
+    started = analyze_routes.router(analyze, ports.tracing)
     app = FastAPI(
         title="Structured Prompt",
         version=VERSION,
         docs_url=None,
+        # spans and metrics are our own; asking for others at each request has its price
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redoc_url=None,
-        middleware=_middleware(ports, settings, glance),
+        middleware=_middleware(ports, settings, glance, straight(started.routes)),
         lifespan=partial(_lifespan, parts),
         exception_handlers={HTTPException: _answer_http, **dict.fromkeys(HANDLED, _answer)},
     )
@@ -130,7 +134,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.openapi = lambda: documentation.complete(app)  # type: ignore[method-assign]  # FastAPI's documented way
     documentation.serve(app)
     app.include_router(contact.router(settings.security_contact, now))
-    app.include_router(analyze_routes.router(analyze, ports.tracing))
+    app.include_router(started)
     jobs = JobReader(ports.jobs)
     app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
     app.include_router(letters_routes.router(_dead_letters(ports, now)))
@@ -175,7 +179,7 @@ def _defaults(settings: Settings) -> Defaults:
     return Defaults(settings.requests_per_minute, settings.burst)
 
 
-def _middleware(ports: ApiPorts, settings: Settings, glance: Glance) -> list[Middleware]:
+def _middleware(ports: ApiPorts, settings: Settings, glance: Glance, routes: Routes) -> list[Middleware]:
     secret = pepper(settings.key_pepper.get_secret_value())
     keyring = Keyring(ports.accounts, secret, _defaults(settings))
     rates = Rates(settings.address_requests_per_minute, settings.address_burst)
@@ -189,6 +193,7 @@ def _middleware(ports: ApiPorts, settings: Settings, glance: Glance) -> list[Mid
         Middleware(Authenticate, keyring=keyring, failures=failures),
         Middleware(RateLimits, glance=glance),
         Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM_BYTES, zstd=False),
+        Middleware(Straight, routes=routes, handled=HANDLED, answer=_answer),
     ]
 
 

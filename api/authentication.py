@@ -59,6 +59,11 @@ class Keyring:
             task.add_done_callback(lambda done: self._end(digest, done))
         return await asyncio.shield(task)
 
+    def remembered(self, secret: str) -> Caller | None:
+        """The caller, if it was verified within TTL_S. Asks nobody."""
+        found = self._remembered.get(keys.digest(self._pepper, secret))
+        return found[1] if found is not None and self._clock() < found[0] else None
+
     def has_seen(self, secret: str) -> bool:
         """Whether this was a good key when it was last looked up, however long ago. Asks nobody."""
         if not keys.well_formed(secret):

@@ -153,13 +153,15 @@ class Authenticate:
         # somebody at the same address who has a good key goes on
         if problem is not None and not (secret and self._keyring.has_seen(secret)):
             return problem
-        try:
-            async with asyncio.timeout_at(scope[GIVE_UP_AT]):
-                caller = None if secret is None else await self._keyring.verify(secret)
-        except Transient as error:
-            return problems.of_transient(error)
-        except TimeoutError:
-            return problems.unavailable("the accounts do not answer; try again")
+        caller = None if secret is None else self._keyring.remembered(secret)
+        if secret is not None and caller is None:
+            try:
+                async with asyncio.timeout_at(scope[GIVE_UP_AT]):
+                    caller = await self._keyring.verify(secret)
+            except Transient as error:
+                return problems.of_transient(error)
+            except TimeoutError:
+                return problems.unavailable("the accounts do not answer; try again")
         if caller is None:
             self._failures.count(address)
             return refusal(secret)

@@ -67,7 +67,7 @@ async def main() -> None:
     proxied = {"trusted_proxies": "10.0.0.0/8", "cors_origins": "https://app.example.com"}
     settings = door.settings.model_copy(update={**proxied, "address_burst": 10**9})
     assert parse_networks(settings.trusted_proxies)
-    layers = _middleware(door.ports, settings, Glance(door.limiter))
+    layers = _middleware(door.ports, settings, Glance(door.limiter), {})
     secret = door.issued.secret.encode()
     headers = [
         (b"host", b"api.example.com"), (b"authorization", b"Bearer " + secret), (b"content-type", b"application/json"),

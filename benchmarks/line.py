@@ -158,7 +158,8 @@ class Ours(Line):
     requests_topic = "prompt.requests"
     results_topic = "prompt.results"
 
-    def start(self) -> None:
+    def prepare(self) -> None:
+        """Databases, topics and tenants; no process yet."""
         self.environment = {
             "KAFKA_BOOTSTRAP_SERVERS": self.engines.kafka,
             "DATABASE_URL": self.engines.new_database("line"),
@@ -174,6 +175,9 @@ class Ours(Line):
         run(["cli.main", "migrate"], self.environment)
         run(["cli.main", "topics", "apply"], self.environment)
         asyncio.run(_create_tenants(self.environment["DATABASE_URL"]))
+
+    def start(self) -> None:
+        self.prepare()
         for stage in ("intake", "infer"):
             self.add(stage, ["worker", "--stage", stage])
 

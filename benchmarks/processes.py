@@ -1,6 +1,7 @@
 """Processes under measurement: started with an environment of their own, their CPU and memory read by psutil."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,17 @@ class Process:
                 return
             time.sleep(0.1)
         raise Failed(f"{self.name} does not answer at {url}:\n{self.output[-3000:]}")
+
+    def wait_port(self, port: int, seconds: float = 60) -> None:
+        """Until somebody listens there. Raises Failed."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.check()
+            with socket.socket() as one:
+                if one.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise Failed(f"{self.name} does not listen on {port}:\n{self.output[-3000:]}")
 
     def wait_line(self, text: str, seconds: float = 60) -> str:
         """The first line of its output that contains `text`. Raises Failed."""

@@ -79,6 +79,7 @@ class Analyze:
         self._waiters = waiters
         self._marks = marks
         self._submits: Batcher[Job, Standing] = Batcher(ports.jobs.submit)
+        self._publishes: Batcher[Job, None] = Batcher(self._publish)
         self._in_progress: set[tuple[str, str]] = set()
         self._given_up: set[tuple[str, str]] = set()
 
@@ -135,6 +136,10 @@ class Analyze:
         self._given_up.difference_update(names)
         self._marks.add(names)
 
+    async def _publish(self, jobs: Sequence[Job]) -> list[None]:
+        await self.publish(jobs)
+        return [None] * len(jobs)
+
     @contextmanager
     def _alone(self, ask: Ask) -> Iterator[None]:
         if ask.idempotency_key is None:
@@ -173,7 +178,7 @@ class Analyze:
                 raise _in_progress()
         try:
             async with asyncio.timeout_at(patience.give_up_at):
-                await self.publish([job])
+                await self._publishes.submit(job)
         except (TimeoutError, Transient) as error:
             self._give_up(name)
             raise _unavailable(job, "the broker", error) from None

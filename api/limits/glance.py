@@ -1,5 +1,6 @@
 """A look at the limits before any work is done. Only intake spends them; this saves a refused request its way."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Glance:
         self._limiter = limiter
         self._clock = clock
         self._seen: dict[str, Seen] = {}
+        self._looking: dict[str, asyncio.Task[Seen | None]] = {}
 
     async def check(self, caller: Caller) -> None:
         """Raises Problem (rate_limited) when the caller has no room now; a limiter that is down lets everybody pass."""
@@ -41,11 +43,19 @@ class Glance:
             raise rate_limited(caller, seen)
 
     async def look(self, caller: Caller) -> Seen | None:
-        """As it was a moment ago at most; None when the limiter does not answer."""
+        """As it was a moment ago at most; None when the limiter does not answer. Many who ask at once are one look."""
         now = self._clock()
         seen = self._seen.get(caller.key.id)
         if seen is not None and seen.look.admission.passes and now - seen.at < FRESH_S:
             return seen
+        looking = self._looking.get(caller.key.id)
+        if looking is None:
+            looking = self._looking[caller.key.id] = asyncio.ensure_future(self._look(caller, now))
+            looking.add_done_callback(lambda _: self._looking.pop(caller.key.id, None))
+        # whoever leaves takes nobody's look away
+        return await asyncio.shield(looking)
+
+    async def _look(self, caller: Caller, now: float) -> Seen | None:
         try:
             look = await self._limiter.peek(Charge(caller.limits, reject=True, tokens=1, gates=caller.gates))
         except Transient:
