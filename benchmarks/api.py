@@ -1,7 +1,7 @@
 """`202`s a second of the API alone: `python -m benchmarks.api [--runs 3] [--quick]`.
 
 Nobody works on what is accepted. In turns: one process of ours, the prototype's POST (a row, a record, 202, and nothing
-else; benchmarks/prototype/door.py), and two processes of ours, on engines of their own, from a client that costs little.
+else; benchmarks/prototype/door.py), and two of ours, on engines of their own, from a client that costs little.
 `--profile FILE` measures nothing and says where the API's time goes.
 """
 
