@@ -18,7 +18,9 @@ Routes = Mapping[tuple[str, str], APIRoute]
 
 def straight(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], APIRoute]:
     """By method and path. The routes have no variables in their paths, take the request alone and give a Response."""
-    return {(method, route.path): route for route in routes if isinstance(route, APIRoute) for method in route.methods}
+    return {
+        (method, route.path): route for route in routes if isinstance(route, APIRoute) for method in route.methods or ()
+    }
 
 
 class Straight:
