@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from connectors.clickhouse.bill import ClickHouseBill
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.sink import ClickHouseSink
 from connectors.consenting import Consenting
@@ -16,12 +17,13 @@ from connectors.kafka.consumer import BatchConsumer
 from connectors.kafka.exact import ExactConsumer
 from connectors.kafka.producer import KafkaProducer
 from connectors.postgres.accounts import PostgresAccounts
+from connectors.postgres.books import PostgresBooks
 from connectors.postgres.pool import Pool, connect
 from connectors.postgres.sink_board import PostgresSinkBoard
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.withholding import Withholding
 from domain.errors import InvalidSettings
-from domain.ports import Sink
+from domain.ports import Bill, Books, Sink
 from domain.safety.withholding import withheld
 from domain.settings import Settings
 
@@ -194,6 +196,13 @@ async def connect_board(settings: Settings) -> AsyncIterator[PostgresSinkBoard]:
     """Orders and reports of sinks; PostgreSQL is first asked by the first call."""
     async with _ledger(settings) as pool:
         yield PostgresSinkBoard(pool)
+
+
+@asynccontextmanager
+async def connect_audit(settings: Settings) -> AsyncIterator[tuple[Books, Bill]]:
+    """Both sides of the bill; neither engine is asked before the first call."""
+    async with _ledger(settings) as pool, ClickHouse(settings.clickhouse_url.get_secret_value()) as clickhouse:
+        yield PostgresBooks(pool), ClickHouseBill(clickhouse)
 
 
 @asynccontextmanager

@@ -128,6 +128,10 @@ _LIST = (
     # money (rule L12); mark is 50, 80 or 100 per cent of a budget
     _counter("budget_entries", "Ended attempts of requests with a budget that were booked."),
     _counter("budget_marks", "Marks that budgets reached, once a budget and period.", "mark"),
+    # the audit: what the ledger says of ended attempts against the rows of ClickHouse
+    _counter("ledger_bill_compared", "Attempts of the ledger that were looked for on the bill."),
+    _gauge("ledger_bill_differing", "Attempts that are not on the bill, or with another price, as far as looked at."),
+    _gauge("ledger_bill_usd", "US dollars by which these differ."),
     # the ledger; outcome is renewed, failed or fenced
     _counter("lease_renewals", "Renewals of this worker's lease (rule L6).", "outcome"),
     # sinks

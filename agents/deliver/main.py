@@ -6,16 +6,18 @@ import os
 import signal
 import socket
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 import structlog
 import uvloop
 
+from agents.deliver.auditor import Auditor
 from agents.deliver.condition import Condition
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from agents.deliver.watcher import Watcher
-from connectors.sinks import SinkParts, connect_board, sink_parts
+from connectors.sinks import SinkParts, connect_audit, connect_board, sink_parts
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.server import TelemetryServer
@@ -52,7 +54,11 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
         board = await stack.enter_async_context(connect_board(settings))
         member = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
         watcher = Watcher(name, member, parts.source, board, condition, parts.metrics)
-        for work in (watch_loop(parts.metrics), watcher.keep()):
+        works = [watch_loop(parts.metrics), watcher.keep()]
+        if name == "clickhouse":
+            books, bill = await stack.enter_async_context(connect_audit(settings))
+            works.append(Auditor(books, bill, parts.metrics, lambda: datetime.now(UTC)).keep())
+        for work in works:
             stack.push_async_callback(_ended, asyncio.ensure_future(work))
         _calm_collector()
         log.info("started", sink=name, metrics_port=port)

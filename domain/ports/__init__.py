@@ -5,6 +5,7 @@ All methods may raise `Unavailable` (the dependency does not answer: nothing may
 
 from domain.ports.accounts import Accounts
 from domain.ports.analytics import Exporter, UsageReader
+from domain.ports.auditing import Bill, Books
 from domain.ports.budgets import Budgets
 from domain.ports.caching import Cache
 from domain.ports.decoding import Decoder
@@ -25,6 +26,8 @@ from domain.ports.webhooks import Deliveries, Endpoints, Outlet
 __all__ = [
     "Accounts",
     "BatchSource",
+    "Bill",
+    "Books",
     "Budgets",
     "Cache",
     "Changes",

@@ -45,6 +45,8 @@ IMPLEMENTATIONS = {
         "connectors.careful:CarefulPacer",
     ),
     "Schemas": ("connectors.memory.schemas:MemorySchemas", "connectors.postgres.schemas:PostgresSchemas"),
+    "Bill": ("connectors.memory.auditing:MemoryBill", "connectors.clickhouse.bill:ClickHouseBill"),
+    "Books": ("connectors.memory.auditing:MemoryBooks", "connectors.postgres.books:PostgresBooks"),
     "Exporter": ("connectors.memory.exporter:MemoryExporter", "connectors.clickhouse.exporter:ClickHouseExporter"),
     "SinkBoard": (
         "connectors.memory.sink_board:MemorySinkBoard",

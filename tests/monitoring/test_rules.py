@@ -86,6 +86,9 @@ def expressions(root: Path, rules: list[dict[str, Any]]) -> list[tuple[str, str]
     for path in sorted((root / "ops/grafana/dashboards").glob("*.json")):
         for panel in yaml.safe_load(path.read_text())["panels"]:
             found += [(f"{path.stem}: {panel['title']}", target["expr"]) for target in panel.get("targets", [])]
+    grafana = yaml.safe_load((root / "ops/grafana/provisioning/alerting/rules.yml").read_text())
+    for rule in [rule for group in grafana["groups"] for rule in group["rules"]]:
+        found += [(f"Grafana: {rule['title']}", query["model"]["expr"]) for query in rule["data"][:1]]
     return found
 
 

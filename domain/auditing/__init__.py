@@ -1,0 +1,1 @@
+"""Whether the bill is what the ledger says."""
