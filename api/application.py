@@ -34,6 +34,7 @@ from api.dead_letters.service import DeadLetters
 from api.destinations import routes as destinations_routes
 from api.destinations.service import DestinationKeeper
 from api.exports import routes as exports_routes
+from api.exports.jobs import Bucket, JobKeeper
 from api.exports.service import Exports
 from api.health import routes as health_routes
 from api.health.service import Readiness
@@ -145,7 +146,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(destinations_routes.router(_destinations(ports, settings, now)))
     app.include_router(limits_routes.router(LimitReader(ports.limiter)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
-    app.include_router(exports_routes.router(Exports(ports.exporter, now)))
+    app.include_router(exports_routes.router(Exports(ports.exporter, now), _export_jobs(ports, settings, now)))
     app.include_router(cache_routes.router(Cache(ports.usage, ports.similar, ports.producer, ports.preparer, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
@@ -163,6 +164,11 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
 
 def _dead_letters(ports: ApiPorts, now: Callable[[], datetime]) -> DeadLetters:
     return DeadLetters(ports.letters, Redriver(ports.letters, ports.originals, ports.preparer, now), now)
+
+
+def _export_jobs(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) -> JobKeeper:
+    bucket = Bucket(ports.export_files, settings.sink_answers != "none", now)
+    return JobKeeper(ports.export_jobs, ports.export_schedules, bucket)
 
 
 def _webhooks(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) -> WebhookKeeper:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api import documented, scopes
 from api.budget_schemas import BudgetFields, NewBudget
 from api.destination_schemas import DestinationChange, Hook, NewDestination, Redelivery
-from api.export_schemas import ExportOrder
+from api.export_schemas import ExportOrder, NewSchedule, SchedulePause
 from api.limit_schemas import LimitFields, TenantLimits
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from api.redrive_schemas import RedriveMany, RedriveOne
@@ -59,7 +59,8 @@ class ProblemDetails(BaseModel):
 
 READ = (
     PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay, ExportOrder, NewWebhook,
-    WebhookChange, NewDestination, DestinationChange, Redelivery, Hook, LimitFields, TenantLimits,
+    WebhookChange, NewDestination, DestinationChange, Redelivery, Hook, LimitFields, TenantLimits, NewSchedule,
+    SchedulePause,
 )  # fmt: skip
 COMPONENTS = (PromptResult, ProblemDetails, *READ)
 REQUEST_EXAMPLE = {

@@ -23,7 +23,9 @@ from connectors import catalog
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.exporter import ClickHouseExporter
 from connectors.clickhouse.reader import ClickHouseUsage
+from connectors.exports import bucket_of
 from connectors.feeds import sources
+from connectors.postgres.exports import PostgresExportJobs, PostgresExportSchedules
 from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -71,6 +73,9 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
     outside = await catalog.connect_all(settings, metrics, "api", PRODUCE_TIMEOUT_S)
     clickhouse = ClickHouse(settings.clickhouse_url.get_secret_value())
     await outside.stack.enter_async_context(clickhouse)
+    files = bucket_of(settings)
+    if files is not None:
+        outside.stack.push_async_callback(files.close)
     tracer = tracing.tracing(settings.otel_endpoint, "structured-prompt-api", VERSION)
     outside.stack.push_async_callback(asyncio.to_thread, tracer.close)
     async with outside.stack:
@@ -84,6 +89,9 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             chunks=outside.chunks,
             usage=ClickHouseUsage(clickhouse),
             exporter=ClickHouseExporter(clickhouse),
+            export_jobs=PostgresExportJobs(outside.pool),
+            export_schedules=PostgresExportSchedules(outside.pool),
+            export_files=files,
             letters=outside.letters,
             originals=outside.originals,
             queues=outside.queues,

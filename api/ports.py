@@ -13,6 +13,9 @@ from domain.ports import (
     Deliveries,
     Endpoints,
     Exporter,
+    ExportJobs,
+    ExportSchedules,
+    Files,
     HealthBoard,
     Jobs,
     Ledger,
@@ -60,6 +63,8 @@ class ApiPorts:
     chunks: Chunks
     usage: UsageReader
     exporter: Exporter
+    export_jobs: ExportJobs
+    export_schedules: ExportSchedules
     letters: Letters
     originals: Originals
     queues: Queues
@@ -74,6 +79,7 @@ class ApiPorts:
     catalogue: Catalogue
     metrics: Metrics
     exposition: Callable[[], bytes]
+    export_files: Files | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
     tracing: Tracing = field(default_factory=NoTracing)
     dependencies: Mapping[str, Dependency] = field(default_factory=dict)

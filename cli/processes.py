@@ -42,7 +42,7 @@ def worker(
 def sink(
     name: Annotated[
         str,
-        typer.Argument(help="clickhouse, postgres, s3, kafka, bigquery, sheets, or destinations."),
+        typer.Argument(help="clickhouse, postgres, s3, kafka, bigquery, sheets, destinations, or exports."),
     ],
 ) -> None:
     """Carry results, usage and events to a destination until SIGTERM."""
@@ -54,6 +54,11 @@ def sink(
         from agents.notify.main import run as run_destinations
 
         run_destinations(settings)
+        return
+    if name == "exports":
+        from agents.export.main import run as run_exports
+
+        run_exports(settings)
         return
     from agents.deliver.main import run
 

@@ -153,6 +153,11 @@ _LIST = (
         "deliveries_given_up", "Deliveries given up because too many waited for a destination that accepts nothing."
     ),
     _counter("webhooks_disabled", "Endpoints disabled because they were gone or accepted nothing for five days."),
+    # exports into a bucket; outcome is completed, failed, waits (tried again later) or lost (cancelled, or another's)
+    _counter("exports", "Turns at an export into a bucket.", "outcome"),
+    _counter("export_bytes", "Bytes of exports that are durable in the bucket."),
+    _gauge("exports_unfinished", "Exports that are not over."),
+    _gauge("export_overdue_seconds", "By how much the export that is due longest is late."),
     # the door; route is the template of the path
     _counter("http_requests", "Requests answered.", "method", "route", "status"),
     _seconds("http_seconds", "Time to answer.", "method", "route"),

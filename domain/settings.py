@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationIn
 
 from domain.door_settings import DoorSettings, listed
 from domain.errors import InvalidSettings
+from domain.export_settings import ExportSettings
 from domain.outgoing.addresses import Network, parse_networks
 from domain.outgoing.places import Places
 from domain.sink_settings import OWN, SinkSettings
@@ -23,13 +24,14 @@ SCHEMES = {
     "sink_s3_endpoint": ("http://", "https://"),
     "sink_bigquery_endpoint": ("http://", "https://"),
     "sink_sheets_endpoint": ("http://", "https://"),
+    "export_s3_endpoint": ("http://", "https://"),
     "simulated_provider_url": ("http://", "https://"),
     "otel_endpoint": ("http://", "https://"),
 }
 """How the addresses may begin."""
 
 
-class Settings(DoorSettings, SinkSettings):
+class Settings(DoorSettings, SinkSettings, ExportSettings):
     """Read once by each main.py. Any secret may come from a file: NAME_FILE holds the path."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from api import problems
-from api.bodies import read
 from api.export_schemas import ExportOrder
 from api.usage.service import since_of
 from api.within import within
@@ -36,9 +35,9 @@ class Exports:
         self._now = now
         self._running = 0
 
-    async def file(self, tenant: str, body: bytes) -> File:
+    async def file(self, tenant: str, order: ExportOrder) -> File:
         """Raises Problem (invalid_request, unavailable), InvalidRequest (an unknown field), Unavailable."""
-        wanted = self._wanted(tenant, read(ExportOrder, body))
+        wanted = self._wanted(tenant, order)
         if self._running >= AT_ONCE:
             raise problems.unavailable("other exports are under way; try again in a moment", BUSY_RETRY_S)
         pieces = self._counted(self._exporter.file(wanted))

@@ -5,7 +5,8 @@ from functools import cache
 from importlib.resources import files
 
 from connectors.clickhouse.client import ClickHouse, as_parameter
-from domain.exports.model import Export, Format
+from domain.exports.framing import Framer
+from domain.exports.model import Export, Format, Step
 
 FORMATS: dict[Format, str] = {
     "csv": "CSV",
@@ -25,6 +26,7 @@ _SETTINGS = {
     "optimize_read_in_order": "1",
     "output_format_parquet_row_group_size": "50000",
 }
+_ID = "r.id AS id"
 _ABSENT_IS_EMPTY = (
     "error_code", "provider", "model", "cached", "template", "api_key_id", "batch_id", "output",
 )  # fmt: skip
@@ -38,39 +40,39 @@ class ClickHouseExporter:
 
     async def file(self, wanted: Export) -> AsyncIterator[bytes]:
         """Raises Unavailable."""
+        framer = Framer(wanted)
+        async for piece in self.rows(wanted):
+            yield framer.piece(piece)
+        yield framer.end()
+
+    async def rows(self, wanted: Export) -> AsyncIterator[bytes]:
+        """Raises Unavailable."""
         columns = ",\n    ".join(_column(name, wanted.format) for name in wanted.fields)
-        parameters = {
-            "tenant": wanted.tenant,
-            "after": wanted.after,
-            "since": as_parameter(wanted.since),
-            "until": as_parameter(wanted.until),
-            "template": wanted.template or "",
-            "status": wanted.status or "",
-        }
         settings = {**_SETTINGS, "default_format": FORMATS[wanted.format]}
-        pieces = self._clickhouse.stream(_query().replace("{columns}", columns), parameters, settings)
-        async for piece in _framed(wanted, pieces):
+        async for piece in self._clickhouse.stream(_query(columns), _parameters(wanted), settings):
             yield piece
 
+    async def step(self, wanted: Export, rows: int) -> Step:
+        sql = _query(_ID, "LIMIT {rows:UInt32}").join(("SELECT count() AS rows, max(id) AS last FROM (", ")"))
+        found = await self._clickhouse.select(sql, {**_parameters(wanted), "rows": str(rows)})
+        return Step(int(found[0]["rows"]), str(found[0]["last"]))
 
-async def _framed(wanted: Export, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """With what a format has before the first row and behind the last: rows alone can be streamed by any engine."""
-    if wanted.format == "csv":
-        first = await anext(pieces, b"")
-        yield ",".join(f'"{name}"' for name in wanted.fields).encode() + b"\n" + first
-    if wanted.format != "json":
-        async for piece in pieces:
-            yield piece
-        return
-    before, left = b"[\n", b""
-    async for piece in pieces:
-        # a line end is never inside of a row; the last one is held back, since nothing may follow the last row
-        rows, left = left + piece, b""
-        if rows.endswith(b"\n"):
-            rows, left = rows[:-1], b"\n"
-        yield before + rows.replace(b"\n", b",\n")
-        before = b""
-    yield before + b"\n]\n"
+    async def count(self, wanted: Export) -> int:
+        sql = _query(_ID).join(("SELECT count() AS rows FROM (", ")"))
+        found = await self._clickhouse.select(sql, _parameters(wanted))
+        return int(found[0]["rows"])
+
+
+def _parameters(wanted: Export) -> dict[str, str]:
+    return {
+        "tenant": wanted.tenant,
+        "after": wanted.after,
+        "upto": wanted.upto,
+        "since": as_parameter(wanted.since),
+        "until": as_parameter(wanted.until),
+        "template": wanted.template or "",
+        "status": wanted.status or "",
+    }
 
 
 def _column(name: str, format: Format) -> str:
@@ -85,8 +87,12 @@ def _column(name: str, format: Format) -> str:
     return f"r.{name} AS {name}"
 
 
+def _query(columns: str, limit: str = "") -> str:
+    return _text().replace("{columns}", columns).replace("{limit}", limit)
+
+
 @cache
-def _query() -> str:
+def _text() -> str:
     """Without its comment: an engine may look at how a statement begins."""
     text = files("connectors.clickhouse").joinpath("queries", "export.sql").read_text(encoding="utf-8")
     return text[text.index("SELECT") :]

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from connectors.memory.sink import MemorySink
-from domain.exports.model import Export
+from domain.exports.framing import Framer
+from domain.exports.model import Export, Step
 from topics.base import format_money, format_time
 from topics.result import PromptResult
 
@@ -20,11 +21,26 @@ class MemoryExporter:
         self._sink = sink
 
     async def file(self, wanted: Export) -> AsyncIterator[bytes]:
-        found = sorted(self._sink.results.values(), key=lambda result: result.id.encode())
-        rows = [_fields(result) for result in found if _is_wanted(result, wanted)]
-        chosen = [{name: row[name] for name in wanted.fields} for row in rows]
-        for piece in _encoded(wanted, chosen):
+        framer = Framer(wanted)
+        async for piece in self.rows(wanted):
+            yield framer.piece(piece)
+        yield framer.end()
+
+    async def rows(self, wanted: Export) -> AsyncIterator[bytes]:
+        rows = [_fields(result) for result in self._found(wanted)]
+        for piece in _encoded(wanted, [{name: row[name] for name in wanted.fields} for row in rows]):
             yield piece
+
+    async def step(self, wanted: Export, rows: int) -> Step:
+        found = self._found(wanted)[:rows]
+        return Step(len(found), found[-1].id if found else "")
+
+    async def count(self, wanted: Export) -> int:
+        return len(self._found(wanted))
+
+    def _found(self, wanted: Export) -> list[PromptResult]:
+        found = sorted(self._sink.results.values(), key=lambda result: result.id.encode())
+        return [result for result in found if _is_wanted(result, wanted)]
 
 
 def _is_wanted(result: PromptResult, wanted: Export) -> bool:
@@ -32,6 +48,7 @@ def _is_wanted(result: PromptResult, wanted: Export) -> bool:
     return (
         result.tenant == wanted.tenant
         and result.id > wanted.after
+        and (result.id <= wanted.upto or not wanted.upto)
         and wanted.since <= result.completed_at < wanted.until
         and wanted.template in (None, template)
         and wanted.status in (None, result.status)
@@ -54,15 +71,12 @@ def _fields(result: PromptResult) -> dict[str, Any]:
 
 
 def _encoded(wanted: Export, rows: Sequence[dict[str, Any]]) -> list[bytes]:
-    if wanted.format == "jsonl":
+    if wanted.format in ("json", "jsonl"):
         return [orjson.dumps(row) + b"\n" for row in rows]
-    if wanted.format == "json":
-        return [b"[\n", b",\n".join(orjson.dumps(row) for row in rows), b"\n]\n"]
     if wanted.format == "parquet":
         return [_parquet(wanted.fields, rows)]
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(wanted.fields)
     for row in rows:
         cells = {**row, "tags": orjson.dumps(row["tags"]).decode()} if "tags" in row else row
         writer.writerow(["\\N" if cells[name] is None else cells[name] for name in wanted.fields])

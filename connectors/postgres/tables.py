@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
+from connectors.postgres.export_tables import ExportJobRow, ExportScheduleRow
 from connectors.postgres.rows import Base, key
 from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
 from connectors.postgres.similar_rows import SimilarTrustRow
@@ -356,6 +357,8 @@ class BudgetNoticeRow(Base):
 __all__ = [
     "ApiKeyRow",
     "DeliveryRow",
+    "ExportJobRow",
+    "ExportScheduleRow",
     "OutputSchemaNameRow",
     "OutputSchemaRow",
     "PlanRow",

@@ -4,13 +4,15 @@ Requests are made once; whoever calls repeats them.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from domain.errors import MissingExtra, Unavailable
+from domain.exports.job import StoreTrouble, UploadGone
 
 PART = 8 * 1024 * 1024
 """Larger objects are uploaded in parts of so many bytes (S3 wants at least 5 MiB)."""
@@ -29,6 +31,8 @@ REMEDIES = {
     "EntityTooLarge": "write smaller batches",
 }
 
+GONE = frozenset({"NoSuchUpload", "InvalidPart", "InvalidPartOrder"})
+"""An upload in parts is not there any more, or not what it was."""
 UNNAMED = {"301": "PermanentRedirect", "400": "InvalidBucketName", "403": "AccessDenied", "404": "NoSuchBucket"}
 """What an answer to HEAD means, which has no body to name it."""
 
@@ -45,11 +49,12 @@ class Bucket:
 
 
 class S3:
-    """For one event loop; `open` before use."""
+    """For one event loop; `open` before use. Implements domain.ports.Files."""
 
     def __init__(self, bucket: Bucket, part: int = PART) -> None:
-        """Raises MissingExtra without aiobotocore."""
-        _session()
+        """Raises MissingExtra without aiobotocore, which is loaded with the first connection."""
+        if find_spec("aiobotocore") is None:
+            raise MissingExtra("S3", "s3")
         self._bucket = bucket
         self._part = part
         self._stack = AsyncExitStack()
@@ -57,8 +62,7 @@ class S3:
 
     async def open(self) -> None:
         """Raises Unavailable where the bucket is not to be had."""
-        if self._client is None:
-            self._client = await self._stack.enter_async_context(_connection(self._bucket))
+        await self._connect()
         await self._call("head_bucket")
 
     async def close(self) -> None:
@@ -87,24 +91,50 @@ class S3:
         answer = await self._call("list_objects_v2", Prefix=prefix, StartAfter=after, MaxKeys=PAGE)
         return [one["Key"] for one in answer.get("Contents", ())]
 
-    async def signed(self, key: str, seconds: int) -> str:
-        """A URL that gives the object to whoever has it, for so long."""
+    async def signed(self, key: str, seconds: int, name: str) -> str:
+        """A URL that gives the object to whoever has it, for so long. Nothing is asked of the bucket."""
+        await self._connect()
         given = {"Bucket": self._bucket.name, "Key": key}
-        url: str = await self._live().generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
+        given["ResponseContentDisposition"] = f'attachment; filename="{name}"'
+        try:
+            url: str = await self._live().generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
+        except Exception as error:
+            raise self._translate(error) from error
         return url
 
+    async def begin(self, key: str) -> str:
+        return str((await self._call("create_multipart_upload", Key=key))["UploadId"])
+
+    async def part(self, key: str, upload: str, number: int, body: bytes) -> str:
+        answer = await self._call("upload_part", Key=key, UploadId=upload, PartNumber=number, Body=body)
+        return str(answer["ETag"])
+
+    async def finish(self, key: str, upload: str, parts: Sequence[str]) -> None:
+        listed = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(parts, 1)]
+        await self._call("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": listed})
+
+    async def abort(self, key: str, upload: str) -> None:
+        with suppress(UploadGone):
+            await self._call("abort_multipart_upload", Key=key, UploadId=upload)
+
+    async def clear(self, prefix: str, keep: str | None = None) -> None:
+        for key in await self.keys(prefix):
+            if key != keep:
+                await self._call("delete_object", Key=key)
+
+    async def _connect(self) -> None:
+        if self._client is None:
+            self._client = await self._stack.enter_async_context(_connection(self._bucket))
+
     async def _put_in_parts(self, key: str, body: bytes) -> None:
-        upload = (await self._call("create_multipart_upload", Key=key))["UploadId"]
+        upload = await self.begin(key)
         try:
-            parts = []
-            for number, at in enumerate(range(0, len(body), self._part), 1):
-                piece = body[at : at + self._part]
-                answer = await self._call("upload_part", Key=key, UploadId=upload, PartNumber=number, Body=piece)
-                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-            await self._call("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+            pieces = enumerate(range(0, len(body), self._part), 1)
+            parts = [await self.part(key, upload, number, body[at : at + self._part]) for number, at in pieces]
+            await self.finish(key, upload, parts)
         except BaseException:
             with suppress(Unavailable):
-                await asyncio.shield(self._call("abort_multipart_upload", Key=key, UploadId=upload))
+                await asyncio.shield(self.abort(key, upload))
             raise
 
     async def _call(self, name: str, **given: Any) -> Mapping[str, Any]:
@@ -128,17 +158,20 @@ class S3:
         if isinstance(error, ClientError):
             return self._answered(error.response)
         if isinstance(error, (BotoCoreError, HTTPClientError, aiohttp.ClientError, OSError, TimeoutError)):
-            return Unavailable(f"{self._place} does not answer: {type(error).__name__}; check endpoint and credentials")
+            return StoreTrouble(
+                f"{self._place} does not answer: {type(error).__name__}; check endpoint and credentials"
+            )
         return error
 
-    def _answered(self, response: Mapping[str, Any]) -> Unavailable:
+    def _answered(self, response: Mapping[str, Any]) -> StoreTrouble:
         head = response.get("ResponseMetadata", {})
         code = str(response.get("Error", {}).get("Code", ""))
         code = UNNAMED.get(code, code)
         remedy = REMEDIES.get(code, "see what it says to this code")
         wait = str(head.get("HTTPHeaders", {}).get("retry-after", ""))
         said = f"{self._place} answered {head.get('HTTPStatusCode')} {code}: {remedy}"
-        return Unavailable(said, float(wait) if wait.isdigit() else None)
+        kind = UploadGone if code in GONE else StoreTrouble
+        return kind(said, float(wait) if wait.isdigit() else None)
 
     @property
     def _place(self) -> str:
@@ -148,10 +181,8 @@ class S3:
 @cache
 def _session() -> Any:
     """One a process: it remembers what it read of S3's description, which takes a second."""
-    try:
-        from aiobotocore.session import get_session
-    except ImportError:
-        raise MissingExtra("S3", "s3") from None
+    from aiobotocore.session import get_session
+
     return get_session()
 
 

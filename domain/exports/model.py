@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from domain.errors import InvalidRequest, Problem
 
@@ -31,6 +31,7 @@ class Export:
 
     fields:  in the order they are to have
     after:   begin behind this id: where an export before broke off
+    upto:    end with this id; empty is no bound
     """
 
     tenant: str
@@ -41,6 +42,14 @@ class Export:
     template: str | None = None
     status: Status | None = None
     after: str = ""
+    upto: str = ""
+
+
+class Step(NamedTuple):
+    """Some of the next rows of an export: how many, and the id of the last one (empty where there is none)."""
+
+    rows: int
+    last: str
 
 
 def check_fields(names: Sequence[str] | None) -> tuple[str, ...]:

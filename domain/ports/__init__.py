@@ -10,6 +10,7 @@ from domain.ports.budgets import Budgets
 from domain.ports.caching import Cache
 from domain.ports.decoding import Decoder
 from domain.ports.documents import Documents, Opened
+from domain.ports.exports import ExportJobs, ExportSchedules, Files
 from domain.ports.health import HealthBoard
 from domain.ports.jobs import Jobs, Letters, Originals, Queues
 from domain.ports.ledger import Ledger
@@ -39,7 +40,10 @@ __all__ = [
     "Documents",
     "Embedder",
     "Endpoints",
+    "ExportJobs",
+    "ExportSchedules",
     "Exporter",
+    "Files",
     "Flights",
     "HealthBoard",
     "Item",

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from domain.caching.use import CacheUse
-from domain.exports.model import Export
+from domain.exports.model import Export, Step
 
 
 class UsageReader(Protocol):
@@ -25,4 +25,16 @@ class Exporter(Protocol):
 
     def file(self, wanted: Export) -> AsyncIterator[bytes]:
         """The bytes of the whole file as they come; however long it is, few are in memory. Raises Unavailable."""
+        ...
+
+    def rows(self, wanted: Export) -> AsyncIterator[bytes]:
+        """The same without what the format has before, between and behind them (domain/exports/framing.py)."""
+        ...
+
+    async def step(self, wanted: Export, rows: int) -> Step:
+        """Where the next so many rows end. Raises Unavailable."""
+        ...
+
+    async def count(self, wanted: Export) -> int:
+        """How many rows it has. Raises Unavailable."""
         ...

@@ -20,6 +20,7 @@ from connectors.memory.broker import MemoryBroker, MemoryOriginals, MemoryProduc
 from connectors.memory.budgets import MemoryBudgets
 from connectors.memory.chunks import MemoryChunks
 from connectors.memory.exporter import MemoryExporter
+from connectors.memory.exports import MemoryExportJobs, MemoryExportSchedules, MemoryFiles
 from connectors.memory.health import MemoryHealthBoard
 from connectors.memory.jobs import MemoryJobs
 from connectors.memory.ledger import MemoryLedger
@@ -146,6 +147,8 @@ class Door:
         self.metrics = MemoryMetrics()
         self.sink = MemorySink()
         self.exporter = MemoryExporter(self.sink)
+        self.export_jobs, self.export_files = MemoryExportJobs(), MemoryFiles()
+        self.export_schedules = MemoryExportSchedules(self.export_jobs)
         self.sink_board = MemorySinkBoard(utc_now)
         catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
         self.schemas, self.similar = MemorySchemas(), MemorySimilarAnswers()
@@ -173,7 +176,8 @@ class Door:
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
             sinks=self.sink_board, health=self.health, budgets=self.budgets, schemas=self.schemas, similar=self.similar,
             endpoints=self.endpoints,
-            deliveries=self.deliveries,
+            deliveries=self.deliveries, export_jobs=self.export_jobs, export_schedules=self.export_schedules,
+            export_files=self.export_files,
         )  # fmt: skip
         self.app: FastAPI
         self.client: httpx.AsyncClient

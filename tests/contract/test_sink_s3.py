@@ -167,7 +167,7 @@ async def test_an_object_is_read_and_signed_for_others(store: s3.Store, bucket: 
     await client.put("a/b.txt", b"content")
     assert await client.get("a/b.txt") == b"content"
     assert await client.keys("a/") == ["a/b.txt"]
-    assert (await client.signed("a/b.txt", 60)).startswith(store.url)
+    assert (await client.signed("a/b.txt", 60, "b.txt")).startswith(store.url)
     await client.close()
 
 

@@ -48,6 +48,12 @@ IMPLEMENTATIONS = {
     "Bill": ("connectors.memory.auditing:MemoryBill", "connectors.clickhouse.bill:ClickHouseBill"),
     "Books": ("connectors.memory.auditing:MemoryBooks", "connectors.postgres.books:PostgresBooks"),
     "Exporter": ("connectors.memory.exporter:MemoryExporter", "connectors.clickhouse.exporter:ClickHouseExporter"),
+    "ExportJobs": ("connectors.memory.exports:MemoryExportJobs", "connectors.postgres.exports:PostgresExportJobs"),
+    "ExportSchedules": (
+        "connectors.memory.exports:MemoryExportSchedules",
+        "connectors.postgres.exports:PostgresExportSchedules",
+    ),
+    "Files": ("connectors.memory.exports:MemoryFiles", "connectors.s3.client:S3"),
     "SinkBoard": (
         "connectors.memory.sink_board:MemorySinkBoard",
         "connectors.postgres.sink_board:PostgresSinkBoard",

@@ -1,0 +1,1 @@
+"""Exports into a bucket, as jobs and on schedules."""

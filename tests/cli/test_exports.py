@@ -1,0 +1,33 @@
+"""Exports into a bucket from the command line."""
+
+import json
+
+import pytest
+
+from domain.errors import Conflict, InvalidRequest
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stack")]
+
+
+def test_an_export_is_ordered_shown_and_cancelled(cli) -> None:
+    assert cli("tenants", "create", "demo").exit_code == 0
+    made = json.loads(cli("export", "create", "--format", "csv", "--fields", "id,cost_usd", "--json").stdout)
+    assert (made["status"], made["fields"]) == ("queued", ["id", "cost_usd"])
+    assert made["id"] in cli("export", "list").stdout
+    assert json.loads(cli("export", "show", made["id"]).stdout) == made
+    assert cli("export", "cancel", made["id"]).stdout == f"{made['id']} is cancelled\n"
+    assert isinstance(cli("export", "cancel", made["id"]).exception, Conflict)
+    assert isinstance(cli("export", "show", "exp_1").exception, Conflict)
+    assert isinstance(cli("export", "create", "--fields", "id,output").exception, InvalidRequest)
+    assert cli("export", "create", "--format", "xml").exit_code == 2
+
+    words = ("export", "schedule", "nightly", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin")
+    assert "nightly runs next at" in cli(*words).stdout
+    assert isinstance(cli(*words).exception, Conflict)
+    assert isinstance(cli("export", "schedule", "x", "--cron", "soon").exception, InvalidRequest)
+    assert cli("export", "pause", "nightly").stdout == "nightly is paused\n"
+    (row,) = json.loads(cli("export", "schedules", "--json").stdout)
+    assert (row["name"], row["next_at"], bool(row["paused_at"])) == ("nightly", None, True)
+    assert cli("export", "resume", "nightly").stdout == "nightly goes on\n"
+    assert cli("export", "unschedule", "nightly").stdout == "nightly is removed\n"
+    assert isinstance(cli("export", "unschedule", "nightly").exception, Conflict)
