@@ -1,5 +1,6 @@
 """`export create|list|show|cancel|schedule|schedules|pause|resume|unschedule`: files of results in a bucket."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As `export schedules`
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     group = typer.Typer(help="Files of results in a bucket.", no_args_is_help=True, rich_markup_mode=None)
-    commands = {
+    commands: dict[str, Callable[..., None]] = {
         "create": create, "list": listing, "show": show, "cancel": cancel, "schedule": schedule,
         "schedules": schedules, "pause": pause, "resume": resume, "unschedule": unschedule,
     }  # fmt: skip

@@ -16,6 +16,7 @@ SCOPES: Mapping[str, str] = {
     "dead-letters:read": "dead letters, with what was asked",
     "dead-letters:write": "redrive dead letters, which costs what asking again costs",
     "exports:read": "results as files",
+    "exports:write": "cancel exports, and have them made on a schedule",
     "limits:read": "limits of the tenant and of its keys",
     "limits:write": "change limits of the tenant's keys; of tenants, for operators",
     "models:read": "models and prices",

@@ -82,6 +82,8 @@ class House:
         await self._make("/v1/schemas", 201, name="known-schema", schema=schema)
         await self._make("/v1/budgets", 201, name="known-budget", limit_usd="7.77", period="day")
         url = f"https://hooks.example/{SECRET}"
+        export = (await self._make("/v1/exports", 202, to="s3", template=SECRET))["id"]
+        await self._make("/v1/exports/schedules", 201, name="known-schedule", cron="0 3 * * *", template=SECRET)
         webhook = (await self._make("/v1/webhooks", 201, url=url, description=SECRET))["id"]
         await self._make(f"/v1/webhooks/{webhook}/test", 202)
         listed = await self.door.client.get(f"/v1/webhooks/{webhook}/deliveries")
@@ -91,6 +93,8 @@ class House:
             "/v1/schemas/{name}": "known-schema",
             "/v1/schemas/{name}/versions/{version}": "1",
             "/v1/budgets/{name}": "known-budget",
+            "/v1/exports/{id}": str(export),
+            "/v1/exports/schedules/{name}": "known-schedule",
             "/v1/webhooks/{id}": str(webhook),
             "/v1/webhooks/{id}/deliveries/{delivery}": listed.json()["items"][0]["id"],
             "/v1/limits/keys/{id}": self.door.issued.key.id,
