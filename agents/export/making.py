@@ -128,10 +128,7 @@ class Maker:
         while True:
             step = await self._ports.exporter.step(wanted, self._step)
             if step.rows:
-                part = replace(wanted, upto=step.last)
-                async with aclosing(self._ports.exporter.rows(part)) as pieces:  # type: ignore[type-var]
-                    async for piece in pieces:
-                        await writing.add(framer.piece(piece))
+                await self._read(writing, framer, replace(wanted, upto=step.last))
                 rows += step.rows
                 wanted = replace(wanted, after=step.last)
                 await writing.mark(rows, step.last)
@@ -139,6 +136,11 @@ class Maker:
                 break
         await writing.add(framer.end())
         return rows
+
+    async def _read(self, writing: Writing, framer: Framer, part: Export) -> None:
+        async with aclosing(self._ports.exporter.rows(part)) as pieces:  # type: ignore[type-var]  # a generator
+            async for piece in pieces:
+                await writing.add(framer.piece(piece))
 
     async def _wait(self, hold: Hold, error: Transient) -> Outcome:
         """Of our own dependencies a tenant learns no more than that they are away."""
