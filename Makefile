@@ -21,7 +21,7 @@ LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("p
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load scan sbom audit lock tools hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load scan sbom audit staging smoke lock tools hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ check: $(STAMP) ## what CI checks beside the tests: style, types, rooms, drift, 
 	$(BIN)/python -m topics.generate --check
 	$(BIN)/python -m cli.settings_page --check
 	$(BIN)/python -m cli.pages --check
-	$(BIN)/hadolint ops/docker/Dockerfile
+	$(BIN)/hadolint ops/docker/Dockerfile ops/staging/backup/Dockerfile
 	$(BIN)/pytest -q tests/house
 
 format: $(STAMP) ## put the code into shape
@@ -93,6 +93,13 @@ audit: .scan/installed ## ask which dependencies of the product have known fault
 
 fuzz: $(STAMP) ## CASES=1000 for each operation of the API, made from its OpenAPI document; exits 1 for a 5xx or what is not documented
 	@$(BIN)/python -m tests.fuzz --cases $(CASES)
+
+staging: $(STAMP) ## everything on this machine behind TLS: DOMAIN=staging.example.com; WITH=processes where there are no containers
+	@$(BIN)/python -m ops.staging --domain "$(DOMAIN)" --with $(or $(WITH),containers)
+
+smoke: $(STAMP) ## is a deployment well: URL=https://… KEY=sp_live_…, ENV=a file with the addresses of Kafka and ClickHouse
+	@$(BIN)/python -m ops.smoke.main --url "$(URL)" --key "$(KEY)" $(if $(CA),--ca "$(CA)") $(if $(ENV),--env "$(ENV)") \
+		$(if $(HTTP_PORT),--http-port $(HTTP_PORT)) $(if $(OUTSIDE),--outside)
 
 tools: $(addprefix .tools/,$(TOOLS)) ## build the Go programs of ops/tools into .tools, minutes each; TOOLS=caddy chooses
 

@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,17 @@ DEFAULT = Path(".local")
 EXTERNAL = ("kafka", "postgres", "redis", "clickhouse", "providers")
 Data = Annotated[Path, typer.Option("--data", help="Directory of the stack: its data, logs and addresses.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `up` was asked for, with what the options stand for."""
+
+    data: Path
+    port: int | None
+    workers: int
+    families: tuple[str, ...]
+    domain: str | None
 
 
 def register(app: typer.Typer) -> None:
@@ -34,17 +45,20 @@ def up(
     use_env: Annotated[
         str, typer.Option(metavar="NAMES", help=f"Take these from the environment instead: {','.join(EXTERNAL)}.")
     ] = "",
+    domain: Annotated[
+        str | None, typer.Option(help="Put Caddy in front: localhost, or a name whose DNS points to this machine.")
+    ] = None,
 ) -> None:
     """Start everything on this machine: engines, simulated provider, API, workers, sinks.
 
     Uses only embedded engines and the simulated provider, whatever the environment says, unless --use-env names more.
     """
     families = named_families(use_env)
-    data = data.absolute()
+    asked = Asked(data.absolute(), port, workers, families, domain)
     if detach:
-        _up_detached(data, port, workers, families)
+        _up_detached(asked)
     else:
-        _up(data, port, workers, families)
+        _up(asked)
 
 
 def down(data: Data = DEFAULT) -> None:
@@ -121,23 +135,29 @@ def named_families(use_env: str) -> tuple[str, ...]:
     return names
 
 
-def _up(data: Path, port: int | None, workers: int, families: tuple[str, ...]) -> None:
+def _up(asked: Asked) -> None:
     from ops.local.environment import write_env
     from ops.local.instance import Instance
     from ops.local.kafka_jars import default_cache
     from ops.local.stack import Stack, Wishes
     from ops.local.supervisor import serve
 
+    data = asked.data
     instance = Instance(data)
     instance.open()
     try:
-        stack = Stack(Wishes(data, default_cache(), os.environ, port, workers, families))
-        instance.state.url, instance.state.external = stack.url, list(families)
+        wishes = Wishes(
+            data, default_cache(), os.environ, asked.port, asked.workers, asked.families, domain=asked.domain
+        )
+        stack = Stack(wishes)
+        instance.state.url, instance.state.external = stack.url, list(asked.families)
 
         def ready() -> None:
             write_env(data, stack.env())
             rows = [(row.name, row.port or row.metrics_port, row.pid, "embedded") for row in instance.state.processes]
-            print_table(("name", "port", "pid", ""), [*rows, *((name, None, None, "external") for name in families)])
+            print_table(
+                ("name", "port", "pid", ""), [*rows, *((name, None, None, "external") for name in asked.families)]
+            )
             print(f"addresses and the API key: {data / 'env'}")
             print(f"ready {stack.url}", flush=True)
 
@@ -146,15 +166,16 @@ def _up(data: Path, port: int | None, workers: int, families: tuple[str, ...]) -
         instance.close()
 
 
-def _up_detached(data: Path, port: int | None, workers: int, families: Sequence[str]) -> None:
+def _up_detached(asked: Asked) -> None:
     from ops.local.control import console, start_detached
     from ops.local.kafka_jars import default_cache, fetched_jars
 
-    if "kafka" not in families:
+    if "kafka" not in asked.families:
         fetched_jars(default_cache())
-    words = ["up", "--data", str(data), "--workers", str(workers), "--use-env", ",".join(families)]
-    words += ["--port", str(port)] if port else []
-    start_detached(data, console(*words), lambda text: print(text, end="", flush=True))
+    words = ["up", "--data", str(asked.data), "--workers", str(asked.workers), "--use-env", ",".join(asked.families)]
+    words += ["--port", str(asked.port)] if asked.port else []
+    words += ["--domain", asked.domain] if asked.domain else []
+    start_detached(asked.data, console(*words), lambda text: print(text, end="", flush=True))
 
 
 def _say(line: str) -> None:

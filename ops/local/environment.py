@@ -89,7 +89,12 @@ def write_env(data: Path, values: Mapping[str, str]) -> None:
 
 def read_env(data: Path) -> dict[str, str]:
     """The values of `DIR/env`. Raises FileNotFoundError before the stack was ready once."""
-    words = shlex.split((data / "env").read_text())
+    return read_file(data / "env")
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """The values of a file of NAME=value lines, with `export` or without."""
+    words = shlex.split(path.read_text(), comments=True)
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 

@@ -5,6 +5,7 @@ connection to 127.0.0.1, and raises OSError or EOFError (IncompleteReadError) wh
 """
 
 import asyncio
+import ssl
 import struct
 
 from .program import Probe
@@ -47,6 +48,24 @@ def http(port: int, path: str) -> Probe:
     async def probe() -> bool:
         status, _ = await http_get(port, path)
         return status == 200
+
+    return probe
+
+
+async def shakes_hands(port: int, domain: str, trusted: ssl.SSLContext) -> bool:
+    """Whether the port speaks TLS as `domain`; an untrusted certificate is an OSError."""
+    _, writer = await asyncio.open_connection(HOST, port, ssl=trusted, server_hostname=domain)
+    writer.close()
+    return True
+
+
+def listening(port: int) -> Probe:
+    """Somebody takes connections."""
+
+    async def probe() -> bool:
+        _, writer = await asyncio.open_connection(HOST, port)
+        writer.close()
+        return True
 
     return probe
 

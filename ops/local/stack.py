@@ -13,6 +13,7 @@ from pathlib import Path
 from . import probes
 from .engines import plan_engines
 from .environment import NEEDED, clean, missing
+from .front import plan_front
 from .ports import Ports
 from .program import Command, Group, Probe, Program, StackError
 from .secret import kept_secret
@@ -25,7 +26,10 @@ DRAIN_SECONDS = 25  # of a worker; `drain_s` in domain/settings.py
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What `up` was asked for. `caller` is the caller's environment; no `port` means the default or the next one."""
+    """What `up` was asked for. `caller` is the caller's environment; no `port` means the default or the next one.
+
+    With a `domain`, Caddy stands in front of the API.
+    """
 
     data: Path
     cache: Path
@@ -33,6 +37,7 @@ class Wishes:
     port: int | None = None
     workers: int = 1
     use_env: tuple[str, ...] = ()
+    domain: str | None = None
 
 
 class Stack:
@@ -50,9 +55,17 @@ class Stack:
         self._engines = plan_engines(wishes.data, self._ports, self._base, wishes.cache, wishes.use_env)
         self._provider = None if "providers" in wishes.use_env else self._plan_provider()
         self._settings = self._plan_settings()
+        self._front = (
+            plan_front(wishes.data, self._ports, self._base, wishes.domain, self._api_port) if wishes.domain else None
+        )
 
     @property
     def url(self) -> str:
+        """Where clients ask: at Caddy where one stands in front."""
+        return self._front.url if self._front else self._own_url
+
+    @property
+    def _own_url(self) -> str:
         return f"http://127.0.0.1:{self._api_port}"
 
     def groups(self) -> list[Group]:
@@ -61,13 +74,21 @@ class Stack:
             Group(commands=(self._command("migrate", "migrate"), self._command("topics", "topics", "apply"))),
             *self._demo_account(),
             Group(programs=self._own_programs()),
+            *([Group(programs=(self._front.program,))] if self._front else []),
         ]
 
     def env(self) -> dict[str, str]:
         """What `DIR/env` says, once everything is up."""
         addresses = {name: self._settings[name] for name in NEEDED.values() if name in self._settings}
         provider = {"PROVIDER_URL": f"http://127.0.0.1:{self._provider.port}/v1"} if self._provider else {}
-        return {**addresses, "API_URL": self.url, "API_KEY": self._api_key(), **provider}
+        return {**addresses, "API_URL": self._own_url, "API_KEY": self._api_key(), **provider, **self._door()}
+
+    def _door(self) -> dict[str, str]:
+        """The address for strangers, and whom to trust for it."""
+        if self._front is None:
+            return {}
+        authority = {"PUBLIC_CA": str(self._front.authority)} if self._front.authority else {}
+        return {"PUBLIC_URL": self._front.url, **authority}
 
     def _plan_provider(self) -> Program:
         port = self._ports.of("provider")
@@ -88,6 +109,8 @@ class Stack:
         settings["STRUCTURED_PROMPT_WEBHOOK_ALLOW"] = "127.0.0.0/8, ::1/128"
         if "kafka" not in self._wishes.use_env:
             settings["STRUCTURED_PROMPT_REPLICATION_FACTOR"] = "1"
+        if self._wishes.domain:
+            settings["STRUCTURED_PROMPT_TRUSTED_PROXIES"] = f"{probes.HOST}/32"
         if self._provider:
             settings["STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL"] = f"http://{probes.HOST}:{self._provider.port}/v1"
         embedded = {engine.variable: engine.url for engine in self._engines}

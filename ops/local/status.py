@@ -70,6 +70,8 @@ def probe_of(process: ProcessState, data: Path) -> Probe:
         return probes.postgres(port, USER)
     if process.name == "redis":
         return probes.redis(port, kept_secret(data / "secrets" / "redis"))
+    if process.name == "caddy":
+        return probes.listening(port)
     if process.name == "clickhouse":
         return probes.http(port, "/ping")
     return probes.http(process.metrics_port or port, "/healthz")

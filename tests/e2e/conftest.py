@@ -19,6 +19,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from ops.local.environment import clean, read_env
+from ops.local.tools import found
 
 PARTITIONS = {
     "prompt.requests": 12,
@@ -125,8 +126,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """One stack for all end-to-end tests of the session."""
     data = tmp_path_factory.mktemp("stack")
     command = [sys.executable, "-m", "cli.main"]
+    front = ["--domain", "localhost"] if found("caddy") else []
     up = subprocess.run(
-        [*command, "up", "--detach", "--data", str(data)],
+        [*command, "up", "--detach", "--data", str(data), *front],
         capture_output=True, text=True, env=clean(os.environ), timeout=180, check=False,
     )  # fmt: skip
     assert up.returncode == 0, up.stdout + up.stderr

@@ -1,0 +1,1 @@
+"""Smoke tests of a deployment, from outside: `make smoke URL=… KEY=…`."""

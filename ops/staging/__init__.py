@@ -1,0 +1,1 @@
+"""Staging on one machine: `make staging DOMAIN=…`."""

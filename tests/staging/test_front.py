@@ -1,0 +1,65 @@
+"""What stands in front in staging: its own Caddyfile, before the API."""
+
+import httpx
+
+from ops.smoke import edge
+from ops.smoke.routes import Round, described, in_order
+from tests.staging.conftest import Staged
+
+
+def test_the_smoke_tests_find_the_front_as_it_should_be(staged: Staged) -> None:
+    """TLS, HTTP/2, redirect, headers, compression: `make smoke` asks the same."""
+    with staged.client() as client:
+        assert edge.problems(client, staged.url, staged.redirect_port) == []
+
+
+def test_the_smoke_tests_find_a_front_that_is_not(staged: Staged) -> None:
+    """Without HTTP/2, and with the redirect of another port."""
+    with staged.client(http2=False) as client:
+        found = edge.problems(client, staged.url + "0", staged.redirect_port)
+    assert [problem.removeprefix("it does not hold that it ") for problem in found] == [
+        "speaks HTTP/2",
+        "redirects from http",
+    ]
+
+
+def test_every_route_of_the_document_is_asked_and_answers_as_described(staged: Staged) -> None:
+    with staged.client() as client:
+        document = client.get("/openapi.json").json()
+        done = Round(client, edge.INSIDE).run(document)
+    assert {(one.operation.verb, one.operation.path) for one in done} == described(document)
+    assert [f"{one.operation.verb} {one.path}: {one.problem}" for one in done if one.problem] == []
+    assert len(done) > 50
+    assert sum(one.status < 300 for one in done) > 30
+
+
+def test_what_a_round_makes_it_removes_and_removals_come_last() -> None:
+    document = {
+        "paths": {
+            "/v1/things/{id}": {"delete": {"responses": {"204": {}}}, "get": {"responses": {"200": {}}}},
+            "/v1/things": {"post": {"responses": {"201": {}}}},
+            "/v1/things/{id}/parts/{part}": {"delete": {"responses": {"204": {}}}},
+        }
+    }
+    assert [(one.verb, one.path) for one in in_order(document)] == [
+        ("post", "/v1/things"),
+        ("get", "/v1/things/{id}"),
+        ("delete", "/v1/things/{id}/parts/{part}"),
+        ("delete", "/v1/things/{id}"),
+    ]
+
+
+def test_a_route_that_breaks_its_description_is_a_problem() -> None:
+    """The gate would prove nothing if nothing could fail it."""
+    document = {"paths": {path: {"get": {"responses": {"200": {}, "404": {}, "500": {}}}} for path in ("/v1/a", "/b")}}
+    for status, wrong in ((200, 0), (500, 2), (401, 2), (418, 2), (404, 1)):
+        transport = httpx.MockTransport(lambda _, status=status: httpx.Response(status))
+        with httpx.Client(transport=transport, base_url="https://staging.example") as client:
+            done = Round(client, frozenset()).run(document)
+        assert sum(one.problem is not None for one in done) == wrong, status
+
+
+def test_metrics_are_not_for_strangers_and_the_api_serves_them(staged: Staged) -> None:
+    with staged.client() as client:
+        assert {client.get(path).status_code for path in ("/metrics", "/readyz", "/metrics/", "/readyz/x")} == {404}
+        assert client.get("/healthz").status_code == 200
