@@ -19,6 +19,7 @@ from connectors.catalog import connect_all
 from connectors.telemetry import logs
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
+from connectors.telemetry.sentry import report_faults
 from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.tracing import tracing as start_tracing
 from connectors.telemetry.watchdog import Watchdog
@@ -30,6 +31,7 @@ log = structlog.get_logger("worker")
 def run(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) -> None:
     """Serve the named stages of the flow; leaves by SystemExit. Raises InvalidSettings before anything starts."""
     logs.set_up(level=settings.log_level, format=settings.log_format, stage=",".join(names))
+    report_faults(settings.dsn, f"structured-prompt-{'-'.join(names)}", version("structured-prompt"))
     # the event loop gives up the interpreter lock at every socket call; the consumer's thread must not keep it for 5 ms
     sys.setswitchinterval(0.0005)
     # a policy, not only a loop: Faust's consumer runs one of its own in a thread

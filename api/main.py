@@ -29,6 +29,7 @@ from connectors.postgres.exports import PostgresExportJobs, PostgresExportSchedu
 from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
+from connectors.telemetry.sentry import report_faults
 from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.watchdog import Watchdog
 from domain.errors import Conflict, InvalidSettings
@@ -56,6 +57,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     lists what can be called. Raises Conflict when the port is taken, InvalidSettings.
     """
     logs.set_up(level=settings.log_level, format=settings.log_format, stage="api")
+    report_faults(settings.dsn, "structured-prompt-api", VERSION)
     uvloop.run(_run(settings, environ))
 
 

@@ -27,6 +27,7 @@ SCHEMES = {
     "export_s3_endpoint": ("http://", "https://"),
     "simulated_provider_url": ("http://", "https://"),
     "otel_endpoint": ("http://", "https://"),
+    "sentry_dsn": ("http://", "https://"),
 }
 """How the addresses may begin."""
 
@@ -172,6 +173,11 @@ class Settings(DoorSettings, SinkSettings, ExportSettings):
     otel_endpoint: str | None = Field(
         default=None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Traces go here over OTLP/HTTP; off when absent."
     )
+    sentry_dsn: SecretStr | None = Field(
+        default=None,
+        alias="SENTRY_DSN",
+        description="Faults are told there, without their data (extra sentry); off when absent.",
+    )
 
     @field_validator("kafka", "sink_kafka")
     @classmethod
@@ -211,6 +217,11 @@ class Settings(DoorSettings, SinkSettings, ExportSettings):
     def _places(cls, value: str) -> str:
         Places.parse(value)
         return value
+
+    @property
+    def dsn(self) -> str | None:
+        """Where faults are told."""
+        return None if self.sentry_dsn is None else self.sentry_dsn.get_secret_value()
 
     @property
     def places(self) -> Places:

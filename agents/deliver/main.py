@@ -20,6 +20,7 @@ from agents.deliver.watcher import Watcher
 from connectors.sinks import SinkParts, connect_audit, connect_board, sink_parts
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
+from connectors.telemetry.sentry import report_faults
 from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.tracing import tracing as start_tracing
 from connectors.telemetry.watchdog import Watchdog
@@ -35,6 +36,7 @@ def run(settings: Settings, name: str) -> None:
     Raises InvalidSettings for an unknown sink, Conflict when the metrics port or the member's name is taken.
     """
     set_up(level=settings.log_level, format=settings.log_format, stage=f"sink-{name}")
+    report_faults(settings.dsn, f"structured-prompt-sink-{name}", version("structured-prompt"))
     uvloop.run(_run(settings, name, sink_parts(settings, name)))
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 import structlog
 import uvloop
@@ -20,6 +21,7 @@ from agents.notify.upkeep import House, keep_house
 from connectors.destinations import Destinations, connect_destinations
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
+from connectors.telemetry.sentry import report_faults
 from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.watchdog import Watchdog
 from domain.accounts.keys import pepper
@@ -38,6 +40,7 @@ def utc_now() -> datetime:
 def run(settings: Settings) -> None:
     """Deliver until SIGTERM or SIGINT. Raises InvalidSettings, Conflict when the metrics port is taken."""
     set_up(level=settings.log_level, format=settings.log_format, stage=f"sink-{NAME}")
+    report_faults(settings.dsn, f"structured-prompt-sink-{NAME}", version("structured-prompt"))
     uvloop.run(_run(settings, pepper(settings.key_pepper.get_secret_value())))
 
 

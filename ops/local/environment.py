@@ -68,7 +68,12 @@ def missing(caller: Mapping[str, str], use_env: Iterable[str]) -> list[str]:
 
 def is_setting(name: str) -> bool:
     """Whether the variable could point one of our processes somewhere, or pay for something."""
-    prefixes = ("STRUCTURED_PROMPT_", "OTEL_", *(prefix for family in FAMILIES.values() for prefix in family))
+    prefixes = (
+        "STRUCTURED_PROMPT_",
+        "OTEL_",
+        "SENTRY_",
+        *(prefix for family in FAMILIES.values() for prefix in family),
+    )
     return name not in PASSES and (name.startswith(prefixes) or name.endswith(PROVIDER_ENDINGS))
 
 
