@@ -19,6 +19,7 @@ from agents.flow import FLOW
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.cancelling import keep_listening
 from agents.infer.documents import COPIES, Reading, ReadingPorts
+from agents.infer.embedding import Embedding, EmbeddingPorts
 from agents.infer.handler import Infer
 from agents.infer.pacing import Pace
 from agents.infer.ports import InferPorts
@@ -181,7 +182,7 @@ async def _infer(process: Process) -> list[Source]:
             tracing=process.tracing,
             clock=utc_now,
             reading=_reading(process, caller),
-            similar=await _similar(process, models),
+            similar=await _similar(process, models, purse),
         )
     )
     return [
@@ -204,7 +205,7 @@ def _reading(process: Process, caller: Caller) -> Reading:
     return Reading(ports, caller.outside)
 
 
-async def _similar(process: Process, models: Catalogue) -> Similarity | None:
+async def _similar(process: Process, models: Catalogue, purse: Purse) -> Similarity | None:
     """None, with the reason in the log and in readyz, where nothing can be known in other words."""
     settings, outside = process.settings, process.outside
     embedder = catalog.embedder(settings, process.environ)
@@ -222,7 +223,8 @@ async def _similar(process: Process, models: Catalogue) -> Similarity | None:
     outside.stack.push_async_callback(embedder.close)
     ttl = timedelta(seconds=settings.cache_ttl_s)
     heard = _heard(process, models)
-    return Similarity(SimilarPorts(outside.similar, embedder, heard, outside.metrics, utc_now, ttl))
+    embedding = Embedding(EmbeddingPorts(embedder, purse, outside.budgets, outside.metrics))
+    return Similarity(SimilarPorts(outside.similar, embedding, heard, outside.metrics, utc_now, ttl))
 
 
 def _heard(process: Process, models: Catalogue) -> Callable[[], Awaitable[Generations]]:

@@ -11,6 +11,7 @@ import structlog
 
 from agents.line import Delivery
 from agents.marks import Marks
+from domain.budgets.model import Bill
 from domain.errors import Problem, Unavailable
 from domain.ledger.model import Finished, State, Woken
 from domain.ledger.results import event_bytes
@@ -124,9 +125,18 @@ def end_events(call: PromptCall, run: int, code: str | None, completed_at: str) 
 
 def usage_record(call: PromptCall, run: int, record: bytes) -> Record:
     """A UsageRecord on its way. What its headers say comes out of the record, so that a repeat is the same bytes."""
+    return _usage_record(call.tenant, call.id, run, record, call.traceparent)
+
+
+def bill_record(bill: Bill) -> Record:
+    """The UsageRecord of a call that was no attempt, on its way."""
+    return _usage_record(bill.tenant, bill.id, bill.run, bill.record or b"{}", bill.traceparent or None)
+
+
+def _usage_record(tenant: str, id: str, run: int, record: bytes, traceparent: str | None) -> Record:
     row = orjson.loads(record)
-    usage_id = head.attempt_id(call.tenant, call.id, run, row["attempt"])
-    return Record(table.USAGE, record, call.tenant.encode(), head.USAGE.headers(usage_id, row["at"], call.traceparent))
+    usage_id = head.attempt_id(tenant, id, run, row["attempt"])
+    return Record(table.USAGE, record, tenant.encode(), head.USAGE.headers(usage_id, row["at"], traceparent))
 
 
 def event_record(call: PromptCall, event: bytes, at: str) -> Record:

@@ -1,6 +1,7 @@
 """Attempt after attempt at a request that was taken, until its run is over, waits, or is not ours any more."""
 
 from agents.infer.admitting import ELSEWHERE_S
+from agents.infer.embedding import Text
 from agents.infer.hedging import Hedger
 from agents.infer.ports import InferPorts
 from agents.infer.ways import LONGEST_S
@@ -39,9 +40,11 @@ class Answering:
         if similar is None or called is None:
             return
         with self._ports.caller.outside.wait(LONGEST_S):
-            usage = await similar.learn(work.call, work.run, step.ending, work.spent.with_called(called))
-        if usage is not None:
-            await self._ports.settler.tell(work.call, work.run, usage)
+            text = Text(work.call, work.run, work.epoch)
+            bill = await similar.learn(text, step.ending, work.spent.with_called(called))
+        if bill is not None:
+            await self._ports.settler.tell(bill)
+            await similar.told(bill)
 
     async def _step(self, work: Work) -> tuple[Work, Step]:
         """The attempt that was made, of two that one which counts, and what follows from it."""

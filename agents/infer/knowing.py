@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from agents.infer.embedding import Text
 from agents.infer.ports import InferPorts
 from agents.infer.settler import persist
 from agents.infer.similar import Hit
@@ -26,7 +27,7 @@ class Knowing:
         if similar is None or call.fresh or call.cache_key is None:
             return False
         with self._ports.caller.outside.wait(LONGEST_S):
-            hit = await similar.find(call, run)
+            hit = await similar.find(Text(call, run, epoch or 0))
         # under its first epoch nobody has taken it yet
         if hit is None or (epoch != 0 and await self._was_called(call, run)):
             return False
@@ -48,5 +49,6 @@ class Knowing:
         if taken.grip is not Grip.TAKEN:
             await self._taker.not_to_call(delivery, call, run, taken, hit.ending)
             return
-        work = replace(nothing_called(call, run, taken), unheard=(hit.usage,))
-        await self._ports.settler.settle(delivery, work, Finish(hit.ending))
+        work = replace(nothing_called(call, run, taken), unheard=(hit.bill.record or b"",))
+        if await self._ports.settler.settle(delivery, work, Finish(hit.ending)) and self._ports.similar is not None:
+            await self._ports.similar.told(hit.bill)

@@ -13,7 +13,8 @@ from domain.budgets.model import Budget, Over, Reserve
 from domain.budgets.rules import Charged, applies
 from domain.ledger.results import Ending, failed, rejected
 from domain.ports import Budgets
-from domain.pricing.worst import worst_case
+from domain.pricing.cost import NANO
+from domain.pricing.worst import FRAME, worst_case
 from domain.routing.model import Deployment
 from topics.base import format_money, format_time
 from topics.call import PromptCall
@@ -55,6 +56,20 @@ class Purse:
             return None
         return self._reserve(work.call, work.deployment, work.messages, limited(work).get("max_tokens"))
 
+    async def refresh(self) -> None:
+        """Know the budgets of now, where no statement of the ledger says whether those it knows are old."""
+        if await self._budgets.version() != self.version:
+            await self.look(self.version)
+
+    def beside(self, call: PromptCall, deployment: Deployment, text: str) -> Reserve | None:
+        """For a call that only reads this text, beside the attempts at an answer."""
+        price = deployment.price_at(self.clock())
+        if call.tenant not in self._of or not price.input:
+            return None
+        serials = self._charged(call, deployment)
+        amount = (len(text.encode("utf-8", "surrogatepass")) + FRAME) * price.input
+        return Reserve(amount.scaleb(-6).quantize(NANO, "ROUND_UP"), serials) if serials else None
+
     def too_dear(self, call: PromptCall, deployment: Deployment) -> Ending | None:
         """Why not even the first call may be made, by the request's own max_cost_usd."""
         if call.max_cost_usd is None:
@@ -82,10 +97,14 @@ class Purse:
     def _reserve(
         self, call: PromptCall, deployment: Deployment, messages: Sequence[Mapping[str, Any]], limit: int | None
     ) -> Reserve | None:
+        serials = self._charged(call, deployment)
+        return Reserve(self._worst(call, deployment, messages, limit), serials) if serials else None
+
+    def _charged(self, call: PromptCall, deployment: Deployment) -> tuple[int, ...]:
+        """The budgets that a call to this deployment is charged to."""
         template = call.template["name"] if call.template else None
         charged = Charged(call.api_key_id, template, call.model, deployment.provider, deployment.name)
-        serials = tuple(budget.serial for budget in self._of[call.tenant] if applies(budget, charged))
-        return Reserve(self._worst(call, deployment, messages, limit), serials) if serials else None
+        return tuple(budget.serial for budget in self._of[call.tenant] if applies(budget, charged))
 
     def _worst(
         self, call: PromptCall, deployment: Deployment, messages: Sequence[Mapping[str, Any]], limit: int | None

@@ -15,6 +15,7 @@ from agents.emit import (
     Emission,
     Emitter,
     Reason,
+    bill_record,
     dead_letter,
     end_events,
     event_record,
@@ -26,7 +27,7 @@ from agents.infer.purse import said
 from agents.infer.work import Again, Finish, Later, Work
 from agents.line import Delivery
 from domain.batching import Batcher
-from domain.budgets.model import Over, Reserve
+from domain.budgets.model import Bill, Over, Reserve
 from domain.budgets.rules import ask_again_at
 from domain.caching.entry import lifetime, remembered
 from domain.errors import Permanent, Unavailable
@@ -111,9 +112,9 @@ class Settler:
             self._ports.departures.add(call, run, 0)
             self._ports.metrics.count("requests_coalesced")
 
-    async def tell(self, call: PromptCall, run: int, usage: bytes) -> None:
+    async def tell(self, bill: Bill) -> None:
         """A usage record that belongs to no attempt at an answer."""
-        await persist(lambda: self._records.submit(usage_record(call, run, usage)))
+        await persist(lambda: self._records.submit(bill_record(bill)))
 
     async def _send(self, records: Sequence[Record]) -> list[None]:
         await self._ports.producer.send(records)

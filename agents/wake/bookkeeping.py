@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from agents.emit import bill_record
 from domain.budgets.model import Notice
 from domain.budgets.rules import span
 from domain.errors import Transient
@@ -55,7 +56,15 @@ class Bookkeeper:
             await self._budgets.told(notices)
             for notice in notices:
                 self._metrics.count("budget_marks", mark=str(notice.mark))
+        await self._produce_again()
         return booked == BATCH or len(notices) == NOTICES
+
+    async def _produce_again(self) -> None:
+        """Usage records of calls beside attempts whose worker did not say that it produced them."""
+        bills = await self._budgets.unproduced(NOTICES)
+        if bills:
+            await self._producer.send([bill_record(bill) for bill in bills])
+            await self._budgets.produced(bills)
 
 
 def _event(notice: Notice) -> Record:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from connectors.memory import spending
-from connectors.memory.store import MemoryStore, StoredBudget
-from domain.budgets.model import Budget, Notice, Rules, Standing
+from connectors.memory.store import MemoryStore, StoredBill, StoredBudget
+from domain.budgets.model import Beside, Bill, Budget, Notice, Over, Rules, Standing
 from domain.budgets.rules import label, span
 
 _TOLD_AGAIN = timedelta(seconds=30)
@@ -23,6 +23,31 @@ class MemoryBudgets:
     async def rules(self) -> Rules:
         found = sorted(self._store.budgets)
         return Rules(self._store.budget_version, tuple(self._store.budgets[key].budget for key in found))
+
+    async def version(self) -> int:
+        return self._store.budget_version
+
+    async def hold(self, batch: Sequence[Beside]) -> list[Over | None]:
+        return [self._hold(one) for one in batch]
+
+    async def book(self, batch: Sequence[Bill]) -> None:
+        for one in batch:
+            key = (one.tenant, one.id, one.run, one.number)
+            if one.frees:
+                spending.free(self._store, key, one.cost_usd)
+            if one.record is not None:
+                self._store.bills.setdefault(key, StoredBill(one, self._now() + _TOLD_AGAIN))
+
+    async def unproduced(self, limit: int) -> list[Bill]:
+        now = self._now()
+        due = [one for one in self._store.bills.values() if one.look_at <= now][:limit]
+        for one in due:
+            one.look_at = now + _TOLD_AGAIN
+        return [replace(one.bill, cost_usd=Decimal(0), frees=False) for one in due]
+
+    async def produced(self, batch: Sequence[Bill]) -> None:
+        for one in batch:
+            self._store.bills.pop((one.tenant, one.id, one.run, one.number), None)
 
     async def put(self, budget: Budget) -> bool:
         store, key = self._store, (budget.tenant, budget.name)
@@ -57,6 +82,13 @@ class MemoryBudgets:
     async def told(self, notices: Sequence[Notice]) -> None:
         for notice in notices:
             self._store.notices[notice.tenant, notice.serial, notice.label, notice.mark].told = True
+
+    def _hold(self, one: Beside) -> Over | None:
+        row, now = self._store.requests.get((one.tenant, one.id)), self._now()
+        if row is None:
+            return None
+        charged_at = now if row.waited_for_budget else row.claimed_at
+        return spending.reserve(self._store, (one.tenant, one.id, one.run, one.number), one.reserve, charged_at, now)
 
     def _ask_again(self, tenant: str) -> None:
         for key, wait in self._store.waiting.items():

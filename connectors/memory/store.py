@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from domain.budgets.model import Budget, Notice
+from domain.budgets.model import Bill, Budget, Notice
 from domain.budgets.rules import Account
 from domain.errors import Permanent
 from domain.jobs.model import Job
@@ -189,6 +189,14 @@ class StoredNotice:
 
 
 @dataclass(slots=True)
+class StoredBill:
+    """A row of `beside_usage`."""
+
+    bill: Bill
+    look_at: datetime
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """The tables. `look_at`: before then the sweeper leaves a request alone; `questions`: the id that holds each."""
 
@@ -206,6 +214,7 @@ class MemoryStore:
     holds: dict[AttemptKey, list[Hold]] = field(default_factory=dict)
     entries: dict[AttemptKey, Decimal] = field(default_factory=dict)
     notices: dict[tuple[str, int, str, int], StoredNotice] = field(default_factory=dict)
+    bills: dict[AttemptKey, StoredBill] = field(default_factory=dict)
 
 
 def refusal(*texts: str | None) -> Permanent | None:

@@ -354,6 +354,21 @@ class BudgetNoticeRow(Base):
     told_at: Mapped[datetime | None]
 
 
+class BesideUsageRow(Base):
+    """The usage record of a call that is no attempt at an answer, until it is produced."""
+
+    __tablename__ = "beside_usage"
+    __table_args__ = (Index("beside_usage_look_at", "look_at"),)
+
+    tenant: Mapped[str] = key()
+    id: Mapped[str] = key()
+    run: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    record: Mapped[bytes]
+    traceparent: Mapped[str]
+    look_at: Mapped[datetime]
+
+
 __all__ = [
     "ApiKeyRow",
     "DeliveryRow",

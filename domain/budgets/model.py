@@ -38,6 +38,31 @@ class Reserve:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A call for a run that is no attempt at its answer, as an embedding is; no attempt has a `number` below 0."""
+
+    tenant: str
+    id: str
+    run: int
+    number: int
+    reserve: Reserve
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What came of such a call. frees: money was held for it. record: its UsageRecord, None where nothing was sold."""
+
+    tenant: str
+    id: str
+    run: int
+    number: int
+    cost_usd: Decimal
+    frees: bool
+    record: bytes | None
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """Why a reservation was refused: `budget` has less left than `asked_usd` until its period ends at `until`.
 

@@ -196,10 +196,11 @@ def agrees(known: Any, fresh: Any, compare: Sequence[str]) -> bool:
 
 
 def shares(tokens: int, texts: Sequence[str]) -> list[int]:
-    """The tokens of a call, dealt to its texts by their length; their sum is `tokens`."""
-    length, before = sum(map(len, texts)) or 1, 0
+    """The tokens of a call, dealt to its texts by their bytes, as what is held for each is; their sum is `tokens`."""
+    sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
+    total, before = sum(sizes) or 1, 0
     dealt: list[int] = []
-    for text in texts:
-        before += len(text)
-        dealt.append(tokens * before // length - sum(dealt))
+    for size in sizes:
+        before += size
+        dealt.append(tokens * before // total - sum(dealt))
     return dealt

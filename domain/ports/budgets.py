@@ -3,14 +3,34 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from domain.budgets.model import Budget, Notice, Rules, Standing
+from domain.budgets.model import Beside, Bill, Budget, Notice, Over, Rules, Standing
 
 
 class Budgets(Protocol):
-    """Budgets beside the ledger, which alone reserves from them (rule L12). Tenants are walls."""
+    """Budgets beside the ledger, which reserves from them for attempts (rule L12). Tenants are walls."""
 
     async def rules(self) -> Rules:
         """All budgets and their version; a take that names an older version takes nothing."""
+        ...
+
+    async def version(self) -> int:
+        """The version of the budgets of now."""
+        ...
+
+    async def hold(self, batch: Sequence[Beside]) -> list[Over | None]:
+        """Reserve for calls that are no attempts, each in all its budgets or in none; None, or why not."""
+        ...
+
+    async def book(self, batch: Sequence[Bill]) -> None:
+        """What they cost, for the roll-up, and their usage records until they are said to be produced."""
+        ...
+
+    async def unproduced(self, limit: int) -> list[Bill]:
+        """Records booked 30 s ago or longer and not produced since; nobody else gets them for 30 s."""
+        ...
+
+    async def produced(self, batch: Sequence[Bill]) -> None:
+        """Their records are durable on their topic."""
         ...
 
     async def put(self, budget: Budget) -> bool:

@@ -46,6 +46,7 @@ _TABLES = (
     "budget_holds",
     "budget_entries",
     "budget_notices",
+    "beside_usage",
     "questions",
 )
 _TIMES = {
@@ -59,6 +60,7 @@ _TIMES = {
     "outbox": ("created_at",),
     "dead_letters": ("publish_at",),
     "budget_notices": ("look_at",),
+    "beside_usage": ("look_at",),
     "questions": ("asked_at",),
 }
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from domain.budgets.model import Budget, Over, Reserve, Standing
+from domain.budgets.model import Beside, Bill, Budget, Over, Reserve, Standing
 from domain.ledger.model import Aside, AttemptDone, Grip, Next, State, Take, Taken, still_running
 from domain.ports import Ledger
 from tests.contract.ledgers import World, claim, park, settlement
@@ -294,3 +294,53 @@ async def test_budgets_of_others_are_not_seen(world: World) -> None:
     assert [one.budget.tenant for one in await world.budgets.standings("acme")] == ["acme"]
     assert not await world.budgets.delete("initech", "all")
     assert len((await world.budgets.rules()).budgets) == 2
+
+
+def beside(id: str, serial: int, amount: Any = "0.10", number: int = -1) -> Beside:
+    return Beside("acme", id, 1, number, Reserve(Decimal(amount), (serial,)))
+
+
+def bill(id: str, amount: Any, number: int = -1, frees: bool = True, record: bytes | None = b"usage") -> Bill:
+    return Bill("acme", id, 1, number, Decimal(amount), frees, record, "00-trace")
+
+
+async def test_L12_a_call_beside_the_attempts_is_held_and_booked_like_them(world: World) -> None:
+    serial = await budget(world, "0.25")
+    worker = await claimed(world, "a", "b", "c")
+    assert await world.budgets.version() == (await world.budgets.rules()).version
+    held, also, over = await world.budgets.hold([beside(id, serial) for id in ("a", "b", "c")])
+    assert (held, also, over is not None and over.budget) == (None, None, "all")
+    assert await world.budgets.hold([beside("a", serial)]) == [None], "a repetition holds nothing more"
+    assert await money(world) == (0, 2 * CENTS)
+    assert await grips(worker, await paid(world, [serial], "0.10", "c")) == [Grip.OVER_BUDGET]
+    await world.budgets.book([bill("a", "0.04"), bill("b", 0, record=None)])
+    assert await money(world) == (Decimal("0.04"), 0)
+    assert await grips(worker, await paid(world, [serial], "0.10", "a")) == [Grip.TAKEN], "beside its attempts"
+    assert await money(world) == (Decimal("0.04"), CENTS)
+
+
+async def test_L12_of_many_calls_beside_attempts_at_once_a_budget_lets_through_what_it_has(world: World) -> None:
+    serial = await budget(world, "0.35")
+    ids = [f"r{n}" for n in range(20)]
+    await claimed(world, *ids)
+    answers = await asyncio.gather(*(world.budgets.hold([beside(id, serial)]) for id in ids))
+    assert [answer for (answer,) in answers].count(None) == 3
+    assert await money(world) == (0, 3 * CENTS)
+
+
+async def test_a_usage_record_of_a_call_beside_attempts_is_kept_until_it_is_produced(world: World) -> None:
+    await claimed(world, "a", "b")
+    bills = [bill("a", "0.04", frees=False), bill("b", "0.04", -2, frees=False)]
+    for _ in range(2):
+        await world.budgets.book(bills)
+    assert await world.budgets.unproduced(10) == []
+    await world.budgets.produced(bills[:1])
+    await world.later(31)
+    (left,) = await world.budgets.unproduced(10)
+    assert (left.id, left.number, left.record, left.traceparent) == ("b", -2, b"usage", "00-trace")
+    assert await world.budgets.unproduced(10) == [], "somebody else produces it"
+    await world.later(31)
+    assert await world.budgets.unproduced(10) == [left]
+    await world.budgets.produced([left])
+    await world.later(31)
+    assert await world.budgets.unproduced(10) == []

@@ -12,6 +12,7 @@ from agents.departures import Departures
 from agents.emit import Emitter
 from agents.infer.caller import Caller, CallPolicy
 from agents.infer.documents import COPIES, Reading, ReadingPorts
+from agents.infer.embedding import Embedding, EmbeddingPorts
 from agents.infer.handler import Infer
 from agents.infer.pacing import Pace
 from agents.infer.ports import InferPorts
@@ -140,9 +141,10 @@ class MemoryLine:
         purse = Purse(self.budgets, self.clock)
         pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
         speaker = Speaker(self.chunks, self.metrics)
+        embedding = EmbeddingPorts(self.embedder, purse, self.budgets, self.metrics, self.seconds)
         ports = SimilarPorts(
-            self.similar, self.embedder, self._heard, self.metrics, self.clock, timedelta(hours=1), lambda: self.draw,
-            self.seconds,
+            self.similar, Embedding(embedding), self._heard, self.metrics, self.clock, timedelta(hours=1),
+            lambda: self.draw,
         )  # fmt: skip
         caller = Caller(self.model, policy, self.metrics, purse, pace, speaker)
         reading = ReadingPorts(

@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from connectors.memory.model import says
 from domain.accounts.model import Tenant
+from domain.budgets.model import Budget
 from domain.caching.generations import Scope, invalidation
 from domain.caching.semantic import PROOF
 from domain.errors import ModelError, Unavailable
@@ -272,3 +274,62 @@ async def test_a_deadline_that_passed_is_not_answered() -> None:
     line.pass_time(minutes=2)
     await (await line.infer()).handle(replace(delivery))
     assert line.out("prompt.results")[-1]["error"]["code"] == "deadline_exceeded"
+
+
+async def money(line: MemoryLine) -> tuple[Decimal, Decimal]:
+    await line.bookkeeper().book()
+    (one,) = await line.budgets.standings("acme")
+    return one.spent_usd, one.held_usd
+
+
+async def test_L12_an_embedding_is_held_and_spent_in_the_budgets_of_its_request() -> None:
+    line = line_of()
+    await line.budgets.put(Budget("acme", "all", Decimal(1), "month"))
+    await line.answer(ask("r1", FIRST))
+    await line.answer(ask("r2", OTHER))
+    rows = [UsageRecord.model_validate(row) for row in line.out("prompt.usage")]
+    assert [(row.id, row.attempt) for row in rows] == [("r1", 1), ("r1", 0), ("r2", 0)]
+    assert await money(line) == (sum(row.cost_usd for row in rows), 0)
+
+
+async def test_L12_what_a_budget_cannot_pay_is_not_embedded_and_is_called_for_as_any_other() -> None:
+    line = line_of()
+    await line.answer(ask("r1", FIRST))
+    await line.budgets.put(Budget("acme", "vectors", Decimal("0.000000001"), "month", model="memory/*"))
+    assert await cached(line, ask("r2", OTHER)) is None
+    assert len(line.embedder.calls) == 1
+    assert await money(line) == (0, 0)
+
+
+@pytest.mark.parametrize(("sent", "held"), [(True, True), (False, False)])
+async def test_L12_an_embedding_that_may_have_cost_stays_held(sent: bool, held: bool) -> None:
+    line = line_of()
+    await line.answer(ask("r1", FIRST))
+    await line.budgets.put(Budget("acme", "vectors", Decimal(1), "month", model="memory/*"))
+    line.embedder.trouble = ModelError("away", outcome="timeout", sent=sent, retryable=True)
+    assert await cached(line, ask("r2", OTHER)) is None
+    spent, left = await money(line)
+    assert (spent, left > 0) == (0, held)
+
+
+async def test_the_usage_of_an_embedding_whose_worker_died_is_produced_by_wake() -> None:
+    line = line_of()
+    await line.answer(ask("r1", FIRST))
+    assert line.store.bills == {}, "produced and noted"
+    await line.intake().handle_batch([line.publish(ask("r2", OTHER))])
+    (delivery,) = line.calls()
+    worker = await line.infer()
+    worker._ports.settler.settle = _dies  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await worker.handle(delivery)
+    before = len(line.out("prompt.usage"))
+    await line.bookkeeper().book()
+    assert len(line.out("prompt.usage")) == before
+    line.pass_time(seconds=31)
+    await line.bookkeeper().book()
+    assert [(row["id"], row["attempt"]) for row in line.out("prompt.usage")[before:]] == [("r2", 0)]
+    assert line.store.bills == {}
+
+
+async def _dies(*_: Any) -> bool:
+    raise asyncio.CancelledError

@@ -63,6 +63,36 @@ INSERT INTO budget_entries (tenant, id, run, attempt, cost_usd)
 SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::numeric[])
 ON CONFLICT (tenant, id, run, attempt) DO NOTHING;
 
+-- name: keep_usage
+-- Of calls that are no attempts: their attempt's row cannot keep it, for there is none.
+INSERT INTO beside_usage (tenant, id, run, number, record, traceparent, look_at)
+SELECT tenant, id, run, number, record, traceparent, now() + interval '30 seconds'
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::bytea[], $6::text[])
+  AS g (tenant, id, run, number, record, traceparent)
+ON CONFLICT (tenant, id, run, number) DO NOTHING;
+
+-- name: unproduced
+UPDATE beside_usage x
+SET look_at = now() + interval '30 seconds'
+FROM (
+    SELECT tenant, id, run, number
+    FROM beside_usage
+    WHERE look_at <= now()
+    ORDER BY look_at
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+) d
+WHERE x.tenant = d.tenant AND x.id = d.id AND x.run = d.run AND x.number = d.number
+RETURNING x.tenant, x.id, x.run, x.number, x.record, x.traceparent;
+
+-- name: produced
+DELETE FROM beside_usage x
+USING unnest($1::text[], $2::text[], $3::integer[], $4::integer[]) AS g (tenant, id, run, number)
+WHERE x.tenant = g.tenant AND x.id = g.id AND x.run = g.run AND x.number = g.number;
+
+-- name: version
+SELECT version FROM budget_version WHERE only_row;
+
 -- name: fold
 WITH due AS MATERIALIZED (
     SELECT tenant, id, run, attempt
