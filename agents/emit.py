@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import structlog
@@ -216,7 +217,7 @@ def letters_again(call: PromptCall, run: int, result: bytes) -> Sequence[Record]
     """
     said = orjson.loads(result)
     error = said["error"]
-    if error is None or not leaves_dead_letter(State(said["status"]), error["code"]):
+    if error is None or not leaves_dead_letter(call, State(said["status"]), error["code"], said["output"]):
         return ()
     topic, key = table.CALLS[call.lane], f"{call.tenant}/{call.id}".encode()  # type: ignore[index]
     at = parse_time(said["completed_at"])
@@ -228,6 +229,8 @@ def letters_again(call: PromptCall, run: int, result: bytes) -> Sequence[Record]
     return (dead_letter(delivery, reason, at),)
 
 
-def leaves_dead_letter(state: State, code: str | None) -> bool:
+def leaves_dead_letter(call: PromptCall, state: State, code: str | None, output: Any) -> bool:
     """Whether a request that ends so is also kept as a dead letter."""
+    if call.cut_is_answer and code == "invalid_output" and isinstance(output, str):
+        return False  # only a text that its limit cut is kept beside an error
     return state is State.FAILED and code in DEAD_LETTERED

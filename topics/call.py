@@ -21,6 +21,7 @@ class PromptCall:
     """Everything infer needs. Times are RFC 3339 text, `max_cost_usd` a decimal string.
 
     streams: the instance at `reply_to` wants the text while it is written.
+    cut_is_answer: who asked takes a text that `max_tokens` cut for an answer, as OpenAI's clients do.
     limit_is_default: `max_tokens` of the parameters is the template's and not the request's own.
     reject_on_limit: the request is rejected where it would have to wait for money.
     fresh: the answer is not to be one that is known, or that somebody else is being given (`cache: refresh`).
@@ -51,6 +52,7 @@ class PromptCall:
     limit_is_default: bool = False
     reject_on_limit: bool = False
     streams: bool = False
+    cut_is_answer: bool = False
     subject: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ MIN_READER = "sp-min-reader"
 REPLY_TO = "sp-reply-to"
 API_KEY = "sp-api-key"
 STREAMS = "sp-streams"
+CUT_IS_ANSWER = "sp-cut-is-answer"
 CALLBACK_URL = "sp-callback-url"
 """On a result: where its request wants it sent."""
 MAX_CARRIED_BYTES = 64 * 1024

@@ -95,7 +95,7 @@ class Settler:
         end = End(settlement, Emission(call, work.run, result, at, events=events), work.unheard)
         if ending.state is State.COMPLETED and ending.cached is None and call.cache_key is not None:
             end.answer = self._for_cache(call.cache_key, call, ending, spent, now)
-        if leaves_dead_letter(ending.state, ending.code):
+        if leaves_dead_letter(call, ending.state, ending.code, ending.output):
             self._add_dead_letter(end.emission, delivery, ending, spent, now)
         won = await persist(lambda: self._ends.submit(end))
         if won:

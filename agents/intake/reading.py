@@ -167,6 +167,7 @@ def _origin(delivery: Delivery, digest: str, logged_at: datetime, traceparent: s
         api_key_id=head.text_of(headers, head.API_KEY),
         traceparent=traceparent,
         streams=head.STREAMS in headers,
+        cut_is_answer=head.CUT_IS_ANSWER in headers,
     )
     return origin, trouble
 

@@ -205,6 +205,8 @@ def record_of(job: Job) -> Record:
         own.append((headers.REPLY_TO, job.reply_to.encode()))
     if job.streams:
         own.append((headers.STREAMS, b"1"))
+    if job.cut_is_answer:
+        own.append((headers.CUT_IS_ANSWER, b"1"))
     built = headers.REQUEST.headers(
         headers.request_id(job.tenant, job.id), format_time(job.submitted_at), job.traceparent, own
     )

@@ -26,7 +26,8 @@ MAX_KEY_LENGTH = 255
 class Ask:
     """A POST that starts work. A `synchronous` one is rejected at a limit unless it says otherwise.
 
-    streams: its text is wanted while it is written. signed: it came without a key of ours.
+    streams: its text is wanted while it is written. cut_is_answer: a text that its limit cut is one. signed: it came
+    without a key of ours.
     """
 
     caller: Caller
@@ -35,6 +36,7 @@ class Ask:
     traceparent: str
     idempotency_key: str | None = None
     streams: bool = False
+    cut_is_answer: bool = False
     signed: bool = False
 
 
@@ -83,6 +85,7 @@ class Reader:
             traceparent=ask.traceparent,
             reply_to=self._instance if ask.synchronous else None,
             streams=ask.streams,
+            cut_is_answer=ask.cut_is_answer,
         )
 
 

@@ -81,7 +81,7 @@ class Completions:
             # a repeat joins the first request, as the clients' own retries want it
             question.fields.setdefault("id", id_of_key(caller.tenant.name, key))
         ask = Ask(caller, orjson.dumps(question.fields), synchronous=True, traceparent=traceparent)
-        return question, replace(ask, streams=question.stream)
+        return question, replace(ask, streams=question.stream, cut_is_answer=True)
 
     async def _stream(self, begun: Begun, question: Asked, wait: float) -> Response:
         """It begins with the first text, the result or a silence: what fails before has a status of its own."""

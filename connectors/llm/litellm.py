@@ -8,7 +8,7 @@ client of OpenAI, some 450 modules. It never retries here: retries have one owne
 import asyncio
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from connectors.llm import failures, openai
+from connectors.llm.streaming import OpenAIGathering
 from domain.errors import MissingExtra, ModelError
 from domain.routing.catalogue import Foreign
 from domain.routing.model import Deployment, ModelCall, ModelReply, Price, Tokens
@@ -107,12 +108,13 @@ class LiteLLMModel:
         try:
             async with asyncio.timeout(call.timeout_s):
                 response = await self._litellm.acompletion(**_arguments(call))
+                body = response.model_dump() if call.say is None else await _gathered(response, call.say)
         except self._litellm.exceptions.ContentPolicyViolationError:
             return ModelReply("", "content_filter", Tokens(), refusal="the provider's filter stopped the prompt")
         except Exception as error:  # LiteLLM lets any exception of a hundred providers through
             raise self._failure(call, error) from error
         try:
-            return openai.reply(call, response.model_dump(), {}, None)
+            return openai.reply(call, body, {}, None)
         except openai.NoAnswer as error:
             raise failures.unreadable(call.deployment, str(error), {}) from error
 
@@ -133,6 +135,15 @@ class LiteLLMModel:
         return failures.of_status(call.deployment, status, headers, said, self._clock())
 
 
+async def _gathered(chunks: AsyncIterator[Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """The body a call without streaming would have had; its text is said as it comes. Raises Cut."""
+    gathering = OpenAIGathering()
+    async for chunk in chunks:
+        if text := gathering.add(chunk.model_dump()):
+            say(text)
+    return gathering.whole()
+
+
 def _arguments(call: ModelCall) -> dict[str, Any]:
     deployment = call.deployment
     arguments = openai.body(call)
@@ -143,6 +154,8 @@ def _arguments(call: ModelCall) -> dict[str, Any]:
         max_retries=0,
         extra_headers={**deployment.headers, "X-Client-Request-Id": call.request_id},
     )
+    if call.say is not None:
+        openai.streamed(arguments)
     if deployment.api_key:
         arguments["api_key"] = deployment.api_key
     if deployment.base_url:

@@ -41,6 +41,7 @@ class Origin:
     api_key_id: str | None = None
     traceparent: str | None = None
     streams: bool = False
+    cut_is_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Preparer:
             api_key_id=origin.api_key_id,
             reply_to=origin.reply_to,
             streams=origin.streams,
+            cut_is_answer=origin.cut_is_answer,
             traceparent=origin.traceparent,
             key=origin.key,
             headers=list(origin.headers),

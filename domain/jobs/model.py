@@ -10,6 +10,7 @@ class Job:
     """`record` is the PromptRequest to produce; `body_hash` tells a repeat from a conflict.
 
     streams: who waits at `reply_to` wants the text while it is written. Not stored: without it the text comes whole.
+    cut_is_answer: a text that its limit cut is one. Not stored: without it such a text leaves a dead letter.
     """
 
     tenant: str
@@ -22,6 +23,7 @@ class Job:
     traceparent: str | None = None
     reply_to: str | None = None
     streams: bool = False
+    cut_is_answer: bool = False
 
 
 class Submission(StrEnum):

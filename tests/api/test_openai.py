@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from domain.ledger.results import Ending, failed, rejected
 from domain.ports import Chunk
 from tests.api.door import Door, completed
-from topics.headers import REPLY_TO
+from topics.headers import CUT_IS_ANSWER, REPLY_TO
 from topics.table import REQUESTS
 
 HELLO: Any = [{"role": "user", "content": "Where is my parcel?"}]
@@ -190,6 +190,13 @@ async def test_a_stream_that_fails_on_its_way_ends_with_the_error(door: Door, cl
     with pytest.raises(openai.APIError, match="the connection was cut"):
         async for _ in await asking:
             pass
+
+
+async def test_what_is_published_says_that_a_cut_text_is_an_answer(door: Door, client: AsyncOpenAI) -> None:
+    await client.chat.completions.create(model="fast", messages=HELLO, max_tokens=3)
+    await door.ask()
+    told = [dict(record.headers).get(CUT_IS_ANSWER) for record in door.broker.log[REQUESTS]]
+    assert told == [b"1", None]
 
 
 async def test_a_refusal_and_a_cut_answer_are_answers(door: Door, client: AsyncOpenAI) -> None:

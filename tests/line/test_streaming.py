@@ -1,13 +1,18 @@
 """Text on its way from infer to the API instance that waits."""
 
+from dataclasses import replace
+
 import pytest
 
-from connectors.memory.model import Step
+from agents.emit import letters_again
+from connectors.memory.model import Step, says
 from domain.errors import ModelError
 from domain.ports import Chunk
 from domain.routing.model import ModelCall, ModelReply, Tokens
 from tests.line.memory_line import MemoryLine, outcomes, request
-from topics.headers import REPLY_TO, STREAMS
+from topics.call import PromptCall
+from topics.codec import encode
+from topics.headers import CUT_IS_ANSWER, REPLY_TO, STREAMS
 
 HEADERS = [(REPLY_TO, b"api-1"), (STREAMS, b"1")]
 
@@ -79,3 +84,23 @@ async def test_a_text_that_its_limit_cut_is_kept_with_the_error() -> None:
     line = MemoryLine([speaks("Half of an", finish="length")])
     result = await result_of(line, output_schema=None, parameters={"max_tokens": 3})
     assert (result["status"], result["output"]) == ("failed", "Half of an")
+    assert len(line.out("prompt.dead-letters")) == 1
+
+
+async def test_a_cut_text_that_is_an_answer_to_who_asked_leaves_no_dead_letter() -> None:
+    cut = (CUT_IS_ANSWER, b"1")
+    for step, schema, letters in (
+        (speaks("Half of an", finish="length"), None, 0),
+        (says('{"a', finish="length"), {}, 1),
+    ):
+        line = MemoryLine([step])
+        body = request(output_schema=schema, parameters={"max_tokens": 3})
+        delivery = line.publish(body)
+        await line.intake().handle_batch([replace(delivery, headers=(*delivery.headers, cut))])
+        (call,) = line.calls()
+        await (await line.infer()).handle(call)
+        (result,) = line.out("prompt.results")
+        assert (result["status"], result["error"]["code"]) == ("failed", "invalid_output")
+        assert len(line.out("prompt.dead-letters")) == letters
+        stored = encode(result)
+        assert len(letters_again(PromptCall.decode(call.value or b""), 1, stored)) == letters

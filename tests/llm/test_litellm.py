@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from connectors.llm.litellm import LiteLLMModel, foreign
@@ -54,6 +55,53 @@ async def test_a_schema_is_passed_on(model: LiteLLMModel) -> None:
     async with wire(http(completion("{}"))) as provider:
         await model.call(asked(provider.url, output_schema=schema))
         assert provider.asked[0].body["response_format"]["json_schema"]["schema"] == schema
+
+
+def streamed(*events: dict[str, Any], done: bool = True) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    body = b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events)
+    return head + body + (b"data: [DONE]\n\n" if done else b"")
+
+
+def delta(finish: str | None = None, **said: Any) -> dict[str, Any]:
+    choices = [{"index": 0, "delta": said, "finish_reason": finish}]
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices}
+
+
+USAGE = {**delta(), "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}
+
+
+async def test_text_comes_piece_by_piece_and_its_usage_at_the_end(model: LiteLLMModel) -> None:
+    said: list[str] = []
+    pieces = (
+        delta(role="assistant", content=""),
+        delta(content="On "),
+        delta(content="its way."),
+        delta("stop"),
+        USAGE,
+    )
+    async with wire(streamed(*pieces)) as provider:
+        reply = await model.call(replace(asked(provider.url), say=said.append))
+        sent = provider.asked[0].body
+    assert (sent["stream"], sent["stream_options"]) == (True, {"include_usage": True})
+    assert (said, reply.text, reply.finish, reply.tokens) == (["On ", "its way."], "On its way.", "stop", Tokens(7, 3))
+
+
+async def test_calls_of_tools_are_put_together_from_their_pieces(model: LiteLLMModel) -> None:
+    name = {"index": 0, "id": "t1", "type": "function", "function": {"name": "track", "arguments": ""}}
+    rest = [{"index": 0, "function": {"arguments": piece}} for piece in ('{"a"', ": 1}")]
+    pieces = [delta(tool_calls=[part]) for part in (name, *rest)]
+    async with wire(streamed(*pieces, delta("tool_calls"), USAGE)) as provider:
+        reply = await model.call(replace(asked(provider.url), say=lambda _: None))
+    (found,) = orjson.loads(reply.text)
+    assert (found["id"], found["function"]) == ("t1", {"name": "track", "arguments": '{"a": 1}'})
+    assert (reply.finish, reply.tool_calls) == ("tool_calls", True)
+
+
+async def test_a_stream_that_is_refused_is_a_failure_as_any_other(model: LiteLLMModel) -> None:
+    async with wire(http({"error": {"message": "no"}}, "429 Too Many Requests")) as provider:
+        error = await failure(model, replace(asked(provider.url), say=lambda _: None))
+    assert (error.outcome, error.retryable) == ("rate_limited", True)
 
 
 @pytest.mark.parametrize(
