@@ -77,7 +77,9 @@ class Preparer:
         if parts and (here := read_here(messages, request.tenant, self.places)):
             parts = kinds(still_unknown(messages, here))
         self.catalogue.route(model, parts)
-        parameters = _parameters(request, template)
+        parameters, stamp = _parameters(request, template), stamped(schema, schema_ref)
+        # what a reference names may change: nothing that was read here is remembered, or shared
+        key = None if here else self._cache_key(request, model, messages, parameters, stamp)
         return PromptCall(
             tenant=request.tenant,
             id=request.id,
@@ -90,13 +92,10 @@ class Preparer:
             schema_ref=schema_ref,
             parameters=parameters,
             provider_options=request.provider_options,
-            # what a reference names may change: nothing that was read here is remembered, or shared
-            cache_key=None
-            if here
-            else self._cache_key(request, model, messages, parameters, stamped(schema, schema_ref)),
+            cache_key=key,
             cache_ttl_s=template.cache_ttl_s if template else None,
             fresh=request.cache == "refresh",
-            similar=_similar(request, template, model, parameters, stamped(schema, schema_ref)),
+            similar=_similar(request, template, model, parameters, stamp),
             template={"name": template.name, "version": template.version} if template else None,
             deadline=format_time(request.deadline) if request.deadline else None,
             max_cost_usd=None if request.max_cost_usd is None else format_money(request.max_cost_usd),
