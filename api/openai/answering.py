@@ -42,8 +42,9 @@ class Answer:
         self.usage = _usage(fields["usage"])
 
     def _said(self, output: Any, asked: Asked) -> None:
-        self.tool_calls = _tool_calls(output, asked.tools) if asked.tools else []
-        if self.tool_calls:
+        called = _called(output, asked.tools) if asked.tools else None
+        if called is not None:
+            self.text, self.tool_calls = called
             self.finish = "tool_calls"
         else:
             self.text = output if isinstance(output, str) and not _structured(asked) else _json(output)
@@ -61,14 +62,14 @@ class Answer:
         """What is left to say after `said`. Raises Problem when the answer does not begin so."""
         if self.refusal is not None:
             yield {"refusal": self.refusal}
-        for number, call in enumerate(self.tool_calls):
-            yield {"tool_calls": [{"index": number, **call}]}
         text = self.text or ""
-        if not self.tool_calls and not text.startswith(said):
+        if not text.startswith(said):
             reason = f"the answer was begun anew by another worker; GET /v1/jobs/{self.id}/result has it whole"
             raise Problem("provider_error", reason)
         for start in range(len(said), len(text), PIECE):
             yield {"content": text[start : start + PIECE]}
+        for number, call in enumerate(self.tool_calls):
+            yield {"tool_calls": [{"index": number, **call}]}
 
 
 async def chunks(id: str, created: int, asked: Asked, happenings: AsyncIterator[Happening]) -> AsyncIterator[bytes]:
@@ -130,15 +131,17 @@ def _json(output: Any) -> str:
     return orjson.dumps(output).decode()
 
 
-def _tool_calls(output: Any, tools: frozenset[str]) -> list[dict[str, Any]]:
-    """The calls an answer consists of, in OpenAI's form; none where it is anything else."""
+def _called(output: Any, tools: frozenset[str]) -> tuple[str | None, list[dict[str, Any]]] | None:
+    """The text and the calls an answer consists of, in OpenAI's form; None where it is anything else."""
     if not isinstance(output, str) or not output.startswith("["):
-        return []
+        return None
     try:
-        found = [_tool_call(one) for one in orjson.loads(output)]
+        parts = orjson.loads(output)
+        said = "".join(one["text"] for one in parts if one["type"] == "text")
+        calls = [_tool_call(one) for one in parts if one["type"] != "text"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return []
-    return found if all(one["function"]["name"] in tools for one in found) else []
+        return None
+    return (said or None, calls) if calls and all(one["function"]["name"] in tools for one in calls) else None
 
 
 def _tool_call(call: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from connectors.llm.anthropic_tools import options, tool_uses
-from connectors.llm.openai import NoAnswer
+from connectors.llm.openai import NoAnswer, text_part
 from connectors.llm.streaming import AnthropicGathering, Gathering
 from connectors.llm.tokens import count, estimate
 from domain.output.dialect import ANSWER_TOOL, ask
@@ -128,14 +128,13 @@ def _source(url: str) -> dict[str, str]:
 
 
 def _text(blocks: list[dict[str, Any]]) -> str:
-    """The input of the answering tool, the text, or the calls of the caller's tools as JSON."""
+    """The input of the answering tool, the text, or the calls of the caller's tools as JSON, the text before them."""
     tools = [block for block in blocks if block["type"] == "tool_use"]
     for block in tools:
         if block["name"] == ANSWER_TOOL:
             return orjson.dumps(block["input"]).decode()
-    if tools:
-        return orjson.dumps(tools).decode()
-    return "".join(block["text"] for block in blocks if block["type"] == "text")
+    text = "".join(block["text"] for block in blocks if block["type"] == "text")
+    return orjson.dumps([*text_part(text), *tools]).decode() if tools else text
 
 
 def _calls_tools(blocks: list[dict[str, Any]]) -> bool:

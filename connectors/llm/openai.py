@@ -75,18 +75,24 @@ def _roles(provider: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def _text(message: dict[str, Any]) -> str:
-    """What was said: the content, the arguments of the answering tool, or the calls of the caller's tools as JSON."""
+    """What was said: the content, the arguments of the answering tool, or the calls of the caller's tools as JSON, with
+    the text that came with them as a part before them."""
     for tool_call in message.get("tool_calls") or ():
         if tool_call["function"]["name"] == ANSWER_TOOL:
             return str(tool_call["function"]["arguments"])
-    if _calls_tools(message):
-        return orjson.dumps(message["tool_calls"]).decode()
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
     if not isinstance(content, str | None):
         raise TypeError("content is neither text nor parts")
+    if _calls_tools(message):
+        return orjson.dumps([*text_part(content), *message["tool_calls"]]).decode()
     return content or ""
+
+
+def text_part(text: str | None) -> list[dict[str, str]]:
+    """The text beside calls of tools, as a content part; none where there is none."""
+    return [{"type": "text", "text": text}] if text else []
 
 
 def _calls_tools(message: dict[str, Any]) -> bool:

@@ -123,7 +123,8 @@ class ModelReply:
 
     `text` is what the model said (for a tool-shaped schema: the tool's arguments as JSON text), `refusal` why not.
     batch_price: the provider says that it sold this call at the price of its batches.
-    tool_calls: it calls tools of the caller's; `text` is the list of calls as the provider gave it, as JSON.
+    tool_calls: it calls tools of the caller's; `text` is the list of calls as the provider gave it, as JSON. What was
+    said with them is the first of it, a part of the type `text`.
     `headers` are the response's, lower-cased, for pacing.
     """
 

@@ -192,6 +192,25 @@ async def test_a_stream_that_fails_on_its_way_ends_with_the_error(door: Door, cl
             pass
 
 
+async def test_text_that_comes_with_calls_of_tools_is_content(door: Door, client: AsyncOpenAI) -> None:
+    text = {"type": "text", "text": "One moment."}
+    door.line.endings |= {id: completed(orjson.dumps([text, *CALLS]).decode()) for id in ("a", "b")}
+    answer = await client.chat.completions.create(model="fast", messages=HELLO, tools=[TOOL], extra_body=named("a"))
+    message = answer.choices[0].message
+    assert (message.content, answer.choices[0].finish_reason) == ("One moment.", "tool_calls")
+    assert message.tool_calls is not None
+    assert [call.model_dump() for call in message.tool_calls] == CALLS
+    stream = await client.chat.completions.create(
+        model="fast", messages=HELLO, tools=[TOOL], extra_body=named("b"), stream=True
+    )
+    deltas = [chunk.choices[0].delta async for chunk in stream]
+    assert "".join(one.content or "" for one in deltas) == "One moment."
+    assert [call.id for one in deltas for call in one.tool_calls or ()] == ["call_1"]
+    door.line.endings["c"] = completed(orjson.dumps([text]).decode())
+    plain = await client.chat.completions.create(model="fast", messages=HELLO, tools=[TOOL], extra_body=named("c"))
+    assert (plain.choices[0].message.tool_calls, plain.choices[0].finish_reason) == (None, "stop")
+
+
 async def test_what_is_published_says_that_a_cut_text_is_an_answer(door: Door, client: AsyncOpenAI) -> None:
     await client.chat.completions.create(model="fast", messages=HELLO, max_tokens=3)
     await door.ask()

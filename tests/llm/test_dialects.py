@@ -110,6 +110,12 @@ async def test_a_schema_goes_to_openai_as_a_response_format() -> None:
             "tool_calls",
             None,
         ),
+        (
+            completion("One moment.", "tool_calls", tool_calls=[{"function": {"name": "mine", "arguments": "{}"}}]),
+            '[{"type":"text","text":"One moment."},{"function":{"name":"mine","arguments":"{}"}}]',
+            "tool_calls",
+            None,
+        ),
     ],
 )
 async def test_an_openai_answer_is_read(answer: dict[str, Any], text: str, finish: str, refusal: str | None) -> None:

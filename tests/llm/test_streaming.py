@@ -92,7 +92,9 @@ async def test_anthropics_blocks_are_put_together(model: DirectModel) -> None:
     ]  # fmt: skip
     reply, said = await ask(model, streamed(*events), dialect="anthropic", provider_options={"tools": [TOOL]})
     assert (said, reply.tool_calls) == (["One moment."], True)
-    assert orjson.loads(reply.text) == [{"type": "tool_use", "id": "t", "name": "track", "input": {"n": 1}}]
+    assert orjson.loads(reply.text) == [
+        {"type": "text", "text": "One moment."}, {"type": "tool_use", "id": "t", "name": "track", "input": {"n": 1}},
+    ]  # fmt: skip
     assert (reply.tokens.input, reply.tokens.output) == (9, 12)
 
 
