@@ -75,7 +75,13 @@ class Redelivery(BaseModel):
 class Hook(BaseModel):
     """As Zapier subscribes (`hookUrl`), and as Make or anybody does (`url`, `target_url`)."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "required": [],
+            "anyOf": [{"required": [name]} for name in ("url", "hookUrl", "target_url")],
+        },
+    )
 
     url: Annotated[Url, Field(validation_alias=AliasChoices("url", "hookUrl", "target_url"))]
     event: EventName = "request.completed"

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
-from api import documented, scopes
+from api import documented, scopes, words
 from api.budget_schemas import BudgetFields, NewBudget
 from api.destination_schemas import DestinationChange, Hook, NewDestination, Redelivery
 from api.export_schemas import ExportOrder, NewSchedule, SchedulePause
@@ -141,7 +141,9 @@ def errors(*codes: str) -> dict[int | str, dict[str, Any]]:
 def answer(description: str, example: Any, model: str | None = None) -> dict[str, Any]:
     """A successful response; `model` names a schema of COMPONENTS."""
     content: dict[str, Any] = {"example": example}
-    content["schema"] = {"$ref": REFERENCE + model} if model else {"type": "object"}
+    content["schema"] = (
+        {"$ref": REFERENCE + model} if model else {"type": "array" if isinstance(example, list) else "object"}
+    )
     return {"description": description, "content": {"application/json": content}}
 
 
@@ -203,6 +205,7 @@ def complete(app: FastAPI) -> dict[str, Any]:
                 documented.complete(path, operation, _STATUSES, _problem_response)
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        words.complete(document)
         app.openapi_schema = document
     return app.openapi_schema
 

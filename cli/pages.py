@@ -4,11 +4,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cli import _command_page, _metrics_page
+from cli import _command_page, _errors_page, _metrics_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": _command_page.page,
+    "errors.md": _errors_page.page,
     "metrics.md": _metrics_page.page,
 }
 

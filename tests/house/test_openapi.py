@@ -1,0 +1,78 @@
+"""The OpenAPI document leaves nothing unsaid, and its examples are what it describes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from api.application import create_app
+from api.words import fields, is_described, parameters
+from tests.api.door import Door
+
+Content = tuple[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    door = Door()
+    return create_app(door.ports, door.settings).openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            yield f"{verb.upper()} {path}", operation
+
+
+def contents(document: dict[str, Any]) -> Iterator[Content]:
+    """Every body that is sent or answered, and where."""
+    for name, operation in operations(document):
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+            yield f"{name}, its body ({kind})", content
+        for status, response in operation["responses"].items():
+            for kind, content in response.get("content", {}).items():
+                yield f"{name}, {status} ({kind})", content
+
+
+def examples(content: dict[str, Any]) -> list[Any]:
+    found = [one["value"] for one in content.get("examples", {}).values()]
+    return [*found, content["example"]] if "example" in content else found
+
+
+def test_every_field_is_described(document: dict[str, Any]) -> None:
+    unsaid = [f"{name}.{field}: add it to api/words.yaml" for name, field, own in fields(document)
+              if not is_described(own)]  # fmt: skip
+    assert unsaid == []
+
+
+def test_every_parameter_is_described_and_has_an_example_or_a_default(document: dict[str, Any]) -> None:
+    unsaid = [
+        f"{path} {one['name']}: add it to `parameters` in api/words.yaml"
+        for path, one in parameters(document)
+        if not one.get("description") or ("example" not in one and "default" not in one.get("schema", {}))
+    ]
+    assert unsaid == []
+
+
+def test_every_operation_and_answer_is_described(document: dict[str, Any]) -> None:
+    unsaid = [name for name, one in operations(document) if not one.get("summary") or not one.get("description")]
+    unsaid += [
+        f"{name} {status}"
+        for name, operation in operations(document)
+        for status, response in operation["responses"].items()
+        if not response.get("description")
+    ]
+    assert unsaid == []
+
+
+def test_every_body_has_an_example_that_its_schema_allows(document: dict[str, Any]) -> None:
+    wrong = []
+    for where, content in contents(document):
+        given = examples(content)
+        if not given and "json" in where:
+            wrong.append(f"{where}: no example")
+        schema = {**content.get("schema", {}), "components": document["components"]}
+        validator = jsonschema_rs.Draft202012Validator(schema)
+        wrong += [f"{where}: {error.message}" for one in given for error in validator.iter_errors(one)]
+    assert not wrong, "\n".join(wrong)
