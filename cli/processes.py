@@ -42,7 +42,7 @@ def worker(
 def sink(
     name: Annotated[
         str,
-        typer.Argument(help="clickhouse, postgres, s3, kafka, bigquery, sheets, destinations, or exports."),
+        typer.Argument(help="clickhouse, postgres, s3, kafka, bigquery, snowflake, sheets, destinations, or exports."),
     ],
 ) -> None:
     """Carry results, usage and events to a destination until SIGTERM."""

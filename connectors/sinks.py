@@ -95,6 +95,25 @@ def _sheets(settings: Settings) -> Sink:
     return SheetsSink(Spreadsheet(access, id, settings.sink_sheets_tab))
 
 
+def _snowflake(settings: Settings) -> Sink:
+    from connectors.snowflake.client import Account, Snowflake
+    from connectors.snowflake.sink import SnowflakeSink
+
+    own = "STRUCTURED_PROMPT_SINK_SNOWFLAKE_"
+    account = Account(
+        _given(settings.sink_snowflake_account, own + "ACCOUNT"),
+        _given(settings.sink_snowflake_user, own + "USER"),
+        _given(settings.sink_snowflake_database, own + "DATABASE"),
+        settings.sink_snowflake_schema,
+        settings.sink_snowflake_warehouse,
+        settings.sink_snowflake_role,
+        _secret(settings.sink_snowflake_private_key),
+        _secret(settings.sink_snowflake_password),
+        settings.sink_snowflake_endpoint,
+    )
+    return SnowflakeSink(Snowflake(account))
+
+
 def _secret(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value else None
 
@@ -142,6 +161,7 @@ SINKS: dict[str, Kind] = {
     "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(10_000, 8 * MIB, 60.0)),
     "bigquery": Kind(_bigquery, consented=True, exact=True, bounds=Bounds(5_000, 4 * MIB, 5.0)),
+    "snowflake": Kind(_snowflake, consented=True, bounds=Bounds(10_000, 8 * MIB, 30.0)),
     "sheets": Kind(_sheets, consented=True, bounds=Bounds(1_000, MIB, 5.0)),
 }
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""

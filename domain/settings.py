@@ -25,6 +25,7 @@ SCHEMES = {
     "sink_bigquery_endpoint": ("http://", "https://"),
     "sink_sheets_endpoint": ("http://", "https://"),
     "export_s3_endpoint": ("http://", "https://"),
+    "sink_snowflake_endpoint": ("http://",),
     "simulated_provider_url": ("http://", "https://"),
     "otel_endpoint": ("http://", "https://"),
     "sentry_dsn": ("http://", "https://"),

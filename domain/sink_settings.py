@@ -92,6 +92,27 @@ class SinkSettings(BaseModel):
         "https://sheets.googleapis.com",
         "Sink `sheets`: where the API is. One with http:// is a server for tests: it gets no credentials.",
     )
+    sink_snowflake_account: str | None = own(
+        "SINK_SNOWFLAKE_ACCOUNT", None, "Sink `snowflake` (extra snowflake): the account, as `organisation-account`."
+    )
+    sink_snowflake_user: str | None = own("SINK_SNOWFLAKE_USER", None, "Sink `snowflake`: the user.")
+    sink_snowflake_private_key: SecretStr | None = own(
+        "SINK_SNOWFLAKE_PRIVATE_KEY", None, "Sink `snowflake`: PEM of the user's private key, without a passphrase."
+    )
+    sink_snowflake_password: SecretStr | None = own(
+        "SINK_SNOWFLAKE_PASSWORD", None, "Sink `snowflake`: a programmatic access token, or a password, without a key."
+    )
+    sink_snowflake_database: str | None = own("SINK_SNOWFLAKE_DATABASE", None, "Sink `snowflake`: the database.")
+    sink_snowflake_schema: str = own("SINK_SNOWFLAKE_SCHEMA", "STRUCTURED_PROMPT", "Sink `snowflake`: the schema.")
+    sink_snowflake_warehouse: str | None = own(
+        "SINK_SNOWFLAKE_WAREHOUSE", None, "Sink `snowflake`: the warehouse; without it the user's own."
+    )
+    sink_snowflake_role: str | None = own(
+        "SINK_SNOWFLAKE_ROLE", None, "Sink `snowflake`: the role; without it the user's own."
+    )
+    sink_snowflake_endpoint: str | None = own(
+        "SINK_SNOWFLAKE_ENDPOINT", None, "Sink `snowflake`: http://host:port of a server for tests; it gets no secret."
+    )
     sink_kafka: str | None = own(
         "SINK_KAFKA_BOOTSTRAP_SERVERS", None, "Sink `kafka`: host:port of the other cluster's brokers."
     )

@@ -29,7 +29,7 @@ from domain.sinks.columns import TABLES
 from tests import s3
 from tests.contract.messages import call, event, item, result
 from tests.contract.sinks import Row, Subject, numbered
-from tests.contract.warehouses import in_bigquery, in_sheets
+from tests.contract.warehouses import in_bigquery, in_sheets, in_snowflake
 from topics.table import EVENTS, RESULTS, USAGE
 
 Given = dict[str, Any]
@@ -151,6 +151,7 @@ KINDS: dict[str, tuple[Callable[[Given], AsyncIterator[Subject]], tuple[str, ...
     "s3": (in_s3, ()),
     "bigquery": (in_bigquery, ()),
     "sheets": (in_sheets, ()),
+    "snowflake": (in_snowflake, ("snowflake_url",)),
 }
 """With the fixtures each needs."""
 

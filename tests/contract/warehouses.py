@@ -1,6 +1,8 @@
 """The sinks whose destinations are fakes, as subjects of the suite every sink passes."""
 
+import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 
 from connectors.google.access import Access
 from connectors.google.bigquery import BigQuerySink
@@ -10,6 +12,8 @@ from connectors.google.spreadsheet import Spreadsheet
 from connectors.google.streams import Streams
 from connectors.google.tables import REMEDIES, SCOPES, Tables
 from connectors.memory.stream_book import MemoryStreamBook
+from connectors.snowflake.client import Account, Snowflake
+from connectors.snowflake.sink import SnowflakeSink
 from domain.ports import StreamBook
 from domain.sinks.columns import TABLES
 from tests.contract.sinks import Row, Subject
@@ -61,3 +65,23 @@ async def in_sheets(_: Given) -> AsyncIterator[Subject]:
             return sorted((RESULTS, row["tenant"], row["id"]) for row in fake.rows("results"))
 
         yield Subject(sheets_sink(fake.url), held, sheets_sink("http://127.0.0.1:1"))
+
+
+def snowflake_sink(url: str, schema: str) -> SnowflakeSink:
+    return SnowflakeSink(Snowflake(Account("fakesnow", "fake", "ANALYTICS", schema, endpoint=url)))
+
+
+async def in_snowflake(given: dict[str, Any]) -> AsyncIterator[Subject]:
+    url, schema = given["snowflake_url"], f"S{secrets.token_hex(4)}".upper()
+    reader = Snowflake(Account("fakesnow", "reader", "ANALYTICS", schema, endpoint=url))
+    await reader.open()
+
+    async def held() -> list[Row]:
+        rows: list[Row] = []
+        for topic, table in TABLES.items():
+            key = "event_id" if topic == EVENTS else "id"
+            rows += [(topic, *found) for found in await reader.run(f"SELECT tenant, {key} FROM {table}")]
+        return sorted(rows)
+
+    yield Subject(snowflake_sink(url, schema), held, snowflake_sink("http://127.0.0.1:1", schema))
+    await reader.close()
