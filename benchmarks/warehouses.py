@@ -1,8 +1,8 @@
 """What the sinks of BigQuery, Google Sheets and Snowflake cost a row: `python -m benchmarks.warehouses [NAME …]`.
 
 Takes KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL of this machine; a database and topics of its own. Each sink is the
-process that production runs (`structured-prompt sink NAME`), from a backlog on Kafka into a fake of its destination in a
-process of its own (tests/fakes), so rows/s say what the sink can do and nothing of Google or Snowflake. Google Sheets
+process that production runs (`structured-prompt sink NAME`), from a backlog on Kafka into a fake of its destination in
+a process of its own (tests/fakes), so rows/s say what the sink can do and nothing of Google or Snowflake. Google Sheets
 gets few rows: it has a quota of writes a minute, and keeps below it.
 """
 

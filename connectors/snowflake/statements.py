@@ -106,8 +106,8 @@ def merge(topic: str) -> str:
     changed = ", ".join(f"{name} = s.{name}" for name in names if name not in keys)
     values = ", ".join(f"s.{name}" for name in names)
     given = f"SELECT * FROM (SELECT {read} FROM {landing(topic)}) {best}"  # noqa: S608 - all of it is ours
-    return (
-        f"MERGE INTO {TABLES[topic]} AS t USING ({given}) AS s ON {on} "
+    return (  # the names are ours, and no value is in it
+        f"MERGE INTO {TABLES[topic]} AS t USING ({given}) AS s ON {on} "  # noqa: S608
         f"WHEN MATCHED AND ({NEWER[topic]}) THEN UPDATE SET {changed} "
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({values})"
     )
