@@ -33,10 +33,14 @@ class ReadError(RuntimeError):
 class Running:
     """Started on entry, stopped on exit. Whoever asks goes around the proxy, except to Kafka."""
 
-    def __init__(self, data: Path, workers: str = "3,3,1", apis: int = 2, variant: str | None = None) -> None:
+    def __init__(
+        self, data: Path, workers: str = "3,3,1", apis: int = 2, variant: str | None = None,
+        versions: Path | None = None,
+    ) -> None:  # fmt: skip
         self.data = data
         self._words = ["--data", str(data), "--workers", workers, "--apis", str(apis)]
         self._words += ["--variant", variant] if variant else []
+        self._words += ["--versions", str(versions)] if versions else []
         self._words += ["--set", "STRUCTURED_PROMPT_LOG_LEVEL=INFO"]
 
     def __enter__(self) -> Self:

@@ -21,7 +21,7 @@ from ops.local.instance import Instance
 from ops.local.kafka import Kafka
 from ops.local.kafka_jars import default_cache
 from ops.local.ports import Ports
-from ops.local.program import Engine, Group, Probe, Program, StackError
+from ops.local.program import Command, Engine, Group, Probe, Program, StackError
 from ops.local.stack import STAGES, Stack, Wishes
 from ops.local.supervisor import serve
 
@@ -30,12 +30,16 @@ PROXIED = ("kafka", "postgres", "redis", "clickhouse", "provider")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How many processes of each kind, what their settings say, and which variant of the wiring the workers are."""
+    """How many processes of each kind, what their settings say, and which variant of the wiring the workers are.
+
+    `versions` is the folder that says which version each process is (tests/chaos/versioned.py).
+    """
 
     workers: Mapping[str, int] = field(default_factory=lambda: {"intake": 3, "infer": 3, "wake": 1})
     apis: int = 2
     settings: Mapping[str, str] = field(default_factory=dict)
     variant: str | None = None
+    versions: Path | None = None
 
 
 class Behind:
@@ -95,6 +99,21 @@ class ProxiedStack(Stack):
         apis = [self._one_api(number, port) for number, port in enumerate(self._api_ports, 1)]
         return (*apis, *workers, self._own("sink-clickhouse", ("sink", "clickhouse")))
 
+    def _own(
+        self, name: str, command: tuple[str, ...], own: Mapping[str, str] | None = None, ready: Probe | None = None
+    ) -> Program:
+        program = super()._own(name, command, own, ready)
+        return replace(program, command=self._in_version(name, command)) if self._shape.versions else program
+
+    def _command(self, name: str, *words: str) -> Command:
+        command = super()._command(name, *words)
+        return (
+            replace(command, command=self._in_version(name, (*words, "--use-env"))) if self._shape.versions else command
+        )
+
+    def _in_version(self, name: str, words: tuple[str, ...]) -> tuple[str, ...]:
+        return (sys.executable, "-m", "tests.chaos.versioned", str(self._shape.versions), name, *words)
+
     def _worker(self, program: Program) -> Program:
         """The production command, or a broken variant of it: a negative control."""
         if self._shape.variant is None:
@@ -130,6 +149,7 @@ def main() -> int:
     parser.add_argument("--workers", default="3,3,1", help="of intake, infer, wake")
     parser.add_argument("--apis", type=int, default=2)
     parser.add_argument("--variant", help="a broken wiring of the workers, out of tests/chaos/variants.py")
+    parser.add_argument("--versions", type=Path, help="a folder that says which version each process is")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of our processes")
     arguments = parser.parse_args()
     data: Path = arguments.data.absolute()
@@ -138,7 +158,7 @@ def main() -> int:
     instance = Instance(data)
     try:
         instance.open()
-        shape = Shape(workers, arguments.apis, settings, arguments.variant)
+        shape = Shape(workers, arguments.apis, settings, arguments.variant, arguments.versions)
         port = Ports(data / "ports.json").of("api")  # not the default one: somebody may be using it
         stack = ProxiedStack(Wishes(data, default_cache(), os.environ, port), shape)
         instance.state.url = stack.url

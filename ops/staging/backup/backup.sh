@@ -5,7 +5,7 @@
 #   backup.sh restore DIR    from such a folder into databases that `structured-prompt migrate` has made
 #   backup.sh loop           once, and again every $BACKUP_EVERY seconds (86400)
 #
-# DATABASE_URL=postgresql://user:password@host:port/name, CLICKHOUSE_URL=http://user:password@host:port/name, BACKUP_DIR.
+# DATABASE_URL=postgresql://…, CLICKHOUSE_URL=http://… with user, password, host, port and database; BACKUP_DIR.
 # A folder is whole unless its name ends in `.new`. Kafka keeps its topics for 7 days by itself, and Redis holds nothing
 # that may not be lost.
 set -euo pipefail

@@ -1,0 +1,117 @@
+"""ops/helm: rendered and judged where helm is found (make tools TOOLS=helm); its values are always looked at."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import typer
+import yaml
+
+from cli.main import build
+from domain import settings
+from ops.local.tools import found
+from tests.house.test_containers import PROCESSES
+
+VERSIONS = ("1.29", "1.37")
+OPEN = ("ingress.enabled=true", "ingress.host=api.example.com", "ingress.tlsSecret=tls", "keda.authentication=kafka")
+
+
+@pytest.fixture(scope="module")
+def values(root: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load((root / "ops/helm/values.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def helm(root: Path) -> Callable[..., str]:
+    program = found("helm")
+    if program is None:
+        pytest.skip("helm is not here: make tools TOOLS=helm builds it, which takes minutes")
+
+    def run(*words: str, fails: bool = False) -> str:
+        done = subprocess.run(
+            [program, *words], cwd=root, capture_output=True, text=True, timeout=60, check=False
+        )  # fmt: skip
+        assert bool(done.returncode) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+def rendered(helm: Callable[..., str], *more: str) -> Iterator[dict[str, Any]]:
+    words = [word for one in more for word in ("--set", one)]
+    yield from filter(None, yaml.safe_load_all(helm("template", "sp", "ops/helm", *words)))
+
+
+def test_the_values_fit_their_schema(root: Path, values: dict[str, Any]) -> None:
+    schema = json.loads((root / "ops/helm/values.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(values)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate({**values, "nonsense": 1})
+
+
+def test_every_process_is_there_with_a_command_of_ours(values: dict[str, Any]) -> None:
+    assert set(values["processes"]) == PROCESSES
+    for name, process in values["processes"].items():
+        words = list(process["command"])
+        command = typer.main.get_command(build())
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        command.make_context(name, words)
+
+
+def test_settings_and_secrets_are_ones_that_a_process_takes(values: dict[str, Any]) -> None:
+    known = {field.alias for field in settings.Settings.model_fields.values()}
+    assert {*values["settings"], *values["secrets"]["files"]} <= known
+
+
+def test_a_worker_is_given_the_time_it_needs_to_drain(values: dict[str, Any]) -> None:
+    drain = settings.Settings.model_fields["drain_s"].default
+    assert values["terminationGracePeriodSeconds"] >= drain + 10
+
+
+def test_helm_finds_nothing_wrong(helm: Callable[..., str]) -> None:
+    assert "0 chart(s) failed" in helm("lint", "ops/helm", "--strict")
+    assert "replicas" in helm("template", "sp", "ops/helm", "--set", "processes.api.replicas=-1", fails=True)
+
+
+def test_kubernetes_knows_every_field(helm: Callable[..., str]) -> None:
+    judge = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
+    kinds: dict[str, int] = {}
+    for one in rendered(helm, *OPEN):
+        kinds[one["kind"]] = kinds.get(one["kind"], 0) + 1
+        # KEDA's own, which Kubernetes' schemas do not have
+        for version in VERSIONS if one["kind"] != "ScaledObject" else ():
+            judge.validate(one, version, strict=True)
+    assert kinds == {
+        "ServiceAccount": 1, "NetworkPolicy": 2, "Ingress": 1, "Job": 2, "Deployment": 6, "Service": 1,
+        "PodDisruptionBudget": 4, "ScaledObject": 2,
+    }  # fmt: skip
+
+
+def test_pods_can_change_nothing_and_are_asked_on_the_port_of_metrics(helm: Callable[..., str]) -> None:
+    for one in rendered(helm, *OPEN):
+        if one["kind"] not in ("Deployment", "Job"):
+            continue
+        pod = one["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        if one["kind"] == "Deployment":
+            probes = {container[f"{name}Probe"]["httpGet"]["port"] for name in ("startup", "liveness", "readiness")}
+            assert probes == {"metrics"}
+            assert one["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_without_keda_the_replicas_hold(helm: Callable[..., str]) -> None:
+    kinds = [one["kind"] for one in rendered(helm, "keda.enabled=false")]
+    assert "ScaledObject" not in kinds
+    replicas = [
+        one["spec"].get("replicas") for one in rendered(helm, "keda.enabled=false") if one["kind"] == "Deployment"
+    ]
+    assert None not in replicas
