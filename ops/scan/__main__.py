@@ -25,13 +25,17 @@ HASHES = (".lock", ".sha256", ".sum", ".mod")
 
 
 def files_of(root: Path) -> list[str]:
-    """What is, or would be, committed of the rooms. Raises ScannerFailed where there is no checkout."""
+    """What is, or would be, committed of the rooms; all that is there where git does not say."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ScannerFailed(f"git does not list the files of {root}: {done.stderr.strip()}")
-    files = [name for name in done.stdout.splitlines() if name.startswith(ROOMS) and (root / name).is_file()]
+    listed = done.stdout.splitlines() if done.returncode == 0 else _walked(root)
+    files = [name for name in listed if name.startswith(ROOMS) and (root / name).is_file()]
     return [name for name in files if not name.endswith(HASHES) and (root / name) != BASELINE]
+
+
+def _walked(root: Path) -> list[str]:
+    found = (path.relative_to(root) for room in ROOMS for path in (root / room).rglob("*"))
+    return sorted(str(path) for path in found if "__pycache__" not in path.parts)
 
 
 def run(scanner: Scanner, tools: Tools, root: Path, files: Sequence[str]) -> Seen:

@@ -89,6 +89,11 @@ def test_a_scanner_that_is_blind_or_skips_files_fails(tmp_path: Path) -> None:
         run(BY_NAME["bandit"], Tools(tmp_path), tmp_path, files)
 
 
+def test_files_are_found_without_git_too(tmp_path: Path) -> None:
+    plant(tmp_path, innocent=INNOCENT)
+    assert files_of(tmp_path) == ["domain/innocent.py"]
+
+
 def test_all_of_the_rooms_is_looked_at() -> None:
     files = files_of(ROOT)
     assert len(files) > 600
