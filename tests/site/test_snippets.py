@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,21 @@ def test_what_is_published_is_a_request_and_what_is_consumed_is_a_result(engines
     run("publishing.md", engines, topics)
     kept = run("consuming.md", engines, topics) if _answered(engines, topics) else ""
     assert kept.splitlines() == ["python-1 completed {'label': 'positive'}"]
+
+
+@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat's lines are run where it is installed")
+def test_kcats_lines_publish_a_request_and_read_a_result(engines: Engines, topics: str) -> None:
+    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": engines.kafka}
+    sent, read = (
+        re.sub(r"-t (prompt\.\w+)", rf"-t {topics}\1", code.split("\nstructured-prompt")[0])
+        for page in ("publishing.md", "consuming.md")
+        for code in re.findall(r"```sh\n(.+?)```", (DOCS / page).read_text(), re.DOTALL)
+        if "kcat -b" in code
+    )
+    subprocess.run(["sh", "-c", sent], env=environment, check=True, timeout=60)
+    assert _answered(engines, topics)
+    done = subprocess.run(["sh", "-c", read], env=environment, capture_output=True, check=True, timeout=60)
+    assert json.loads(done.stdout)["id"] == "kcat-1"
 
 
 def _answered(engines: Engines, prefix: str) -> bool:
