@@ -15,9 +15,11 @@ import pytest
 
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.migrate import apply
+from connectors.telemetry.tracing import tracing
 from tests.conftest import Engines
 from tests.line.processes import TENANT, Processes, processes, until
 from tests.line.test_takeover import free_port
+from tests.line.test_tracing import carried, traced_line
 
 BUILT = Path(__file__).parents[2] / ".tools" / "jaeger"
 PROGRAM = shutil.which("jaeger") or (str(BUILT) if BUILT.exists() else None)
@@ -101,7 +103,7 @@ async def test_one_trace_goes_through_every_process_and_is_read_back_from_jaeger
         url = f"http://127.0.0.1:{port}"
         until(lambda: (asked(f"{url}/readyz") or {}).get("ready") is True, 120, said)
         key = subprocess.run(
-            [sys.executable, "-m", "cli.main", "keys", "create", TENANT, "--use-env"],
+            [sys.executable, "-m", "cli.main", "keys", "create", "--tenant", TENANT, "--use-env"],
             env=line.environ, capture_output=True, text=True, check=True,
         ).stdout.split()  # fmt: skip
         secret = next(word for word in key if word.startswith("sp_"))
@@ -130,6 +132,20 @@ async def test_one_trace_goes_through_every_process_and_is_read_back_from_jaeger
         "chat small": "process prompt.calls.interactive",
         "process prompt.results": "process prompt.calls.interactive",
         "process prompt.usage": "process prompt.calls.interactive",
+    }
+
+
+async def test_what_the_line_records_is_read_back_from_jaeger(jaeger: tuple[str, str]) -> None:
+    on = tracing(jaeger[0], "structured-prompt-test", "1")
+    parent = f"00-{TRACE}-b7ad6b7169203331-01"
+    await carried(traced_line(on), on, [("traceparent", parent.encode())])
+    on.close()
+    until(lambda: len(spans(jaeger[1])) >= 4, 60, lambda: str(spans(jaeger[1])))
+    assert {name: above for name, _, above in spans(jaeger[1])} == {
+        "process prompt.requests": "",
+        "process prompt.calls.standard": "process prompt.requests",
+        "chat small": "process prompt.calls.standard",
+        "process prompt.results": "process prompt.calls.standard",
     }
 
 
