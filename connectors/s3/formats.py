@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -61,12 +62,7 @@ class Parquet:
 
     def __init__(self) -> None:
         """Raises MissingExtra."""
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError:
-            raise MissingExtra("writing Parquet", "parquet") from None
-        self._pa = pyarrow
+        self._pa = pyarrow = _pyarrow()
         fields = {topic: [self._field(one) for one in columns] for topic, columns in COLUMNS.items()}
         self._schemas = {topic: pyarrow.schema(of_topic) for topic, of_topic in fields.items()}
 
@@ -85,6 +81,22 @@ class Parquet:
             "tags": pa.map_(pa.string(), pa.string()),
         }
         return pa.field(column.name, kinds[column.kind], nullable=not column.needed)
+
+
+def _pyarrow() -> Any:
+    """Alone: where numpy and pandas are installed too it loads them, 70 MB of which nothing here has a use."""
+    hidden = sys.modules.keys().isdisjoint(("numpy", "pyarrow"))
+    if hidden:
+        sys.modules["numpy"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra("writing Parquet", "parquet") from None
+    finally:
+        if hidden:
+            del sys.modules["numpy"]
+    return pyarrow
 
 
 class _Columns:
