@@ -70,7 +70,6 @@ def _s3(settings: Settings) -> Sink:
 
 def _bigquery(settings: Settings) -> Sink:
     from connectors.google.access import Access
-    from connectors.google.bigquery import BigQuerySink
     from connectors.google.streams import Streams
     from connectors.google.tables import REMEDIES, SCOPES, Tables
     from connectors.postgres.stream_book import PostgresStreamBook
@@ -80,6 +79,9 @@ def _bigquery(settings: Settings) -> Sink:
         settings.sink_bigquery_endpoint, _secret(settings.sink_bigquery_credentials), SCOPES, "bigquery", REMEDIES
     )
     streams = Streams(access.credentials, settings.sink_bigquery_write_endpoint)
+    # after what says which extra is missing: it needs the same one to be imported
+    from connectors.google.bigquery import BigQuerySink
+
     book = PostgresStreamBook(settings.database_url.get_secret_value())
     return BigQuerySink(f"bigquery {dataset}", Tables(access, dataset), streams, book)
 

@@ -1,6 +1,7 @@
 """The runner of a sink from Kafka into a warehouse, as settings make it; the warehouse is a fake (tests/fakes)."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +13,7 @@ from agents.deliver.runner import deliver
 from connectors.kafka import admin, security
 from connectors.kafka.producer import KafkaProducer
 from connectors.sinks import sink_parts
+from domain.errors import MissingExtra
 from domain.ports import Record
 from domain.settings import Settings, load
 from tests.conftest import Engines
@@ -100,3 +102,27 @@ async def test_bigquery_holds_each_record_once_however_processes_end(settings: S
 
 def all_there(fake: BigQuery) -> bool:
     return len(fake.rows(f"{DATASET}.results")) >= 90 and len(fake.rows(f"{DATASET}.calls")) >= 30
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "gone"),
+    [("bigquery", {"sink_bigquery_dataset": DATASET}, "google"),
+     ("sheets", {"sink_sheets_spreadsheet": "1"}, "google"),
+     ("snowflake", {"sink_snowflake_account": "a", "sink_snowflake_user": "u", "sink_snowflake_database": "d"},
+      "snowflake")],
+)  # fmt: skip
+def test_without_its_extra_a_sink_says_which(
+    monkeypatch: pytest.MonkeyPatch, name: str, given: dict[str, str], gone: str
+) -> None:
+    """As where it was never installed: nothing of the vendor's can be imported, and ours was not yet."""
+    for module in [one for one in sys.modules if one.split(".")[0] == gone or one.startswith(f"connectors.{gone}.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, gone, None)
+    engines = {
+        "kafka": "h:1",
+        "database_url": "postgresql://h/d",
+        "redis_url": "redis://h",
+        "clickhouse_url": "http://h",
+    }
+    with pytest.raises(MissingExtra, match=rf"structured-prompt\[{name}\]"):
+        sink_parts(Settings(**{**engines, **given}), name)
