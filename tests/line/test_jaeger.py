@@ -120,7 +120,7 @@ async def test_one_trace_goes_through_every_process_and_is_read_back_from_jaeger
     assert {name: service for name, (service, _) in found.items()} == {
         "POST /v1/analyze": "structured-prompt-api",
         "process prompt.requests": "structured-prompt-intake",
-        "process prompt.calls.interactive": "structured-prompt-infer",
+        "process prompt.calls.standard": "structured-prompt-infer",
         "chat small": "structured-prompt-infer",
         "process prompt.results": "structured-prompt-sink-clickhouse",
         "process prompt.usage": "structured-prompt-sink-clickhouse",
@@ -128,10 +128,10 @@ async def test_one_trace_goes_through_every_process_and_is_read_back_from_jaeger
     assert {name: parent for name, (_, parent) in found.items()} == {
         "POST /v1/analyze": "",
         "process prompt.requests": "POST /v1/analyze",
-        "process prompt.calls.interactive": "process prompt.requests",
-        "chat small": "process prompt.calls.interactive",
-        "process prompt.results": "process prompt.calls.interactive",
-        "process prompt.usage": "process prompt.calls.interactive",
+        "process prompt.calls.standard": "process prompt.requests",
+        "chat small": "process prompt.calls.standard",
+        "process prompt.results": "process prompt.calls.standard",
+        "process prompt.usage": "process prompt.calls.standard",
     }
 
 
