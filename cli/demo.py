@@ -69,9 +69,9 @@ def _empty(data: Path) -> None:
 
 
 def _up(data: Path) -> None:
-    from cli.local import up
+    from cli.local import Beside, up
 
-    up(data=data, port=None, workers=1, detach=True, use_env="")
+    up(Beside(), data=data, port=None, workers=1, detach=True, use_env="")
 
 
 def _down(data: Path) -> None:

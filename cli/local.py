@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from cli._options import expanded
 from cli._output import print_json, print_table
 
 DEFAULT = Path(".local")
@@ -28,16 +29,29 @@ class Asked:
     port: int | None
     workers: int
     families: tuple[str, ...]
-    domain: str | None
+    beside: "Beside"
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What an embedded stack may have more."""
+
+    domain: Annotated[
+        str | None, typer.Option(help="Put Caddy in front: localhost, or a name whose DNS points to this machine.")
+    ] = None
+    sources: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A file of sources (docs/sources.md) to read.")
+    ] = None
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (up, down, status, logs, monitor):
+    for command in (expanded(up), down, status, logs, monitor):
         app.command()(command)
 
 
 def up(
+    beside: Beside,
     data: Data = DEFAULT,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the API; 8000 or the next free.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Replicas of each stage.")] = 1,
@@ -45,16 +59,13 @@ def up(
     use_env: Annotated[
         str, typer.Option(metavar="NAMES", help=f"Take these from the environment instead: {','.join(EXTERNAL)}.")
     ] = "",
-    domain: Annotated[
-        str | None, typer.Option(help="Put Caddy in front: localhost, or a name whose DNS points to this machine.")
-    ] = None,
 ) -> None:
     """Start everything on this machine: engines, simulated provider, API, workers, sinks.
 
     Uses only embedded engines and the simulated provider, whatever the environment says, unless --use-env names more.
     """
     families = named_families(use_env)
-    asked = Asked(data.absolute(), port, workers, families, domain)
+    asked = Asked(data.absolute(), port, workers, families, beside)
     if detach:
         _up_detached(asked)
     else:
@@ -147,8 +158,9 @@ def _up(asked: Asked) -> None:
     instance.open()
     try:
         wishes = Wishes(
-            data, default_cache(), os.environ, asked.port, asked.workers, asked.families, domain=asked.domain
-        )
+            data, default_cache(), os.environ, asked.port, asked.workers, asked.families, asked.beside.domain,
+            asked.beside.sources and asked.beside.sources.absolute(),
+        )  # fmt: skip
         stack = Stack(wishes)
         instance.state.url, instance.state.external = stack.url, list(asked.families)
 
@@ -174,7 +186,8 @@ def _up_detached(asked: Asked) -> None:
         fetched_jars(default_cache())
     words = ["up", "--data", str(asked.data), "--workers", str(asked.workers), "--use-env", ",".join(asked.families)]
     words += ["--port", str(asked.port)] if asked.port else []
-    words += ["--domain", asked.domain] if asked.domain else []
+    words += ["--domain", asked.beside.domain] if asked.beside.domain else []
+    words += ["--sources", str(asked.beside.sources.absolute())] if asked.beside.sources else []
     start_detached(asked.data, console(*words), lambda text: print(text, end="", flush=True))
 
 

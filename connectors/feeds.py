@@ -1,22 +1,28 @@
 """Settings -> the connectors of the process of sources; like that of a sink it needs few of them."""
 
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.catalog import with_key_files
+from connectors.catalog import utc_now, with_key_files
 from connectors.kafka import security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
+from connectors.postgres.object_book import PostgresObjectBook
 from connectors.registry import avro, protobuf
 from connectors.registry.client import SchemaRegistry
 from connectors.registry.decoder import RegistryDecoder
+from connectors.s3.client import S3, Bucket
+from connectors.s3.source import ObjectSource
 from domain.errors import InvalidSettings
-from domain.ports import Decoder
+from domain.ports import BatchSource, Decoder
 from domain.settings import Settings
 from domain.sources import model
 from domain.sources.decoding import JsonDecoder
 from domain.sources.model import Source
+from domain.sources.objects import Prefix
 from topics.table import RESULTS
 
 BOUNDS = Bounds(500, 4 * 1024 * 1024, 0.2)
@@ -25,11 +31,14 @@ BOUNDS = Bounds(500, 4 * 1024 * 1024, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What is read, under the name that operators pause it by. source: whose records these are, None of results."""
+    """What is read, under the name that operators pause it by. source: whose records these are, None of results.
+    objects: the same as `reading` where it is a bucket.
+    """
 
     name: str
-    reading: BatchConsumer
+    reading: BatchSource
     source: Source | None
+    objects: ObjectSource | None = None
 
 
 def sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, Source]:
@@ -54,13 +63,24 @@ def feeds(settings: Settings, found: Mapping[str, Source]) -> list[Feed]:
             group = f"{prefix}structured-prompt.source-{source.name}"
             reading = BatchConsumer(connection, [source.topic], group, BOUNDS, instance=settings.worker_name)
             built.append(Feed(f"source-{source.name}", reading, source))
+        if source.bucket is not None:
+            objects = _objects(settings, source.name, source.bucket)
+            built.append(Feed(f"source-{source.name}", objects, source, objects))
     if any(source.output for source in found.values()):
         group = "structured-prompt.source-outputs"
         reading = BatchConsumer(connection, [RESULTS], group, BOUNDS, prefix=prefix, instance=settings.worker_name)
         built.append(Feed("source-outputs", reading, None))
     if not built:
-        raise InvalidSettings("STRUCTURED_PROMPT_SOURCES: no source has a topic; webhooks are served by the API")
+        raise InvalidSettings("STRUCTURED_PROMPT_SOURCES: there are only webhooks, which the API serves")
     return built
+
+
+def _objects(settings: Settings, name: str, prefix: Prefix) -> ObjectSource:
+    """Raises MissingExtra."""
+    bucket = Bucket(prefix.bucket, prefix.endpoint, prefix.region, prefix.access_key, prefix.secret_key)
+    book = PostgresObjectBook(settings.database_url.get_secret_value())
+    member = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+    return ObjectSource(name, prefix, S3(bucket), book, member, utc_now)
 
 
 def decoder(source: Source) -> Decoder:

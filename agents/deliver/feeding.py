@@ -22,7 +22,8 @@ class RequestSink:
         self._source = source
         self._producer = producer
         self._decoder = decoder
-        self.topics: tuple[str, ...] = (source.topic,) if source.topic else ()
+        named = source.topic or (source.bucket.topic if source.bucket else None)
+        self.topics: tuple[str, ...] = (named,) if named else ()
 
     async def open(self) -> None:
         return

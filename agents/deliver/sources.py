@@ -68,8 +68,16 @@ async def _run(settings: Settings, found: Mapping[str, Source], reading: list[Fe
             for feed in reading:
                 sink = _sink(feed, found, ours, others)
                 policy, condition = Policy(feed.name), conditions[feed.name]
+                _tell(feed, condition)
                 carrying.create_task(deliver(feed.reading, sink, ours, policy, metrics, condition))
     log.info("stopped")
+
+
+def _tell(feed: Feed, condition: Condition) -> None:
+    """A bucket that is away is told like a destination that is; Kafka's clients wait for their brokers silently."""
+    if feed.objects is not None:
+        feed.objects.when_away = lambda reason: condition.troubled("read", f"read: {reason}")
+        feed.objects.when_back = partial(condition.well, "read")
 
 
 def _sink(feed: Feed, found: Mapping[str, Source], ours: Producer, others: KafkaProducer) -> Sink:

@@ -40,6 +40,7 @@ _HEADERS = [
 _SOURCE = {
     "name": "tickets",
     "topic": "crm.tickets",
+    "bucket": None,
     "format": "json",
     "since": "2026-01-01T00:00:00.000Z",
     "output": "crm.sentiments",

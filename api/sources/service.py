@@ -45,6 +45,7 @@ class SourceEvents:
             {
                 "name": source.name,
                 "topic": source.topic,
+                "bucket": f"s3://{source.bucket.bucket}/{source.bucket.prefix}" if source.bucket else None,
                 "format": source.format.name,
                 "since": format_time(source.since) if source.since else None,
                 "output": source.output,

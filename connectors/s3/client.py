@@ -13,6 +13,7 @@ from typing import Any
 
 from domain.errors import MissingExtra, Unavailable
 from domain.exports.job import StoreTrouble, UploadGone
+from domain.sources.objects import Found
 
 PART = 8 * 1024 * 1024
 """Larger objects are uploaded in parts of so many bytes (S3 wants at least 5 MiB)."""
@@ -90,6 +91,14 @@ class S3:
         """At most PAGE, in the order of their bytes, behind `after`. Raises Unavailable."""
         answer = await self._call("list_objects_v2", Prefix=prefix, StartAfter=after, MaxKeys=PAGE)
         return [one["Key"] for one in answer.get("Contents", ())]
+
+    async def listed(self, prefix: str, after: str = "") -> list[Found]:
+        """As `keys`, with what is known of each. Raises Unavailable."""
+        answer = await self._call("list_objects_v2", Prefix=prefix, StartAfter=after, MaxKeys=PAGE)
+        return [
+            Found(one["Key"], one["ETag"].strip('"'), one["Size"], one["LastModified"])
+            for one in answer.get("Contents", ())
+        ]
 
     async def signed(self, key: str, seconds: int, name: str) -> str:
         """A URL that gives the object to whoever has it, for so long. Nothing is asked of the bucket."""

@@ -16,6 +16,7 @@ from domain.ports.jobs import Jobs, Letters, Originals, Queues
 from domain.ports.ledger import Ledger
 from domain.ports.limits import Flights, Limiter
 from domain.ports.model import Model
+from domain.ports.object_book import ObjectBook
 from domain.ports.pacing import Pacer
 from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
@@ -52,6 +53,7 @@ __all__ = [
     "Letters",
     "Limiter",
     "Model",
+    "ObjectBook",
     "Opened",
     "Originals",
     "Outlet",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from domain.errors import InvalidSettings
 from domain.sources.mapping import Mapping, Unmappable, merged
+from domain.sources.objects import Prefix
 from domain.sources.signature import keys
 from topics.codec import MAX_BYTES, is_tenant_name
 from topics.request import PromptRequest
@@ -37,11 +38,24 @@ class _Registry(BaseModel):
     auth_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] | None = None
 
 
+class _Bucket(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    prefix: Annotated[str, StringConstraints(max_length=500)] = ""
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@?#]{1,300}$")] | None = None
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{2,40}$")] | None = None
+    access_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] | None = None
+    secret_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] | None = None
+    every_s: Annotated[float, Field(gt=0, le=86_400)] = 30.0
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     topic: Topic | None = None
     webhook: _Webhook | None = None
+    bucket: _Bucket | None = None
     format: Literal["json", "avro", "protobuf"] = "json"
     registry: _Registry | None = None
     since: datetime | None = None
@@ -64,7 +78,7 @@ JSON = Format()
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A topic, a webhook, or both, whose events become requests.
+    """A topic or a bucket, a webhook, or both, whose events become requests.
 
     since: records that were logged before are left alone. output: a topic that its results are copied to.
     secrets: what signs its webhook; there is none without.
@@ -78,6 +92,7 @@ class Source:
     output: str | None = None
     secrets: tuple[bytes, ...] = ()
     format: Format = JSON
+    bucket: Prefix | None = None
 
     @property
     def tenant(self) -> str | None:
@@ -112,7 +127,7 @@ def encoded(fields: Fields[str, Any]) -> bytes:
 
 def secret_names(text: str) -> list[str]:
     """The environment variables that a file of sources names; nothing where it cannot be read."""
-    return re.findall(r"\b(?:secret_env|auth_env):\s*[\"']?([A-Z][A-Z0-9_]*)", text)
+    return re.findall(r"\b(?:secret_env|auth_env|access_key_env|secret_key_env):\s*[\"']?([A-Z][A-Z0-9_]*)", text)
 
 
 def load(text: str, environ: Fields[str, str]) -> dict[str, Source]:
@@ -141,10 +156,12 @@ def load(text: str, environ: Fields[str, str]) -> dict[str, Source]:
 def _source(name: str, entry: _Entry, environ: Fields[str, str]) -> Source:
     if not _NAME.fullmatch(name):
         raise ValueError("a name is up to 40 small letters, digits and hyphens")
-    if entry.topic is None and entry.webhook is None:
-        raise ValueError("it needs a `topic`, a `webhook`, or both")
-    if entry.output is not None and entry.topic is None:
-        raise ValueError("only what comes from a topic has an `output`; a webhook's results are jobs")
+    if entry.topic is None and entry.bucket is None and entry.webhook is None:
+        raise ValueError("it needs a `topic` or a `bucket`, a `webhook`, or both")
+    if entry.topic is not None and entry.bucket is not None:
+        raise ValueError("a topic and a bucket are two sources: give each its name")
+    if entry.output is not None and entry.topic is None and entry.bucket is None:
+        raise ValueError("only what comes from a topic or a bucket has an `output`; a webhook's results are jobs")
     _check_constants(entry.request)
     mapping = Mapping(entry.mapped)
     if "tenant" not in entry.request and (entry.webhook is not None or "tenant" not in entry.mapped):
@@ -155,7 +172,18 @@ def _source(name: str, entry: _Entry, environ: Fields[str, str]) -> Source:
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
     secrets, format = _secrets(entry.webhook, environ), _format(entry, environ)
-    return Source(name, entry.topic, entry.request, mapping, since, entry.output, secrets, format)
+    bucket = None if entry.bucket is None else _bucket(entry.bucket, environ)
+    return Source(name, entry.topic, entry.request, mapping, since, entry.output, secrets, format, bucket)
+
+
+def _bucket(asked: _Bucket, environ: Fields[str, str]) -> Prefix:
+    named = (asked.access_key_env, asked.secret_key_env)
+    if (named[0] is None) != (named[1] is None):
+        raise ValueError("bucket: `access_key_env` and `secret_key_env` come together")
+    access, secret = (environ.get(one) if one else None for one in named)
+    if named[0] is not None and not (access and secret):
+        raise ValueError(f"bucket: {named[0]} and {named[1]} are not both set")
+    return Prefix(asked.name, asked.prefix, asked.endpoint, asked.region, access, secret, asked.every_s)
 
 
 def _format(entry: _Entry, environ: Fields[str, str]) -> Format:
@@ -165,7 +193,7 @@ def _format(entry: _Entry, environ: Fields[str, str]) -> Format:
     if registry is None:
         return JSON
     if entry.topic is None:
-        raise ValueError("a webhook's events are JSON: leave `format` out")
+        raise ValueError("events of webhooks and buckets are JSON, or CSV by their name: leave `format` out")
     auth = environ.get(registry.auth_env, "") if registry.auth_env else None
     if auth is not None and ":" not in auth:
         raise ValueError(f"{registry.auth_env}: is not user:password")

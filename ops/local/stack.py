@@ -17,6 +17,7 @@ from .front import plan_front
 from .ports import Ports
 from .program import Command, Group, Probe, Program, StackError
 from .secret import kept_secret
+from .sources import source_settings
 
 TENANT = "demo"
 STAGES = ("intake", "infer", "wake")
@@ -38,13 +39,14 @@ class Wishes:
     workers: int = 1
     use_env: tuple[str, ...] = ()
     domain: str | None = None
+    sources: Path | None = None
 
 
 class Stack:
     """The groups to start, and the addresses to tell."""
 
     def __init__(self, wishes: Wishes) -> None:
-        """Raises StackError when a wished port is taken or `use_env` lacks a variable."""
+        """Raises StackError when a wished port is taken, `use_env` lacks a variable or the file of sources is wrong."""
         lacking = missing(wishes.caller, wishes.use_env)
         if lacking:
             raise StackError(f"--use-env asks for {', '.join(lacking)}: set it, or leave its word out of --use-env")
@@ -54,6 +56,7 @@ class Stack:
         self._api_port = self._ports.asked("api", wishes.port, 8000)
         self._engines = plan_engines(wishes.data, self._ports, self._base, wishes.cache, wishes.use_env)
         self._provider = None if "providers" in wishes.use_env else self._plan_provider()
+        self._sources, self._reads = source_settings(wishes.sources, wishes.caller)
         self._settings = self._plan_settings()
         self._front = (
             plan_front(wishes.data, self._ports, self._base, wishes.domain, self._api_port) if wishes.domain else None
@@ -114,7 +117,7 @@ class Stack:
         if self._provider:
             settings["STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL"] = f"http://{probes.HOST}:{self._provider.port}/v1"
         embedded = {engine.variable: engine.url for engine in self._engines}
-        return settings | clean(self._wishes.caller, self._wishes.use_env) | embedded
+        return settings | clean(self._wishes.caller, self._wishes.use_env) | embedded | self._sources
 
     def _demo_account(self) -> list[Group]:
         """Tenant and key, once in the life of the database."""
@@ -134,7 +137,8 @@ class Stack:
             for number in numbers
         ]
         sinks = [self._own(f"sink-{name}", ("sink", name)) for name in SINKS]
-        return (self._own_api(), *workers, *sinks)
+        sources = [self._own("sources", ("sources",))] if self._reads else []
+        return (self._own_api(), *workers, *sinks, *sources)
 
     def _own_api(self) -> Program:
         own = {"STRUCTURED_PROMPT_API_HOST": probes.HOST, "STRUCTURED_PROMPT_API_PORT": str(self._api_port)}

@@ -16,6 +16,7 @@ from domain import settings
 ONCE = {"migrate", "topics", "account"}
 ENGINES = {"kafka", "postgres", "redis", "clickhouse"}
 PROCESSES = {"api", "worker-intake", "worker-infer", "worker-wake", "sink-clickhouse", "sink-destinations"}
+ON_DEMAND = {"sources"}
 SEEN = {"provider", "prometheus", "alertmanager", "node-exporter", "blackbox-exporter", "grafana"}
 
 
@@ -42,7 +43,7 @@ def test_the_file_is_valid_by_the_compose_specification(root: Path, compose: dic
 
 
 def test_every_part_of_the_line_is_there(services: dict[str, Any]) -> None:
-    assert set(services) == ONCE | ENGINES | PROCESSES | SEEN
+    assert set(services) == ONCE | ENGINES | PROCESSES | SEEN | ON_DEMAND
 
 
 def test_what_stays_up_has_a_health_check_and_starts_again(services: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Safe by default: no variable of the caller points an embedded process anywhere, or spends money."""
 
 import subprocess
+from base64 import b64encode
 
 import pytest
 
@@ -124,6 +125,27 @@ def test_every_stage_has_its_replicas(tmp_path):
         "sink-clickhouse",
         "sink-destinations",
     ]
+
+
+SOURCES = """
+sources:
+  tickets: {topic: crm.tickets, request: {tenant: demo}, map: {prompt: text}}
+  forms: {webhook: {secret_env: FORMS_SECRET}, request: {tenant: demo}, map: {prompt: text}}
+"""
+
+
+def test_a_file_of_sources_is_read_by_a_process_of_its_own_with_the_secrets_it_names(tmp_path):
+    file, secret = tmp_path / "sources.yaml", "whsec_" + b64encode(b"s" * 32).decode()
+    file.write_text(SOURCES)
+    stack = Stack(Wishes(tmp_path / "data", tmp_path, {**HARMLESS, "FORMS_SECRET": secret}, sources=file))
+    for name in ("sources", "api-1"):
+        environment = programs(stack)[name].environment
+        assert (environment["STRUCTURED_PROMPT_SOURCES"], environment["FORMS_SECRET"]) == (str(file), secret)
+    with pytest.raises(StackError, match="FORMS_SECRET"):
+        Stack(wishes(tmp_path, sources=file))
+    file.write_text("\n".join(line for line in SOURCES.splitlines() if "topic" not in line))
+    only = Stack(Wishes(tmp_path / "data", tmp_path, {**HARMLESS, "FORMS_SECRET": secret}, sources=file))
+    assert "sources" not in programs(only)
 
 
 def test_use_env_without_its_variable_is_refused(tmp_path):

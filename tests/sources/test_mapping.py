@@ -109,7 +109,7 @@ def test_what_was_found_goes_over_the_constants() -> None:
     [
         ("a: [", "no YAML"),
         ("tickets: {}", "the file holds `sources:`"),
-        ("sources: {a: {}}", "a: it needs a `topic`, a `webhook`, or both"),
+        ("sources: {a: {}}", "a: it needs a `topic` or a `bucket`, a `webhook`, or both"),
         ("sources: {A: {topic: t}}", "A: a name is up to 40 small letters"),
         ("sources: {a: {topic: t, tenant: x}}", "a: tenant: Extra inputs"),
         ("sources: {a: {topic: 'a b', request: {tenant: x}}}", "a: topic: String should match"),
