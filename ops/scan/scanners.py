@@ -75,7 +75,8 @@ class Tools:
 
 
 def _bandit(tools: Tools, root: Path, files: Sequence[str]) -> Seen:
-    report = tools.report(root, ["bandit", "--quiet", "--format", "json", "-ll", *files], (0, 1))
+    # ruff's S608 looks for the same as B608, and knows where a reason is given
+    report = tools.report(root, ["bandit", "--quiet", "--format", "json", "-ll", "--skip", "B608", *files], (0, 1))
     if report["errors"]:
         raise ScannerFailed(f"bandit could not read {report['errors'][0]}")
     found = [
@@ -96,8 +97,9 @@ def _semgrep(tools: Tools, root: Path, files: Sequence[str]) -> Seen:
 
 
 def _detect_secrets(tools: Tools, root: Path, files: Sequence[str]) -> Seen:
-    # without the detector of words, which objects to every name and example of a secret
-    options = ["--all-files", "--disable-plugin", "KeywordDetector"]
+    # without the detectors of words and of random text, which object to every example of a secret, an id or a trace
+    without = ("KeywordDetector", "HexHighEntropyString", "Base64HighEntropyString")
+    options = ["--all-files", *(word for name in without for word in ("--disable-plugin", name))]
     report = tools.report(root, ["detect-secrets", "scan", *options, *files], (0,))
     found = [
         Finding(path, one["line_number"], one["type"], one["hashed_secret"])
