@@ -21,7 +21,16 @@ from tests.api.test_letters import fail
 
 SECRET = "zebra-crossing"
 """In everything that acme wrote. What only names its things (`known-…`) may come back to who asked with that name."""
-VOLATILE = {"/v1/limits", "/v1/queues", "/v1/providers", "/v1/usage", "/v1/cache", "/v1/models", "/openai/v1/models"}
+VOLATILE = {
+    "/v1/destinations/hooks/sample",
+    "/v1/limits",
+    "/v1/queues",
+    "/v1/providers",
+    "/v1/usage",
+    "/v1/cache",
+    "/v1/models",
+    "/openai/v1/models",
+}
 """What changes by itself, or is everybody's."""
 IDENTITIES = ("nobody", "malformed", "unknown", "revoked", "suspended", "another tenant", "another scope")
 
@@ -87,6 +96,10 @@ class House:
         webhook = (await self._make("/v1/webhooks", 201, url=url, description=SECRET))["id"]
         await self._make(f"/v1/webhooks/{webhook}/test", 202)
         listed = await self.door.client.get(f"/v1/webhooks/{webhook}/deliveries")
+        made = await self._make("/v1/destinations", 201, kind="webhook", url=url, description=SECRET)
+        destination = str(made["id"])
+        await self._make(f"/v1/destinations/{destination}/test", 202)
+        sent = await self.door.client.get(f"/v1/destinations/{destination}/deliveries")
         self.places = {
             "/v1/jobs/{id}": "known-job",
             "/v1/dead-letters/{letter}": await fail(self.door, "known-failure", prompt=SECRET),
@@ -95,10 +108,14 @@ class House:
             "/v1/budgets/{name}": "known-budget",
             "/v1/exports/{id}": str(export),
             "/v1/exports/schedules/{name}": "known-schedule",
+            "/v1/destinations/{id}": destination,
+            "/v1/destinations/{id}/deliveries/{delivery}": sent.json()["items"][0]["id"],
+            "/v1/destinations/hooks/{id}": destination,
             "/v1/webhooks/{id}": str(webhook),
             "/v1/webhooks/{id}/deliveries/{delivery}": listed.json()["items"][0]["id"],
             "/v1/limits/keys/{id}": self.door.issued.key.id,
             "/v1/limits/tenants/{name}": "acme",
+            "/v1/limits/plans/{name}": "known-plan",
             "/v1/sinks/{name}": "clickhouse",
             "/v1/sources/{name}": "known-source",
         }
