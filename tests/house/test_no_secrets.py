@@ -30,7 +30,9 @@ def texts(root: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "planted", [generate(), "AKIA" + "Q" * 16, "ghp_" + "a" * 36, "sk-proj-" + "b" * 40, "AIza" + "c" * 35]
+    "planted",
+    [generate(), "AKIA" + "Q" * 16, "ghp_" + "a" * 36, "sk-proj-" + "b" * 40, "AIza" + "c" * 35],
+    ids=["ours", "AWS", "GitHub", "OpenAI", "Google"],
 )
 def test_a_key_that_is_planted_is_found(planted: str) -> None:
     assert found(f'KEY = "{planted}"\n') == 1

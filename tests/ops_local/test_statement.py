@@ -81,6 +81,7 @@ def test_only_reads_in_formats_without_head_and_foot_are_streamed(sql, streams):
         ("zstd", zstandard.compress(b"data")),
         ("zstd", b"data"),
     ],
+    ids=["plain", "gzip", "gzip already unpacked", "lz4", "zstd", "zstd already unpacked"],
 )
 def test_bodies_are_unpacked_once(encoding, packed):
     assert decompressed(packed, encoding) == b"data"
