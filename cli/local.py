@@ -42,6 +42,9 @@ class Beside:
     sources: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A file of sources (docs/sources.md) to read.")
     ] = None
+    exports: Annotated[
+        bool, typer.Option("--exports", help="Make exports into the bucket of STRUCTURED_PROMPT_EXPORT_S3_…, too.")
+    ] = False
 
 
 def register(app: typer.Typer) -> None:
@@ -159,7 +162,7 @@ def _up(asked: Asked) -> None:
     try:
         wishes = Wishes(
             data, default_cache(), os.environ, asked.port, asked.workers, asked.families, asked.beside.domain,
-            asked.beside.sources and asked.beside.sources.absolute(),
+            asked.beside.sources and asked.beside.sources.absolute(), asked.beside.exports,
         )  # fmt: skip
         stack = Stack(wishes)
         instance.state.url, instance.state.external = stack.url, list(asked.families)
@@ -188,6 +191,7 @@ def _up_detached(asked: Asked) -> None:
     words += ["--port", str(asked.port)] if asked.port else []
     words += ["--domain", asked.beside.domain] if asked.beside.domain else []
     words += ["--sources", str(asked.beside.sources.absolute())] if asked.beside.sources else []
+    words += ["--exports"] if asked.beside.exports else []
     start_detached(asked.data, console(*words), lambda text: print(text, end="", flush=True))
 
 

@@ -33,6 +33,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "postgres": ("DATABASE_URL", "DATABASE_READ_URL", "STRUCTURED_PROMPT_KEY_PEPPER"),
     "redis": ("REDIS_URL",),
     "clickhouse": ("CLICKHOUSE_URL",),
+    "exports": ("STRUCTURED_PROMPT_EXPORT_",),
     "providers": (
         "STRUCTURED_PROMPT_MODELS",
         "STRUCTURED_PROMPT_LITELLM",
@@ -51,6 +52,7 @@ NEEDED: Mapping[str, str] = {
     "postgres": "DATABASE_URL",
     "redis": "REDIS_URL",
     "clickhouse": "CLICKHOUSE_URL",
+    "exports": "STRUCTURED_PROMPT_EXPORT_S3_BUCKET",
 }
 
 

@@ -29,7 +29,7 @@ DRAIN_SECONDS = 25  # of a worker; `drain_s` in domain/settings.py
 class Wishes:
     """What `up` was asked for. `caller` is the caller's environment; no `port` means the default or the next one.
 
-    With a `domain`, Caddy stands in front of the API.
+    With a `domain`, Caddy stands in front of the API; with `exports`, the caller's bucket for them is used.
     """
 
     data: Path
@@ -40,6 +40,12 @@ class Wishes:
     use_env: tuple[str, ...] = ()
     domain: str | None = None
     sources: Path | None = None
+    exports: bool = False
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Of whose settings the caller's are taken (environment.py)."""
+        return (*self.use_env, "exports") if self.exports else self.use_env
 
 
 class Stack:
@@ -47,9 +53,7 @@ class Stack:
 
     def __init__(self, wishes: Wishes) -> None:
         """Raises StackError when a wished port is taken, `use_env` lacks a variable or the file of sources is wrong."""
-        lacking = missing(wishes.caller, wishes.use_env)
-        if lacking:
-            raise StackError(f"--use-env asks for {', '.join(lacking)}: set it, or leave its word out of --use-env")
+        _demand(wishes)
         self._wishes = wishes
         self._ports = Ports(wishes.data / "ports.json")
         self._base = clean(wishes.caller)
@@ -117,7 +121,7 @@ class Stack:
         if self._provider:
             settings["STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL"] = f"http://{probes.HOST}:{self._provider.port}/v1"
         embedded = {engine.variable: engine.url for engine in self._engines}
-        return settings | clean(self._wishes.caller, self._wishes.use_env) | embedded | self._sources
+        return settings | clean(self._wishes.caller, self._wishes.families) | embedded | self._sources
 
     def _demo_account(self) -> list[Group]:
         """Tenant and key, once in the life of the database."""
@@ -136,7 +140,8 @@ class Stack:
             for stage in STAGES
             for number in numbers
         ]
-        sinks = [self._own(f"sink-{name}", ("sink", name)) for name in SINKS]
+        names = (*SINKS, "exports") if self._wishes.exports else SINKS
+        sinks = [self._own(f"sink-{name}", ("sink", name)) for name in names]
         sources = [self._own("sources", ("sources",))] if self._reads else []
         return (self._own_api(), *workers, *sinks, *sources)
 
@@ -177,6 +182,15 @@ class Stack:
 
     def _api_key(self) -> str:
         return str(json.loads(self._key_file.read_text())["key"])
+
+
+def _demand(wishes: Wishes) -> None:
+    """Raises StackError where the caller's environment lacks what was asked of it."""
+    lacking = missing(wishes.caller, wishes.use_env)
+    if lacking:
+        raise StackError(f"--use-env asks for {', '.join(lacking)}: set it, or leave its word out of --use-env")
+    if wishes.exports and (bucket := missing(wishes.caller, ("exports",))):
+        raise StackError(f"--exports asks for {bucket[0]}: set it with the store's keys (docs/exports.md)")
 
 
 CONSOLE = (sys.executable, "-m", "cli.main")

@@ -16,7 +16,7 @@ from domain import settings
 ONCE = {"migrate", "topics", "account"}
 ENGINES = {"kafka", "postgres", "redis", "clickhouse"}
 PROCESSES = {"api", "worker-intake", "worker-infer", "worker-wake", "sink-clickhouse", "sink-destinations"}
-ON_DEMAND = {"sources"}
+ON_DEMAND = {"sources", "sink-exports"}
 SEEN = {"provider", "prometheus", "alertmanager", "node-exporter", "blackbox-exporter", "grafana"}
 
 
@@ -77,7 +77,7 @@ def test_what_is_waited_for_exists_and_can_be_waited_for(services: dict[str, Any
             assert once or "healthcheck" in services[other], (name, other)
 
 
-@pytest.mark.parametrize("name", sorted(PROCESSES | ONCE))
+@pytest.mark.parametrize("name", sorted(PROCESSES | ON_DEMAND | ONCE))
 def test_the_settings_of_a_process_are_ones_it_takes(name: str, services: dict[str, Any]) -> None:
     given = {variable: filled_in(text) for variable, text in services[name]["environment"].items() if text}
     loaded = settings.load(given, lambda path: Path(path).read_text())
@@ -86,7 +86,7 @@ def test_the_settings_of_a_process_are_ones_it_takes(name: str, services: dict[s
     assert loaded.simulated_provider_url == "http://provider:9500/v1"
 
 
-@pytest.mark.parametrize("name", sorted(PROCESSES | ONCE))
+@pytest.mark.parametrize("name", sorted(PROCESSES | ON_DEMAND | ONCE))
 def test_the_command_of_a_process_is_one_of_ours(name: str, services: dict[str, Any]) -> None:
     words = list(services[name]["command"])
     command = typer.main.get_command(build())
@@ -94,10 +94,10 @@ def test_the_command_of_a_process_is_one_of_ours(name: str, services: dict[str, 
         command = command.commands[words.pop(0)]
     context = command.make_context(name, words)
     # what is run by hand elsewhere must be told to leave this machine; here the engines are other containers
-    assert context.params.get("use_env", name in PROCESSES)
+    assert context.params.get("use_env", name in PROCESSES | ON_DEMAND)
 
 
-@pytest.mark.parametrize("name", sorted(PROCESSES | ONCE | {"provider"}))
+@pytest.mark.parametrize("name", sorted(PROCESSES | ON_DEMAND | ONCE | {"provider"}))
 def test_our_containers_can_change_nothing(name: str, services: dict[str, Any]) -> None:
     service = services[name]
     assert service["read_only"]
@@ -107,7 +107,7 @@ def test_our_containers_can_change_nothing(name: str, services: dict[str, Any]) 
 
 def test_a_worker_is_given_the_time_it_needs_to_drain(services: dict[str, Any]) -> None:
     drain = settings.Settings.model_fields["drain_s"].default
-    for name in PROCESSES:
+    for name in PROCESSES | ON_DEMAND:
         assert float(services[name]["stop_grace_period"].removesuffix("s")) >= drain + 10
 
 
@@ -138,7 +138,7 @@ def test_prometheus_scrapes_every_process(root: Path, services: dict[str, Any]) 
         for discovery in job.get("dns_sd_configs", [])
         for name in discovery["names"]
     }
-    assert found == {name: 8000 if name == "api" else 9400 for name in PROCESSES}
+    assert found == {name: 8000 if name == "api" else 9400 for name in PROCESSES | ON_DEMAND}
     assert services["api"]["environment"]["STRUCTURED_PROMPT_METRICS_PORT"] == "9400"
 
 

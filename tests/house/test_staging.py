@@ -12,7 +12,7 @@ import yaml
 
 from domain import settings
 from ops.staging import secrets
-from tests.house.test_containers import PROCESSES
+from tests.house.test_containers import ON_DEMAND, PROCESSES
 
 
 class Override(yaml.SafeLoader):
@@ -43,8 +43,7 @@ def test_the_file_is_valid_by_the_compose_specification(root: Path, staging: dic
 
 
 def test_it_adds_a_door_and_backups_to_what_runs_anyway(services: dict[str, Any], base: dict[str, Any]) -> None:
-    always = {name for name, service in base.items() if "profiles" not in service}
-    assert set(services) == {*always, "caddy", "backup"}
+    assert set(services) == {*base, "caddy", "backup"}
 
 
 def test_every_log_is_bounded(services: dict[str, Any]) -> None:
@@ -78,7 +77,7 @@ def test_no_password_has_a_default(services: dict[str, Any]) -> None:
 
 def test_every_process_believes_caddy_and_nobody_else(staging: dict[str, Any], services: dict[str, Any]) -> None:
     (network,) = staging["networks"]["default"]["ipam"]["config"]
-    for name in PROCESSES:
+    for name in PROCESSES | ON_DEMAND:
         assert services[name]["environment"]["STRUCTURED_PROMPT_TRUSTED_PROXIES"] == network["subnet"]
 
 

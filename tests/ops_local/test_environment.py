@@ -148,6 +148,20 @@ def test_a_file_of_sources_is_read_by_a_process_of_its_own_with_the_secrets_it_n
     assert "sources" not in programs(only)
 
 
+def test_exports_are_made_by_a_process_of_its_own_where_their_bucket_is_named(tmp_path):
+    bucket = {f"STRUCTURED_PROMPT_EXPORT_S3_{name}": name.lower() for name in ("BUCKET", "REGION")}
+    caller = {**HARMLESS, **bucket}
+    stack = Stack(Wishes(tmp_path, tmp_path, caller, exports=True))
+    for name in ("sink-exports", "api-1"):
+        assert bucket.items() <= programs(stack)[name].environment.items()
+    assert programs(stack)["sink-exports"].command[-2:] == ("sink", "exports")
+    unasked = programs(Stack(Wishes(tmp_path, tmp_path, caller)))
+    assert "sink-exports" not in unasked
+    assert bucket.keys().isdisjoint(unasked["api-1"].environment)
+    with pytest.raises(StackError, match="--exports asks for STRUCTURED_PROMPT_EXPORT_S3_BUCKET"):
+        Stack(Wishes(tmp_path, tmp_path, HARMLESS, exports=True))
+
+
 def test_use_env_without_its_variable_is_refused(tmp_path):
     with pytest.raises(StackError, match="--use-env asks for REDIS_URL"):
         Stack(Wishes(tmp_path, tmp_path, HARMLESS, use_env=("redis",)))
