@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
-from api import documented, scopes, words
+from api import answer_headers, documented, scopes, words
 from api.budget_schemas import BudgetFields, NewBudget
 from api.destination_schemas import DestinationChange, Hook, NewDestination, Redelivery
 from api.export_schemas import ExportOrder, NewSchedule, SchedulePause
@@ -138,13 +138,14 @@ def errors(*codes: str) -> dict[int | str, dict[str, Any]]:
     return {status: _problem_response(of_status) for status, of_status in by_status.items()}
 
 
-def answer(description: str, example: Any, model: str | None = None) -> dict[str, Any]:
-    """A successful response; `model` names a schema of COMPONENTS."""
+def answer(description: str, example: Any, model: str | None = None, sends: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A successful response; `model` names a schema of COMPONENTS, `sends` headers of words.yaml."""
     content: dict[str, Any] = {"example": example}
     content["schema"] = (
         {"$ref": REFERENCE + model} if model else {"type": "array" if isinstance(example, list) else "object"}
     )
-    return {"description": description, "content": {"application/json": content}}
+    headers = answer_headers.of(*sends)
+    return {"description": description, "content": {"application/json": content}, "headers": headers}
 
 
 def request_body(*more: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +194,9 @@ def serve(app: FastAPI) -> None:
 def complete(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document of `app`; made once."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+        document = get_openapi(
+            title=app.title, version=app.version, description=DESCRIPTION + answer_headers.BROWSERS, routes=app.routes
+        )
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
         schemas.update(_components())

@@ -1,4 +1,4 @@
-"""What OpenAPI says of fields and parameters that say nothing themselves (words.yaml)."""
+"""What OpenAPI says of fields, parameters and headers that say nothing themselves (words.yaml)."""
 
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -6,11 +6,13 @@ from typing import Any
 
 import yaml
 
+from api import answer_headers
+
 Words = Mapping[str, Any]
 
 
 def complete(document: dict[str, Any]) -> None:
-    """Descriptions of fields, descriptions and examples of parameters; what is there stays."""
+    """Descriptions of fields, descriptions and examples of parameters and headers; what is there stays."""
     words = yaml.safe_load(files("api").joinpath("words.yaml").read_text(encoding="utf-8"))
     for name, field, schema in fields(document):
         said = words["fields"].get(f"{name}.{field}", words["fields"].get(field))
@@ -21,6 +23,7 @@ def complete(document: dict[str, Any]) -> None:
         parameter.setdefault("description", parameter.get("schema", {}).get("description", said.get("description")))
         if "example" in said and "default" not in parameter.get("schema", {}):
             parameter.setdefault("example", said["example"])
+    answer_headers.complete(document, words["headers"])
 
 
 def fields(document: Words) -> Iterator[tuple[str, str, dict[str, Any]]]:

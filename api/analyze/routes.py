@@ -31,8 +31,8 @@ _PREFER = documentation.header(
 )
 _ACCEPTED = {"id": "order-981", "status": "accepted", "links": links("order-981")}
 _SYNCHRONOUS: dict[int | str, dict[str, Any]] = {
-    200: documentation.answer("Completed.", documentation.RESULT_EXAMPLE, "PromptResult"),
-    202: documentation.answer("Accepted, not finished in time; `Location` is its job.", _ACCEPTED),
+    200: documentation.answer("Completed.", documentation.RESULT_EXAMPLE, "PromptResult", ("X-Accel-Buffering",)),
+    202: documentation.answer("Accepted, not finished in time; `Location` is its job.", _ACCEPTED, sends=("Location",)),
     **documentation.errors(
         "invalid_request", "unknown_template", "unknown_model", "id_conflict", "refused", "content_blocked",
         "too_large", "in_progress", "cancelled", "rate_limited", "budget_exceeded", "invalid_output", "provider_error",
@@ -40,7 +40,7 @@ _SYNCHRONOUS: dict[int | str, dict[str, Any]] = {
     ),
 }  # fmt: skip
 _ASYNCHRONOUS: dict[int | str, dict[str, Any]] = {
-    202: documentation.answer("Accepted; it is visible as a job from now on.", _ACCEPTED),
+    202: documentation.answer("Accepted; it is visible as a job from now on.", _ACCEPTED, sends=("Location",)),
     **documentation.errors(
         "invalid_request", "unknown_template", "unknown_model", "id_conflict", "too_large", "in_progress",
         "rate_limited",

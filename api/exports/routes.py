@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from api import documentation
+from api import answer_headers, documentation
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.bodies import read
@@ -51,8 +51,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The file, streamed: rows in the order of their ids. A connection that breaks before the end "
         "is an export that is not whole: ask for the rest with `after`.",
         "content": {kind.partition(";")[0]: {"example": _ROWS[name]} for name, kind in MEDIA_TYPES.items()},
+        "headers": answer_headers.of("Content-Disposition"),
     },
-    202: documentation.answer("With `to` s3: the job. `Location` is where it is.", _JOB),
+    202: documentation.answer("With `to` s3: the job. `Location` is where it is.", _JOB, sends=("Location",)),
     **documentation.errors("invalid_request", "rate_limited"),
 }
 _SIGNED = {

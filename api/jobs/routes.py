@@ -48,8 +48,11 @@ _CANCELLED: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(
         "The job is cancelled, now or by an earlier request.",
         {**_JOB, "status": "cancelled", "error": {"code": "cancelled"}},
+        sends=("Location",),
     ),
-    202: documentation.answer("Its end is asked for; `GET /v1/jobs/{id}` tells how it ends.", _JOB),
+    202: documentation.answer(
+        "Its end is asked for; `GET /v1/jobs/{id}` tells how it ends.", _JOB, sends=("Location",)
+    ),
     **documentation.errors("not_found", "finished"),
 }
 

@@ -42,7 +42,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     "5XX": documentation.answer("The same.", {"error": {"message": "…", "code": "unavailable"}}),
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: documentation.answer("A chat completion, or its chunks as server-sent events.", _ANSWER),
+    200: documentation.answer(
+        "A chat completion, or its chunks as server-sent events.", _ANSWER, sends=("X-Accel-Buffering",)
+    ),
     **_ERRORS,
 }
 

@@ -1,16 +1,20 @@
 """The OpenAPI document leaves nothing unsaid, and its examples are what it describes."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import httpx
 import jsonschema_rs
 import pytest
 
 from api.application import create_app
 from api.words import fields, is_described, parameters
+from tests.api.described import unnamed
 from tests.api.door import Door
+from tests.api.test_postman import sent
 
 Content = tuple[str, dict[str, Any]]
+CHAT = {"model": "fast", "messages": [{"role": "user", "content": "Where is my parcel?"}]}
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +80,27 @@ def test_every_body_has_an_example_that_its_schema_allows(document: dict[str, An
         validator = jsonschema_rs.Draft202012Validator(schema)
         wrong += [f"{where}: {error.message}" for one in given for error in validator.iter_errors(one)]
     assert not wrong, "\n".join(wrong)
+
+
+async def test_every_header_of_an_answer_is_named(document: dict[str, Any]) -> None:
+    async with Door().opened() as door:
+        answers = [answer async for _, answer, _ in sent(door)] + [answer async for answer in unusual(door)]
+    async with Door(requests_per_minute=1, burst=1).opened() as narrow:
+        answers += [await narrow.ask(prefer="wait=0") for _ in range(2)]
+        answers.append(await narrow.ask(CHAT, "/openai/v1/chat/completions", prefer="wait=0"))
+    missing = {name for answer in answers for name in unnamed(document, answer)}
+    assert missing == set()
+    seen = {name.lower() for answer in answers for name in answer.headers}
+    assert {name.lower() for name in document["components"]["headers"]} - seen == set(), "described, and not to be seen"
+
+
+async def unusual(door: Door) -> AsyncIterator[httpx.Response]:
+    """What a collection of examples does not see."""
+    yield await door.strangers.get("/v1/jobs")
+    yield await door.strangers.get("/openai/v1/models")
+    yield await door.ask(accept="text/event-stream")
+    door.line.open.clear()
+    yield await door.ask(prefer="wait=0")
+    yield await door.ask({"id": "waits", "prompt": "?"}, "/v1/analyze/async")
+    yield await door.client.get("/v1/jobs/waits/result")
+    door.line.open.set()
