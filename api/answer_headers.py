@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.limits.middleware import STARTS_WORK
-
 REFERENCE = "#/components/headers/"
+STARTS_WORK = ("/v1/analyze", "/openai/")
+"""Where a POST is answered with what is left of the limits (api/limits/middleware.py)."""
 EVERYWHERE = "X-Request-Id"
 LATER = frozenset({"rate_limited", "unavailable", "not_finished", "in_progress"})
 """Codes of problems that say when to come back."""

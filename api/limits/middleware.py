@@ -2,10 +2,10 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.answer_headers import STARTS_WORK
 from api.authentication import SCOPE, Caller
 from api.limits.glance import Glance
 
-STARTS_WORK = ("/v1/analyze", "/openai/")
 NAMES = (b"ratelimit", b"ratelimit-policy")
 
 
