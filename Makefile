@@ -31,8 +31,9 @@ install: $(STAMP) ## prepare .venv with everything, and Kafka's jars (quick the 
 demo: $(STAMP) ## run the sample job on the embedded stack, print answers and costs, stop everything
 	@$(BIN)/python -m cli.demo
 
-test: $(STAMP) ## all tests on the embedded stack, with the coverage gate
-	@$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+test: $(STAMP) ## all tests on the embedded stack, with the coverage gate: two at a time, then one by one what drives whole products
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not e2e" --cov --cov-report=
+	@$(BIN)/pytest -m e2e --cov --cov-append --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
 up: $(STAMP) ## start the embedded stack and stay with it
 	@$(BIN)/structured-prompt up

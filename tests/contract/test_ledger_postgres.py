@@ -291,6 +291,7 @@ STATEMENTS = [(subject, name) for subject in SUBJECTS for name in statements(sub
 WALKS = {
     ("accounts", "tenants"),
     ("accounts", "plans"),
+    ("accounts", "delete_plan"),
     ("budgets", "fold"),
     ("claim", "claim"),
     ("coalesce", "forget"),

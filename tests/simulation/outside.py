@@ -9,7 +9,7 @@ from connectors.memory.cache import MemoryCache
 from connectors.memory.ledger import MemoryLedger
 from connectors.memory.limiter import MemoryLimiter
 from domain.admission.model import Admission, Charge, Departure, Flight, Gate, Look
-from domain.budgets.model import Budget, Notice, Over, Rules, Standing
+from domain.budgets.model import Bill, Budget, Notice, Over, Rules, Standing
 from domain.errors import Permanent
 from domain.ledger.model import (
     Aside,
@@ -187,6 +187,15 @@ class Books:
 
     async def told(self, notices: Sequence[Notice]) -> None:
         await self._ask("told", notices)
+
+    async def unproduced(self, limit: int) -> list[Bill]:
+        if not self._inner._store.bills:
+            return []
+        found: list[Bill] = await self._ask("unproduced", limit)
+        return found
+
+    async def produced(self, batch: Sequence[Bill]) -> None:
+        await self._ask("produced", batch)
 
     async def put(self, budget: Budget) -> bool:
         return await self._inner.put(budget)
