@@ -1,0 +1,83 @@
+"""docs/topics.md, from topics/schemas/asyncapi.json and the words of api/words.yaml: AsyncAPI, to be read."""
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
+
+import orjson
+import yaml
+
+HEAD = """\
+# Topics
+
+Generated from `topics/schemas/asyncapi.json` (AsyncAPI 3, also `$API_URL/asyncapi.json`) by `make docs`: do not edit.
+
+Values are UTF-8 JSON. All names carry the prefix of `STRUCTURED_PROMPT_TOPIC_PREFIX` where there is one. How long
+records are kept is what `topics create` sets. Programs: [publishing](publishing.md), [consuming](consuming.md).
+
+| topic | message | key | written by | a value has at most | kept |
+| --- | --- | --- | --- | --- | --- |
+"""
+SHOWN = ("PromptRequest", "PromptResult", "UsageRecord", "LifecycleEvent", "DeadLetter")
+"""The others are for our own processes: they may change with any version."""
+DAY_MS = 86_400_000
+Schema = Mapping[str, Any]
+
+
+def page() -> str:
+    """The whole page."""
+    document = orjson.loads(files("topics").joinpath("schemas", "asyncapi.json").read_bytes())
+    words = yaml.safe_load(files("api").joinpath("words.yaml").read_text(encoding="utf-8"))["fields"]
+    lines = [HEAD + "\n".join(_topic(channel) for channel in document["channels"].values())]
+    lines += ["\n## Headers\n| header | what it says |\n| --- | --- |", *_headers(document)]
+    for name in SHOWN:
+        lines.append(f"\n## {name}\n{document['components']['messages'][name]['summary']}\n")
+        lines += ["| field | type | default | what it says |\n| --- | --- | --- | --- |"]
+        lines += _fields(name, document["components"]["schemas"][name], words)
+    return "\n".join(lines) + "\n"
+
+
+def _topic(channel: Schema) -> str:
+    key, written, most = channel["description"].removesuffix(".").split(". ")
+    (message,) = channel["messages"]
+    shown = f"[{message}](#{message.lower()})" if message in SHOWN else f"{message}, our own"
+    settings = channel["bindings"]["kafka"]["topicConfiguration"]
+    kept = f"{settings['retention.ms'] // DAY_MS} days" if "retention.ms" in settings else "the last of each key"
+    size = f"{int(most.removeprefix('A value has at most ').removesuffix(' bytes')) // 1024:,} KiB"
+    return (
+        f"| `{channel['address']}` | {shown} | {key.removeprefix('Key: ')} | {written.removeprefix('Written by: ')} "
+        f"| {size} | {kept} |"
+    )
+
+
+def _headers(document: Schema) -> Iterator[str]:
+    for name, header in document["components"]["schemas"]["Headers"]["properties"].items():
+        yield f"| `{name}` | {header['description']} |"
+
+
+def _fields(message: str, schema: Schema, words: Mapping[str, str]) -> Iterator[str]:
+    required = schema.get("required", ())
+    for name, field in schema["properties"].items():
+        said = field.get("description") or words.get(f"{message}.{name}") or words[name]
+        absent = "required" if name in required else _absent(field.get("default"))
+        yield f"| `{name}` | {_kind(field)} | {absent} | {said} |"
+
+
+def _absent(default: object) -> str:
+    """A default with parts of its own is described where its parts are: in the schema."""
+    if default is None or isinstance(default, dict | list):
+        return "none" if not default else "its parts' own"
+    return f"`{orjson.dumps(default).decode()}`"
+
+
+def _kind(field: Schema) -> str:
+    kinds = [one for one in field.get("anyOf", [field]) if one.get("type") != "null"]
+    return " or ".join(dict.fromkeys(_one(kind) for kind in kinds))
+
+
+def _one(kind: Schema) -> str:
+    if "enum" in kind:
+        return ", ".join(f"`{value}`" for value in kind["enum"])
+    if "$ref" in kind:
+        return f"object ({kind['$ref'].rpartition('/')[2]})"
+    return str(kind.get("format", kind.get("type", "any JSON")))
