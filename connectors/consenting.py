@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from connectors.packed import packed
 from domain.errors import Unavailable
 from domain.ports import Item, Refused, Sink
 from topics.table import RESULTS
@@ -73,7 +74,7 @@ def _without_answer(item: Item, agreed: frozenset[str]) -> Item:
     tenant = fields.get("tenant")
     if isinstance(tenant, str) and tenant in agreed:
         return item
-    return item._replace(value=orjson.dumps({**fields, "output": None, "error": _without_quotes(fields.get("error"))}))
+    return item._replace(value=packed({**fields, "output": None, "error": _without_quotes(fields.get("error"))}))
 
 
 def _without_quotes(error: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from connectors.packed import packed
 from domain.ports import Item, Refused, Sink
 from domain.safety.withholding import Withheld
 
@@ -36,4 +37,4 @@ class Withholding:
         except orjson.JSONDecodeError:
             fields = None
         rest = self._withheld.rest(fields) if isinstance(fields, dict) else None
-        return item._replace(value=orjson.dumps(rest))
+        return item._replace(value=packed(rest))

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -88,6 +89,8 @@ def _pyarrow() -> Any:
     hidden = sys.modules.keys().isdisjoint(("numpy", "pyarrow"))
     if hidden:
         sys.modules["numpy"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    # Arrow's own pool keeps 12 MB more of what it once had; it asks the environment when it is loaded
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         import pyarrow
         import pyarrow.parquet

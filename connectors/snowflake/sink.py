@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orjson
 
+from connectors.packed import packed
 from connectors.snowflake import statements as say
 from connectors.snowflake.client import Snowflake
 from domain.errors import Unavailable
@@ -121,7 +122,7 @@ def _line(topic: str, found: dict[str, Any]) -> bytes:
         elif column.kind == "time":
             value = _time(value)
         fields[column.name] = value
-    return orjson.dumps(fields)
+    return packed(fields)
 
 
 def _time(at: datetime) -> str:
