@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -72,6 +72,8 @@ from api.shield.peers import Peers
 from api.sinks import routes as sinks_routes
 from api.sinks.service import Sinks
 from api.sources import routes as sources_routes
+from api.sources.book import SourceBook
+from api.sources.keeper import SourceKeeper
 from api.sources.service import SourceEvents
 from api.straight import Routes, Straight, straight
 from api.usage import routes as usage_routes
@@ -156,8 +158,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(limits_plans.router(PlanKeeper(ports.accounts), operators))
     app.include_router(limits_setting.router(LimitKeeper(ports.accounts), operators))
     app.include_router(sinks_routes.router(Sinks(ports.sinks, now), operators))
-    events = SourceEvents(ports.sources, ports.accounts, analyze, _defaults(settings), now)
-    app.include_router(sources_routes.router(events, Operators(settings.operating_tenants), ports.tracing))
+    app.include_router(_sources(ports, settings, analyze, now))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
 
@@ -179,6 +180,14 @@ def _webhooks(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) 
 def _destinations(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) -> DestinationKeeper:
     secret = pepper(settings.key_pepper.get_secret_value())
     return DestinationKeeper(ports.endpoints, ports.deliveries, secret, settings.webhook_networks, now)
+
+
+def _sources(ports: ApiPorts, settings: Settings, analyze: Analyze, now: Callable[[], datetime]) -> APIRouter:
+    secret = pepper(settings.key_pepper.get_secret_value())
+    book = SourceBook(ports.sources, ports.source_store, secret)
+    keeper = SourceKeeper(book, ports.sinks, secret, now)
+    events = SourceEvents(book, ports.accounts, analyze, _defaults(settings), now)
+    return sources_routes.router(keeper, events, Operators(settings.operating_tenants), ports.tracing)
 
 
 def _defaults(settings: Settings) -> Defaults:

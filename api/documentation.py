@@ -19,6 +19,7 @@ from api.limit_schemas import LimitFields, TenantLimits
 from api.problems import CONTENT_TYPE, TITLES, type_uri
 from api.redrive_schemas import RedriveMany, RedriveOne
 from api.sink_schemas import SinkReplay
+from api.source_schemas import NewSource
 from api.webhook_schemas import NewWebhook, WebhookChange
 from domain.forgetting.invalidation import Invalidation
 from topics.request import PromptRequest
@@ -60,7 +61,7 @@ class ProblemDetails(BaseModel):
 READ = (
     PromptRequest, RedriveMany, RedriveOne, Invalidation, BudgetFields, NewBudget, SinkReplay, ExportOrder, NewWebhook,
     WebhookChange, NewDestination, DestinationChange, Redelivery, Hook, LimitFields, TenantLimits, NewSchedule,
-    SchedulePause,
+    SchedulePause, NewSource,
 )  # fmt: skip
 COMPONENTS = (PromptResult, ProblemDetails, *READ)
 REQUEST_EXAMPLE = {
@@ -202,7 +203,7 @@ def complete(app: FastAPI) -> dict[str, Any]:
         schemas.update(_components())
         components["securitySchemes"] = SCHEMES
         for path, operations in document["paths"].items():
-            keyed = path.startswith(("/v1/", "/openai/")) and not path.startswith("/v1/sources/")
+            keyed = path.startswith(("/v1/", "/openai/")) and path != "/v1/sources/{name}/events"
             for method, operation in operations.items():
                 operation["security"] = _security(scopes.needed(method.upper(), path)) if keyed else []
                 documented.complete(path, operation, _STATUSES, _problem_response)

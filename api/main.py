@@ -26,6 +26,7 @@ from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.exports import bucket_of
 from connectors.feeds import sources
 from connectors.postgres.exports import PostgresExportJobs, PostgresExportSchedules
+from connectors.postgres.sources import PostgresSources
 from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -101,6 +102,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             budgets=outside.budgets,
             schemas=outside.schemas,
             sinks=outside.sinks,
+            source_store=PostgresSources(outside.pool),
             endpoints=outside.endpoints,
             deliveries=outside.deliveries,
             similar=outside.similar,

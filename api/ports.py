@@ -28,6 +28,7 @@ from domain.ports import (
     Schemas,
     SimilarAnswers,
     SinkBoard,
+    SourceStore,
     UsageReader,
 )
 from domain.routing.catalogue import Catalogue
@@ -72,6 +73,7 @@ class ApiPorts:
     budgets: Budgets
     schemas: Schemas
     sinks: SinkBoard
+    source_store: SourceStore
     endpoints: Endpoints
     deliveries: Deliveries
     similar: SimilarAnswers

@@ -66,7 +66,7 @@ def sink(
 
 
 def sources() -> None:
-    """Make requests of the topics in STRUCTURED_PROMPT_SOURCES until SIGTERM."""
+    """Make requests of what sources hold, of STRUCTURED_PROMPT_SOURCES and over HTTP, until SIGTERM."""
     from agents.deliver.sources import run
     from cli._target import read_file
     from domain.settings import load

@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from connectors.kafka import security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
 from connectors.postgres.object_book import PostgresObjectBook
+from connectors.postgres.pool import connect
+from connectors.postgres.sources import PostgresSources
 from connectors.registry import avro, protobuf
 from connectors.registry.client import SchemaRegistry
 from connectors.registry.decoder import RegistryDecoder
 from connectors.s3.client import S3, Bucket
 from connectors.s3.source import ObjectSource
 from domain.errors import InvalidSettings
-from domain.ports import BatchSource, Decoder
+from domain.ports import BatchSource, Decoder, SourceStore
 from domain.settings import Settings
 from domain.sources import model
 from domain.sources.decoding import JsonDecoder
@@ -42,11 +45,9 @@ class Feed:
 
 
 def sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, Source]:
-    """Raises InvalidSettings."""
+    """Those of the file; none without one. Raises InvalidSettings."""
     if settings.sources is None:
-        raise InvalidSettings(
-            "STRUCTURED_PROMPT_SOURCES is not set: it is the path of a file of sources (docs/sources.md)"
-        )
+        return {}
     try:
         text = Path(settings.sources).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -54,25 +55,33 @@ def sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, Source]
     return model.load(text, with_key_files(environ, model.secret_names(text)))
 
 
-def feeds(settings: Settings, found: Mapping[str, Source]) -> list[Feed]:
-    """One for each source with a topic, and one for the results where any has an output. Nothing is connected yet."""
+@asynccontextmanager
+async def connect_store(settings: Settings) -> AsyncIterator[SourceStore]:
+    """Those made over HTTP; PostgreSQL is first asked by the first call."""
+    pool = await connect(settings.database_url.get_secret_value(), 1)
+    try:
+        yield PostgresSources(pool)
+    finally:
+        await pool.close()
+
+
+def feed(settings: Settings, source: Source) -> Feed:
+    """What a source with a topic or a bucket reads. Nothing is connected yet. Raises MissingExtra."""
+    name = f"source-{source.name}"
+    if source.bucket is not None:
+        objects = _objects(settings, source.name, source.bucket)
+        return Feed(name, objects, source, objects)
+    group = f"{settings.topic_prefix}structured-prompt.{name}"
+    connection, topics = security.librdkafka(settings), [source.topic or ""]
+    return Feed(name, BatchConsumer(connection, topics, group, BOUNDS, instance=settings.worker_name), source)
+
+
+def results(settings: Settings) -> Feed:
+    """What is copied to outputs."""
     connection, prefix = security.librdkafka(settings), settings.topic_prefix
-    built = []
-    for source in found.values():
-        if source.topic is not None:
-            group = f"{prefix}structured-prompt.source-{source.name}"
-            reading = BatchConsumer(connection, [source.topic], group, BOUNDS, instance=settings.worker_name)
-            built.append(Feed(f"source-{source.name}", reading, source))
-        if source.bucket is not None:
-            objects = _objects(settings, source.name, source.bucket)
-            built.append(Feed(f"source-{source.name}", objects, source, objects))
-    if any(source.output for source in found.values()):
-        group = "structured-prompt.source-outputs"
-        reading = BatchConsumer(connection, [RESULTS], group, BOUNDS, prefix=prefix, instance=settings.worker_name)
-        built.append(Feed("source-outputs", reading, None))
-    if not built:
-        raise InvalidSettings("STRUCTURED_PROMPT_SOURCES: there are only webhooks, which the API serves")
-    return built
+    group = "structured-prompt.source-outputs"
+    reading = BatchConsumer(connection, [RESULTS], group, BOUNDS, prefix=prefix, instance=settings.worker_name)
+    return Feed("source-outputs", reading, None)
 
 
 def _objects(settings: Settings, name: str, prefix: Prefix) -> ObjectSource:

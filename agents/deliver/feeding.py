@@ -4,7 +4,7 @@ Both are carried by the sink runner: offsets are committed when everything was a
 dead letter, and a batch that comes again makes the same records, which intake and their readers recognise by their id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from domain.errors import BatchRefused, Permanent
 from domain.ports import Decoder, Item, Producer, Record, Refused
@@ -65,25 +65,42 @@ class OutputSink:
 
     topics: tuple[str, ...] = (RESULTS,)
 
-    def __init__(self, outputs: Mapping[str, str], producer: Producer) -> None:
-        """`outputs`: the topic of each source; `producer` takes names of topics as they are."""
-        self._outputs = {name.encode(): topic for name, topic in outputs.items()}
+    def __init__(
+        self,
+        outputs: Mapping[str, str | None],
+        producer: Producer,
+        look: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`outputs`: the topic of each source, None where it has none; may change. `look` brings it up to date, where
+        a result is of a source that it lacks: another process may have heard of it first. `producer` takes names of
+        topics as they are.
+        """
+        self._outputs = outputs
+        self._look = look
         self._producer = producer
 
     async def open(self) -> None:
         return
 
     async def write(self, batch: Sequence[Item]) -> list[Refused]:
-        records = []
-        for item in batch:
-            topic = next((self._outputs.get(value or b"") for name, value in item.headers if name == HEADER), None)
-            if topic is not None:
-                records.append(Record(topic, item.value, item.key, list(item.headers)))
+        """Raises Transient, and BatchRefused where the broker refuses one of the records."""
+        named = [(item, source) for item in batch if (source := _source_of(item)) is not None]
+        if self._look is not None and any(source not in self._outputs for _, source in named):
+            await self._look()
+        found = [(item, self._outputs.get(source)) for item, source in named]
+        records = [Record(topic, item.value, item.key, list(item.headers)) for item, topic in found if topic]
         await _send(self._producer, records)
         return []
 
     async def close(self) -> None:
         return
+
+
+def _source_of(item: Item) -> str | None:
+    for name, value in item.headers:
+        if name == HEADER:
+            return (value or b"").decode(errors="replace")
+    return None
 
 
 async def _send(producer: Producer, records: Sequence[Record]) -> None:

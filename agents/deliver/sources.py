@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -13,10 +14,12 @@ import uvloop
 
 from agents.deliver.condition import Condition
 from agents.deliver.feeding import OutputSink, RequestSink
+from agents.deliver.keeping import Keeper
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
+from agents.deliver.shelf import Entry, Shelf
 from agents.deliver.watcher import Watcher
-from connectors.feeds import Feed, decoder, feeds, producers, sources
+from connectors.feeds import Feed, connect_store, decoder, feed, producers, results, sources
 from connectors.kafka.producer import KafkaProducer
 from connectors.sinks import connect_board
 from connectors.telemetry.logs import set_up
@@ -24,8 +27,9 @@ from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
 from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.watchdog import Watchdog
+from domain.accounts.keys import pepper
 from domain.health import Health
-from domain.ports import Producer, Sink
+from domain.ports import Sink, SinkBoard
 from domain.settings import Settings
 from domain.sources.model import Source
 
@@ -38,57 +42,79 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     Raises InvalidSettings, and Conflict when the metrics port or a member's name is taken.
     """
     set_up(level=settings.log_level, format=settings.log_format, stage="sources")
-    found = sources(settings, environ)
-    uvloop.run(_run(settings, found, feeds(settings, found)))
+    uvloop.run(_run(settings, sources(settings, environ)))
 
 
-async def _run(settings: Settings, found: Mapping[str, Source], reading: list[Feed]) -> None:
-    metrics, conditions = PrometheusMetrics(), {feed.name: Condition(feed.name) for feed in reading}
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, list(conditions.values()))
+async def _run(settings: Settings, file: Mapping[str, Source]) -> None:
+    metrics = PrometheusMetrics()
     async with AsyncExitStack() as stack:
-        health = partial(_together, conditions.values())
-        server = TelemetryServer(settings.metrics_host, settings.metrics_port, health, metrics.render)
+        board = await stack.enter_async_context(connect_board(settings))
+        store = await stack.enter_async_context(connect_store(settings))
+        member = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+        keeper = Keeper(member, board)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, keeper.stop)
+        looking = Condition("sources")
+        ours, others = producers(settings)
+        stack.push_async_callback(ours.close)
+        stack.push_async_callback(others.close)
+        line = _Line(settings, member, board, ours, others, metrics)
+        shelf = Shelf(file, store, lambda: pepper(settings.key_pepper.get_secret_value()), line.carry, looking)
+        line.look, line.outputs = shelf.look, shelf.outputs
+        server = TelemetryServer(
+            settings.metrics_host, settings.metrics_port, lambda: _together([looking, *keeper.conditions]),
+            metrics.render,
+        )  # fmt: skip
         port = await server.start()
         stack.push_async_callback(server.close)
         watchdog = Watchdog()
         watchdog.start()
         stack.callback(watchdog.stop)
-        ours, others = producers(settings)
-        stack.push_async_callback(ours.close)
-        stack.push_async_callback(others.close)
-        board = await stack.enter_async_context(connect_board(settings))
-        member = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
-        watchers = [Watcher(one.name, member, one.reading, board, conditions[one.name], metrics) for one in reading]
-        beside = [asyncio.ensure_future(work) for work in (watch_loop(metrics), *(one.keep() for one in watchers))]
-        stack.push_async_callback(_ended, beside)
-        log.info("started", sources=sorted(conditions), metrics_port=port)
-        async with asyncio.TaskGroup() as carrying:
-            for feed in reading:
-                sink = _sink(feed, found, ours, others)
-                policy, condition = Policy(feed.name), conditions[feed.name]
-                _tell(feed, condition)
-                carrying.create_task(deliver(feed.reading, sink, ours, policy, metrics, condition))
+        stack.push_async_callback(_ended, asyncio.ensure_future(watch_loop(metrics)))
+        keeper.follow(shelf.wanted())
+        log.info("started", sources=keeper.names, metrics_port=port)
+        await keeper.keep(shelf.turn)
     log.info("stopped")
 
 
-def _tell(feed: Feed, condition: Condition) -> None:
+@dataclass
+class _Line:
+    """Carries one source, or the results of all, until it is told to stop."""
+
+    settings: Settings
+    member: str
+    board: SinkBoard
+    ours: KafkaProducer
+    others: KafkaProducer
+    metrics: PrometheusMetrics
+    look: Callable[[], Awaitable[None]] | None = None
+    outputs: Mapping[str, str | None] | None = None
+
+    async def carry(self, entry: Entry, condition: Condition) -> None:
+        """`entry` gives the source, None for the results. Raises MissingExtra, and what `entry` raises."""
+        source = entry()
+        sink = self._sink(source)
+        fed = results(self.settings) if source is None else feed(self.settings, source)
+        _tell(fed, condition)
+        watcher = Watcher(fed.name, self.member, fed.reading, self.board, condition, self.metrics)
+        beside = asyncio.ensure_future(watcher.keep())
+        try:
+            await deliver(fed.reading, sink, self.ours, Policy(fed.name), self.metrics, condition)
+        finally:
+            await _ended(beside)
+            watcher.left()
+
+    def _sink(self, source: Source | None) -> Sink:
+        if source is not None:
+            return RequestSink(source, self.ours, decoder(source))
+        return OutputSink(self.outputs or {}, self.others, self.look)
+
+
+def _tell(fed: Feed, condition: Condition) -> None:
     """A bucket that is away is told like a destination that is; Kafka's clients wait for their brokers silently."""
-    if feed.objects is not None:
-        feed.objects.when_away = lambda reason: condition.troubled("read", f"read: {reason}")
-        feed.objects.when_back = partial(condition.well, "read")
-
-
-def _sink(feed: Feed, found: Mapping[str, Source], ours: Producer, others: KafkaProducer) -> Sink:
-    if feed.source is not None:
-        return RequestSink(feed.source, ours, decoder(feed.source))
-    return OutputSink({one.name: one.output for one in found.values() if one.output is not None}, others)
-
-
-def _stop(conditions: list[Condition]) -> None:
-    for condition in conditions:
-        condition.stop()
+    if fed.objects is not None:
+        fed.objects.when_away = lambda reason: condition.troubled("read", f"read: {reason}")
+        fed.objects.when_back = partial(condition.well, "read")
 
 
 def _together(conditions: Iterable[Condition]) -> Health:
@@ -98,7 +124,6 @@ def _together(conditions: Iterable[Condition]) -> Health:
     return Health(ready=all(one.ready for one in found), checks=checks)
 
 
-async def _ended(tasks: "list[asyncio.Task[None]]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -30,6 +30,7 @@ class Watcher:
         self._board = board
         self._condition = condition
         self._metrics = metrics
+        self._measured: set[Place] = set()
         condition.hold(UNKNOWN, ready=False)
 
     async def keep(self, every_s: float = EVERY_S) -> None:
@@ -52,8 +53,14 @@ class Watcher:
         except Transient as error:
             log.warning("orders_unknown", sink=self._name, reason=str(error))
 
+    def left(self) -> None:
+        """Nothing is read here any more, while the process goes on: no lag of it stays."""
+        self._condition.tally.oldest_at = None
+        self._measure(dict.fromkeys(self._measured, 0))
+
     def _measure(self, lag: dict[Place, int]) -> None:
         """While the broker is away the lag keeps its last value."""
+        self._measured |= lag.keys()
         for (topic, partition), records in lag.items():
             self._metrics.gauge("consumer_lag", records, topic=topic, partition=str(partition))
         oldest = self._condition.tally.oldest_at

@@ -11,6 +11,7 @@ from api.analyze.service import Analyze, Patience
 from api.analyze.submission import Ask
 from api.authentication import TTL_S, Caller
 from api.problems import Problem
+from api.sources.book import SourceBook
 from domain.accounts.limits import Defaults, limits_of
 from domain.accounts.model import ApiKey, Tenant
 from domain.errors import Problem as Reason
@@ -18,7 +19,6 @@ from domain.ports import Accounts
 from domain.sources.mapping import Unmappable
 from domain.sources.model import Source, encoded
 from domain.sources.signature import objection
-from topics.base import format_time
 
 
 class SourceEvents:
@@ -26,43 +26,28 @@ class SourceEvents:
 
     def __init__(
         self,
-        sources: Mapping[str, Source],
+        book: SourceBook,
         accounts: Accounts,
         analyze: Analyze,
         defaults: Defaults,
         now: Callable[[], datetime],
     ) -> None:
-        self._sources = sources
+        self._book = book
         self._accounts = accounts
         self._analyze = analyze
         self._defaults = defaults
         self._now = now
         self._callers: dict[str, tuple[float, Caller]] = {}
 
-    def listing(self) -> bytes:
-        """Every source, by name; secrets and passwords stay here."""
-        items = [
-            {
-                "name": source.name,
-                "topic": source.topic,
-                "bucket": f"s3://{source.bucket.bucket}/{source.bucket.prefix}" if source.bucket else None,
-                "format": source.format.name,
-                "since": format_time(source.since) if source.since else None,
-                "output": source.output,
-                "tenant": source.tenant,
-                "webhook": f"/v1/sources/{source.name}/events" if source.secrets else None,
-            }
-            for _, source in sorted(self._sources.items())
-        ]
-        return orjson.dumps({"items": items, "next_cursor": None})
-
     async def take(
         self, name: str, headers: Mapping[str, str], body: bytes, traceparent: str, give_up: float
     ) -> Response:
         """202 when it is with the broker, or was before. Raises Problem and Unavailable."""
-        source = self._sources.get(name)
+        source = await self._book.find(name)
         if source is None or not source.secrets or source.tenant is None:
-            raise Problem("not_found", f"no source {name[:100]!r} takes webhooks; STRUCTURED_PROMPT_SOURCES names them")
+            raise Problem(
+                "not_found", f"no source {name[:100]!r} takes webhooks; `GET /v1/sources` lists them for operators"
+            )
         if (reason := objection(headers, body, source.secrets, self._now())) is not None:
             raise Problem("unauthenticated", reason)
         record = _request(source, headers["webhook-id"], body)

@@ -1,4 +1,4 @@
-"""The tables of sources that are buckets; see tables.py."""
+"""The tables of sources: those made over HTTP, and what was read of buckets; see tables.py."""
 
 from datetime import datetime
 
@@ -29,3 +29,14 @@ class SourceReaderRow(Base):
     source: Mapped[str] = key()
     member: Mapped[str]
     until: Mapped[datetime]
+
+
+class SourceRow(Base):
+    """A source that was put over HTTP."""
+
+    __tablename__ = "sources"
+
+    name: Mapped[str] = key()
+    fields: Mapped[str]
+    sealed: Mapped[bytes]
+    changed_at: Mapped[datetime]

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
 from connectors.postgres.export_tables import ExportJobRow, ExportScheduleRow
-from connectors.postgres.object_tables import SourceObjectRow, SourceReaderRow
+from connectors.postgres.object_tables import SourceObjectRow, SourceReaderRow, SourceRow
 from connectors.postgres.rows import Base, key
 from connectors.postgres.schema_rows import OutputSchemaNameRow, OutputSchemaRow
 from connectors.postgres.similar_rows import SimilarTrustRow
@@ -384,6 +384,7 @@ __all__ = [
     "SinkStreamRow",
     "SourceObjectRow",
     "SourceReaderRow",
+    "SourceRow",
     "TenantRow",
     "WebhookEndpointRow",
     "metadata",

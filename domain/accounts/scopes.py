@@ -27,6 +27,7 @@ SCOPES: Mapping[str, str] = {
     "sinks:read": "the operator's sinks, for operators",
     "sinks:write": "pause, resume and replay them, for operators",
     "sources:read": "the operator's sources, for operators",
+    "sources:write": "make, replace and remove them, for operators",
     "usage:read": "usage and costs",
     "webhooks:read": "webhooks and other destinations, and their deliveries, with the results in them",
     "webhooks:write": "webhooks and other destinations: who may make one has every result sent there",

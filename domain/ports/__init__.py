@@ -22,6 +22,7 @@ from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
 from domain.ports.similar import Embedder, SimilarAnswers
 from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard, StreamBook
+from domain.ports.sources import SourceStore
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
 from domain.ports.webhooks import Deliveries, Endpoints, Outlet
 
@@ -69,6 +70,7 @@ __all__ = [
     "SimilarAnswers",
     "Sink",
     "SinkBoard",
+    "SourceStore",
     "StreamBook",
     "UsageReader",
 ]

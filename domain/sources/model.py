@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping as Fields
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -23,6 +24,14 @@ _ID = re.compile(r"[A-Za-z0-9._:@=+,~-]{1,255}")
 _OTHER = re.compile(r"[^A-Za-z0-9._:@=+,~-]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class Wrong(ValueError):
+    """A source is not as it must be; `reasons` are all that is wrong."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
 
 
 class _Webhook(BaseModel):
@@ -142,15 +151,23 @@ def load(text: str, environ: Fields[str, str]) -> dict[str, Source]:
     sources, problems = {}, []
     for name, fields in entries.items():
         try:
-            sources[str(name)] = _source(str(name), _Entry.model_validate(fields or {}), environ)
-        except ValidationError as error:
-            problems += [f"{name}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        except ValueError as error:
-            problems.append(f"{name}: {error}")
-    problems += _twice(sources)
+            sources[str(name)] = one_of(str(name), fields or {}, environ)
+        except Wrong as error:
+            problems += [f"{name}: {reason}" for reason in error.reasons]
+    problems += circles({name: (one.topic, one.output) for name, one in sources.items()}).values()
     if problems:
         raise InvalidSettings("STRUCTURED_PROMPT_SOURCES: these sources are wrong:\n  " + "\n  ".join(problems))
     return sources
+
+
+def one_of(name: str, fields: Any, environ: Fields[str, str]) -> Source:
+    """One source, of what stands under its name. Raises Wrong."""
+    try:
+        return _source(name, _Entry.model_validate(fields), environ)
+    except ValidationError as error:
+        raise Wrong([f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]) from None
+    except ValueError as error:
+        raise Wrong([str(error)]) from None
 
 
 def _source(name: str, entry: _Entry, environ: Fields[str, str]) -> Source:
@@ -224,11 +241,11 @@ def _secrets(webhook: _Webhook | None, environ: Fields[str, str]) -> tuple[bytes
         raise ValueError(f"{webhook.secret_env}: {error}") from None
 
 
-def _twice(sources: Fields[str, Source]) -> list[str]:
-    """A topic that is an input and an output would feed itself."""
-    inputs = {source.topic for source in sources.values() if source.topic}
-    return [
-        f"{source.name}: its output {source.output} is the topic of a source, which would go round for ever"
-        for source in sources.values()
-        if source.output in inputs
-    ]
+def circles(topics: Fields[str, tuple[str | None, str | None]]) -> dict[str, str]:
+    """What is wrong, by name, of (topic, output) by name: a topic that is an input and an output would feed itself."""
+    inputs = {topic for topic, _ in topics.values() if topic}
+    return {
+        name: f"{name}: its output {output} is the topic of a source, which would go round for ever"
+        for name, (_, output) in topics.items()
+        if output in inputs
+    }

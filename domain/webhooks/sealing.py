@@ -39,5 +39,5 @@ def _cipher(pepper: bytes) -> Any:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError:
-        raise MissingExtra("keeping the credentials of a bucket", "s3") from None
+        raise MissingExtra("keeping credentials", "s3") from None
     return AESGCM(hmac.digest(pepper, b"credentials of destinations", "sha256"))

@@ -33,6 +33,7 @@ from connectors.memory.schemas import MemorySchemas
 from connectors.memory.similar import MemorySimilarAnswers
 from connectors.memory.sink import MemorySink, MemoryUsage
 from connectors.memory.sink_board import MemorySinkBoard
+from connectors.memory.sources import MemorySources
 from connectors.memory.store import MemoryStore
 from connectors.memory.webhooks import MemoryDeliveries, MemoryEndpoints
 from domain.accounts import keys
@@ -149,7 +150,7 @@ class Door:
         self.exporter = MemoryExporter(self.sink)
         self.export_jobs, self.export_files = MemoryExportJobs(), MemoryFiles()
         self.export_schedules = MemoryExportSchedules(self.export_jobs)
-        self.sink_board = MemorySinkBoard(utc_now)
+        self.sink_board, self.source_store = MemorySinkBoard(utc_now), MemorySources()
         catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
         self.schemas, self.similar = MemorySchemas(), MemorySimilarAnswers()
         self.preparer = Preparer(Library.load([LIBRARY]), catalogue, Book(self.schemas.find, time.monotonic))
@@ -174,7 +175,8 @@ class Door:
             catalogue=catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
-            sinks=self.sink_board, health=self.health, budgets=self.budgets, schemas=self.schemas, similar=self.similar,
+            sinks=self.sink_board, source_store=self.source_store, health=self.health,
+            budgets=self.budgets, schemas=self.schemas, similar=self.similar,
             endpoints=self.endpoints,
             deliveries=self.deliveries, export_jobs=self.export_jobs, export_schedules=self.export_schedules,
             export_files=self.export_files,

@@ -132,7 +132,8 @@ async def test_operators_see_what_is_bound_and_no_secret(door: Door) -> None:
     assert list(items) == ["asleep", "forms", "letters", "stranger", "tickets"]
     assert items["forms"] == {
         "name": "forms", "topic": None, "bucket": None, "format": "json", "since": None, "output": None,
-        "tenant": "acme", "webhook": "/v1/sources/forms/events",
+        "tenant": "acme", "webhook": "/v1/sources/forms/events", "origin": "file", "changed_at": None,
+        "definition": None, "status": None,
     }  # fmt: skip
     assert (items["tickets"]["topic"], items["tickets"]["webhook"]) == ("crm.tickets", None)
     assert SECRET.removeprefix("whsec_") not in answer.text

@@ -1,0 +1,63 @@
+"""Which sources there are: those of the file, and those that operators made over HTTP."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from api.within import within
+from domain.errors import Permanent
+from domain.ports import SourceStore
+from domain.sources.model import Source, Wrong
+from domain.sources.stored import Stored, opened
+
+PATIENCE_S = 1.8
+LEDGER = "the ledger"
+LOOK_S = 2.0
+"""Seconds for which what was stored is taken to be the same: whoever pushes names that do not exist asks no more."""
+log = structlog.get_logger("sources")
+
+
+class SourceBook:
+    """`file` are the sources of the file, whose names win. Raises Problem (unavailable) when PostgreSQL is away."""
+
+    def __init__(self, file: Mapping[str, Source], store: SourceStore, pepper: bytes) -> None:
+        self.file = file
+        self.store = store
+        self._pepper = pepper
+        self._opened: dict[str, tuple[Stored, Source | None]] = {}
+        self._until = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def find(self, name: str) -> Source | None:
+        """One that takes webhooks, or any of the file."""
+        if name in self.file:
+            return self.file[name]
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                self._keep(await self.stored())
+                self._until = time.monotonic() + LOOK_S
+        return self._opened[name][1] if name in self._opened else None
+
+    async def stored(self) -> Sequence[Stored]:
+        return await within(self.store.all(), PATIENCE_S, LEDGER)
+
+    def changed(self) -> None:
+        """What was stored is read anew when it is next asked for."""
+        self._until = float("-inf")
+
+    def _keep(self, stored: Sequence[Stored]) -> None:
+        before = self._opened
+        self._opened = {}
+        for one in stored:
+            if one.fields.get("webhook"):
+                known = before.get(one.name)
+                self._opened[one.name] = known if known and known[0] == one else (one, self._open(one))
+
+    def _open(self, one: Stored) -> Source | None:
+        try:
+            return opened(one, self._pepper)
+        except (Permanent, Wrong) as error:
+            log.warning("source_cannot_be_opened", source=one.name, reason=str(error))
+            return None
