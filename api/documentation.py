@@ -149,9 +149,10 @@ def answer(description: str, example: Any, model: str | None = None, sends: tupl
     return {"description": description, "content": {"application/json": content}, "headers": headers}
 
 
-def request_body(*more: dict[str, Any]) -> dict[str, Any]:
+def request_body() -> dict[str, Any]:
     """The body of the routes that start work, with its examples."""
-    examples = {f"example{i}": {"value": value} for i, value in enumerate((REQUEST_EXAMPLE, TEMPLATE_EXAMPLE, *more))}
+    own = {"a prompt with a schema": REQUEST_EXAMPLE, "a template": TEMPLATE_EXAMPLE}
+    examples = {name: {"value": value} for name, value in own.items()}
     content = {"schema": {"$ref": REFERENCE + "AnalyzeRequest"}, "examples": examples}
     return {"required": True, "content": {"application/json": content}}
 

@@ -24,6 +24,8 @@ def complete(document: dict[str, Any]) -> None:
         if "example" in said and "default" not in parameter.get("schema", {}):
             parameter.setdefault("example", said["example"])
     answer_headers.complete(document, words["headers"])
+    # in the order in which they are to be read
+    document["tags"] = [{"name": name, "description": said} for name, said in words["tags"].items()]
 
 
 def fields(document: Words) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -104,3 +104,8 @@ async def unusual(door: Door) -> AsyncIterator[httpx.Response]:
     yield await door.ask({"id": "waits", "prompt": "?"}, "/v1/analyze/async")
     yield await door.client.get("/v1/jobs/waits/result")
     door.line.open.set()
+
+
+def test_every_subject_is_described_and_none_is_empty(document: dict[str, Any]) -> None:
+    used = {tag for _, operation in operations(document) for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in document["tags"] if tag["description"]}
