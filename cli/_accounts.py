@@ -9,7 +9,7 @@ from typing import TypeVar
 import typer
 
 from cli._limit_options import LimitOptions
-from cli._output import print_json, print_table
+from cli._output import print_json, print_rows, print_table
 from cli._stack import Stack
 from cli._target import Target, find
 from connectors.clickhouse.answers import store_answers
@@ -88,10 +88,7 @@ def set_plan(stack: Stack, name: str, options: LimitOptions) -> None:
 def list_plans(stack: Stack, as_json: bool) -> None:
     plans = _with_accounts(find(stack), lambda accounts: accounts.plans())
     rows = [{"name": plan.name, **asdict(plan.allowance)} for plan in plans]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(("name", *LIMITS), [tuple(row.values()) for row in rows])
+    print_rows(("name", *LIMITS), rows, as_json)
 
 
 async def _check_plan(accounts: Accounts, name: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar, get_args
 import typer
 
 from cli._budget_options import Charged, Terms
-from cli._output import print_json, print_table
+from cli._output import print_json, print_rows
 from cli._stack import Stack
 from cli._target import Target, find
 from connectors.postgres.accounts import PostgresAccounts
@@ -54,10 +54,7 @@ def listing(stack: Stack, tenant: str | None, as_json: bool) -> None:
     target = find(stack)
     owner = target.tenant_or(tenant)
     rows = [shown(one) for one in _with_pool(target, lambda pool: PostgresBudgets(pool).standings(owner))]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+    print_rows(COLUMNS, rows, as_json)
 
 
 def delete(stack: Stack, name: str, tenant: str | None, as_json: bool) -> None:

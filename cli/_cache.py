@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from cli._cache_options import What
-from cli._output import print_json, print_table
+from cli._output import print_rows
 from cli._stack import Stack
 from cli._target import Target, find
 from cli._time import parse_since
@@ -56,10 +56,7 @@ def stats(stack: Stack, tenant: str | None, since: str, as_json: bool) -> None:
         }
         for use in uses
     ]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table((*COLUMNS, *CHECKS), [list(row.values()) for row in rows])
+    print_rows((*COLUMNS, *CHECKS), rows, as_json)
 
 
 def _wanted(what: What) -> Invalidation:

@@ -9,7 +9,7 @@ import typer
 import uuid_utils
 
 from cli._export_options import Timing, What
-from cli._output import print_json, print_table
+from cli._output import print_json, print_rows, print_table
 from cli._stack import Stack
 from cli._target import Target, find
 from cli._time import parse_since
@@ -108,10 +108,7 @@ def schedules(stack: Stack, tenant: str | None, as_json: bool) -> None:
     whose = target.tenant_or(tenant)
     found = _with_pool(target, lambda pool: PostgresExportSchedules(pool).listing(whose))
     rows = [schedule_fields(one) for one in found]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(SCHEDULE_COLUMNS, [[row[name] for name in SCHEDULE_COLUMNS] for row in rows])
+    print_rows(SCHEDULE_COLUMNS, rows, as_json)
 
 
 def pause(stack: Stack, name: str, tenant: str | None, paused: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 WIDE = 160
@@ -29,6 +29,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     console = Console()
     # a pipe or a file has no width of its own: 80 columns would fold every cell
     Console(width=None if console.is_terminal else WIDE).print(table)
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]], as_json: bool) -> None:
+    """Everything of each row for scripts, these columns of it for people."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(columns, [[row[name] for name in columns] for row in rows])
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from cli._output import print_error, print_json, print_table
+from cli._output import print_error, print_json, print_rows
 from cli._stack import Stack
 from cli._submit import read_schema
 from cli._target import Target, find
@@ -37,10 +37,7 @@ def list_all(stack: Stack, tenant: str | None, as_json: bool) -> None:
     target = find(stack)
     found = _with_schemas(target, lambda schemas: schemas.names(target.tenant_or(tenant), MOST, ""))
     rows = [{name: getattr(one, name) for name in COLUMNS} for one in found]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(COLUMNS, [tuple(row.values()) for row in rows])
+    print_rows(COLUMNS, rows, as_json)
 
 
 def show(stack: Stack, tenant: str | None, name: str, version: int | None) -> None:

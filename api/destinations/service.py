@@ -1,7 +1,7 @@
 """Destinations of one tenant, whatever their kind: webhooks, hooks of Zapier and Make, buckets."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
+from functools import cached_property
 
 import orjson
 import uuid_utils
@@ -10,12 +10,10 @@ from api.bodies import read
 from api.destination_schemas import BucketPlace, DestinationChange, Hook, NewDestination, Redelivery
 from api.paging import decode_cursor, encode_cursor
 from api.problems import Problem
-from api.webhooks.service import MOST_ENDPOINTS, WebhookKeeper, soon
+from api.webhooks.service import MOST_ENDPOINTS, EndpointKeeper, WebhookKeeper, soon
 from domain.errors import ForbiddenAddress
 from domain.errors import Problem as Reason
-from domain.outgoing.addresses import Network
 from domain.outgoing.urls import check
-from domain.ports import Deliveries, Endpoints
 from domain.webhooks import payload, sealing, signing
 from domain.webhooks.kinds import Bucket, Kind
 from domain.webhooks.model import TYPES, Change, Endpoint, Queued
@@ -32,23 +30,12 @@ class DestinationLog(WebhookKeeper):
     _kind = None
 
 
-class DestinationKeeper:
+class DestinationKeeper(EndpointKeeper):
     """Raises Problem: invalid_request, not_found, unavailable when PostgreSQL does not answer."""
 
-    def __init__(
-        self,
-        endpoints: Endpoints,
-        deliveries: Deliveries,
-        pepper: bytes,
-        allow: Sequence[Network],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._endpoints = endpoints
-        self._deliveries = deliveries
-        self._pepper = pepper
-        self._allow = allow
-        self._now = now
-        self.log = DestinationLog(endpoints, deliveries, pepper, allow, now)
+    @cached_property
+    def log(self) -> DestinationLog:
+        return DestinationLog(self._endpoints, self._deliveries, self._pepper, self._allow, self._now)
 
     async def create(self, tenant: str, body: bytes) -> bytes:
         asked = read(NewDestination, body)

@@ -28,14 +28,8 @@ MOST_ENDPOINTS = 100
 T = TypeVar("T")
 
 
-class WebhookKeeper:
-    """Raises Problem: invalid_request, not_found, unavailable when PostgreSQL does not answer.
-
-    `_place` is where the routes are, `_kind` that of the endpoints which are there; None is any.
-    """
-
-    _place = "/v1/webhooks"
-    _kind: Kind | None = "webhook"
+class EndpointKeeper:
+    """What every keeper of places that results go to works with. `allow`: networks that may be reached besides."""
 
     def __init__(
         self,
@@ -50,6 +44,16 @@ class WebhookKeeper:
         self._pepper = pepper
         self._allow = allow
         self._now = now
+
+
+class WebhookKeeper(EndpointKeeper):
+    """Raises Problem: invalid_request, not_found, unavailable when PostgreSQL does not answer.
+
+    `_place` is where the routes are, `_kind` that of the endpoints which are there; None is any.
+    """
+
+    _place = "/v1/webhooks"
+    _kind: Kind | None = "webhook"
 
     async def create(self, tenant: str, body: bytes) -> bytes:
         asked = read(NewWebhook, body)

@@ -131,7 +131,25 @@ class Line:
 class Door:
     """One API instance with everything around it. `client` carries the key of tenant acme, `strangers` none."""
 
+    app: FastAPI
+    client: httpx.AsyncClient
+    strangers: httpx.AsyncClient
+
     def __init__(self, *, requests_per_minute: int = 600_000, burst: int = 100_000) -> None:
+        self._store_things()
+        self._know_tenants()
+        self.catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
+        self.preparer = Preparer(Library.load([LIBRARY]), self.catalogue, Book(self.schemas.find, time.monotonic))
+        self.settings = Settings(
+            kafka="127.0.0.1:1", database_url="postgresql://a:b@127.0.0.1:1/c", redis_url="redis://127.0.0.1:1/0",
+            clickhouse_url="http://127.0.0.1:1/d", key_pepper=PEPPER.decode(), requests_per_minute=requests_per_minute,
+            burst=burst, operators="globex",
+        )  # fmt: skip
+        source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
+        self.line = Line(source, self.ledger, self.replies, self.preparer)
+        self.ports = self._ports()
+
+    def _store_things(self) -> None:
         self.store = MemoryStore()
         self.broker = MemoryBroker()
         self.producer = MemoryProducer(self.broker)
@@ -151,9 +169,9 @@ class Door:
         self.export_jobs, self.export_files = MemoryExportJobs(), MemoryFiles()
         self.export_schedules = MemoryExportSchedules(self.export_jobs)
         self.sink_board, self.source_store = MemorySinkBoard(utc_now), MemorySources()
-        catalogue = Catalogue.simulated("http://127.0.0.1:1/v1")
         self.schemas, self.similar = MemorySchemas(), MemorySimilarAnswers()
-        self.preparer = Preparer(Library.load([LIBRARY]), catalogue, Book(self.schemas.find, time.monotonic))
+
+    def _know_tenants(self) -> None:
         self.issued = keys.issue("acme", "test", PEPPER, utc_now())
         self.other = keys.issue("globex", "test", PEPPER, utc_now())
         self.asleep = keys.issue("asleep", "test", PEPPER, utc_now())
@@ -161,29 +179,19 @@ class Door:
             [Tenant("acme"), Tenant("globex"), Tenant("asleep", active=False)],
             [self.issued.key, self.other.key, self.asleep.key],
         )
-        self.settings = Settings(
-            kafka="127.0.0.1:1", database_url="postgresql://a:b@127.0.0.1:1/c", redis_url="redis://127.0.0.1:1/0",
-            clickhouse_url="http://127.0.0.1:1/d", key_pepper=PEPPER.decode(), requests_per_minute=requests_per_minute,
-            burst=burst, operators="globex",
-        )  # fmt: skip
-        source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
-        self.line = Line(source, self.ledger, self.replies, self.preparer)
-        self.ports = ApiPorts(
+
+    def _ports(self) -> ApiPorts:
+        return ApiPorts(
             jobs=self.jobs, ledger=self.ledger, accounts=self.accounts, producer=self.producer, limiter=self.limiter,
             replies=self.replies, chunks=self.chunks, usage=MemoryUsage(self.sink), exporter=self.exporter,
-            preparer=self.preparer,
-            catalogue=catalogue, metrics=self.metrics,
+            preparer=self.preparer, catalogue=self.catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
             sinks=self.sink_board, source_store=self.source_store, health=self.health,
             budgets=self.budgets, schemas=self.schemas, similar=self.similar,
-            endpoints=self.endpoints,
-            deliveries=self.deliveries, export_jobs=self.export_jobs, export_schedules=self.export_schedules,
-            export_files=self.export_files,
+            endpoints=self.endpoints, deliveries=self.deliveries, export_jobs=self.export_jobs,
+            export_schedules=self.export_schedules, export_files=self.export_files,
         )  # fmt: skip
-        self.app: FastAPI
-        self.client: httpx.AsyncClient
-        self.strangers: httpx.AsyncClient
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Door"]:
