@@ -6,13 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.memory.webhooks import MemoryDeliveries, MemoryEndpoints
-from connectors.postgres.deliveries import PostgresDeliveries
-from connectors.postgres.endpoints import PostgresEndpoints
-from connectors.postgres.pool import connect
 from domain.webhooks.kinds import PER_OBJECT, Bucket
 from domain.webhooks.model import Change, Endpoint, Mark, Queued, Wish
-from tests.contract.test_webhooks import NOW, TABLES, Webhooks, endpoint, ids, message, over
+from tests.contract.test_webhooks import NOW, Webhooks, endpoint, ids, message, over, stored_in
 
 BUCKET = Bucket("acme-answers", "eu-central-1", "AKIA", None, "p", 60)
 SECOND = timedelta(seconds=1)
@@ -25,15 +21,8 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 async def webhooks(database: str | None) -> AsyncIterator[Webhooks]:
-    if database is None:
-        endpoints = MemoryEndpoints()
-        yield Webhooks(endpoints, MemoryDeliveries(endpoints))
-        return
-    pool = await connect(database, 2)
-    for table in TABLES:
-        await pool.fetch(f"DELETE FROM {table}")
-    yield Webhooks(PostgresEndpoints(pool), PostgresDeliveries(pool))
-    await pool.close()
+    async with stored_in(database) as found:
+        yield found
 
 
 def bucket(id: str = "s3_1") -> Endpoint:

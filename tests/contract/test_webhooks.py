@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -35,8 +36,9 @@ def database(request: pytest.FixtureRequest) -> str | None:
     return None if request.param == "memory" else request.getfixturevalue("database_url")
 
 
-@pytest.fixture
-async def webhooks(database: str | None) -> AsyncIterator[Webhooks]:
+@asynccontextmanager
+async def stored_in(database: str | None) -> AsyncIterator[Webhooks]:
+    """Empty; in memory where there is no database."""
     if database is None:
         endpoints = MemoryEndpoints()
         yield Webhooks(endpoints, MemoryDeliveries(endpoints))
@@ -46,6 +48,12 @@ async def webhooks(database: str | None) -> AsyncIterator[Webhooks]:
         await pool.fetch(f"DELETE FROM {table}")
     yield Webhooks(PostgresEndpoints(pool), PostgresDeliveries(pool))
     await pool.close()
+
+
+@pytest.fixture
+async def webhooks(database: str | None) -> AsyncIterator[Webhooks]:
+    async with stored_in(database) as found:
+        yield found
 
 
 def endpoint(id: str = "e1", tenant: str = "acme", minutes: int = 0, **more: object) -> Endpoint:
