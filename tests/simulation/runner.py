@@ -15,7 +15,7 @@ from tests.simulation.workers import Variant
 from tests.simulation.world import Violation
 
 SEEDS_AT_ONCE = 500
-COLLECT_EVERY = 8  # schedules: what they leave behind is 2 MB each
+COLLECT_EVERY = 2  # schedules: what they leave behind is 2 MB each, more than a core keeps near
 
 
 @dataclass(frozen=True, slots=True)
