@@ -21,7 +21,7 @@ LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("p
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load scan sbom audit staging smoke lock tools hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load scan sbom audit prowl chart staging smoke lock tools hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,7 +81,8 @@ soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 whe
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra sentry --extra s3 --extra parquet --extra avro --extra protobuf --extra bigquery --extra sheets --extra snowflake pyproject.toml -o requirements/production.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements/scan.in -o requirements/scan.lock
+	for name in scan wapiti chart; do \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.lock; done
 
 scan: .scan/installed ## look for dangerous code, secrets and workflows that are wrong: bandit, semgrep, detect-secrets; no network
 	@$(BIN)/python -m ops.scan
@@ -94,6 +95,12 @@ audit: .scan/installed ## ask which dependencies of the product have known fault
 
 fuzz: $(STAMP) ## CASES=1000 for each operation of the API, made from its OpenAPI document; exits 1 for a 5xx or what is not documented
 	@$(BIN)/python -m tests.fuzz --cases $(CASES)
+
+prowl: .wapiti/installed ## wapiti attacks the running API (on the in-memory twins) and a door with planted faults; no network beyond this machine
+	@$(BIN)/python -m tests.prowl
+
+chart: .chart/installed .tools/helm ## render the chart with helm and hold it against Kubernetes' own schemas
+	@$(BIN)/pytest -q tests/house/test_chart.py
 
 staging: $(STAMP) ## everything on this machine behind TLS: DOMAIN=staging.example.com; WITH=processes where there are no containers
 	@$(BIN)/python -m ops.staging --domain "$(DOMAIN)" --with $(or $(WITH),containers)
@@ -118,12 +125,12 @@ hooks: $(STAMP) ## check before every commit
 	$(BIN)/pre-commit install
 
 clean: ## remove what can be made again; .local, with your data, stays
-	rm -rf $(VENV) .scan .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
+	rm -rf $(VENV) .scan .wapiti .chart .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
 
-# the scanners have an environment of their own: what they need never meets what the product needs
-.scan/installed: $(STAMP) requirements/scan.lock
-	@test -x .scan/bin/python || $(BIN)/python -m venv --without-pip .scan
-	@$(BIN)/uv pip sync --quiet --require-hashes --python .scan/bin/python requirements/scan.lock
+# scanners and judges have environments of their own: what they need never meets what the product needs
+.scan/installed .wapiti/installed .chart/installed: .%/installed: requirements/%.lock $(STAMP)
+	@test -x .$*/bin/python || $(BIN)/python -m venv --without-pip .$*
+	@$(BIN)/uv pip sync --quiet --require-hashes --python .$*/bin/python $<
 	@touch $@
 
 # uv comes from PyPI at the version and hashes of the lock file, then installs the rest of it

@@ -1,86 +1,58 @@
 """Schemathesis asks the served API whatever its OpenAPI document allows, and what it does not.
 
-`python -m tests.fuzz --cases 1000` (`make fuzz`): so many cases an operation, on the in-memory twins. Exits 1 when an
-answer is a 5xx, has a status, type, header or body that the document does not know, or takes more than five seconds;
-also when an operation was not asked at all.
+`python -m tests.fuzz --cases 1000` (`make fuzz`): so many cases an operation, on the in-memory twins, and as many
+sequences of operations that lead to one another. Each operation has a server of its own, and what came of it is kept in
+`--keep`: a run that was interrupted goes on where it was. Exits 1 when an answer is a 5xx, has a status, type, header
+or body that the document does not know, takes more than five seconds, or does not come; also when an operation was
+not asked at all. Where an operation takes nothing but its address, there are fewer cases to make than were wished.
 """
 
 import argparse
-import re
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-CHECKS = (
-    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
-    "response_schema_conformance", "unsupported_method",
-)  # fmt: skip
-SLOW_S = 5
-OPERATOR = ["operators=acme", "address_failures_per_minute=1000000"]
+from tests.fuzz.outcome import Outcome, kept, table
+from tests.fuzz.running import EVERYTHING, SEQUENCES, Wish, ask, operations
+
+ALONE = "examples,coverage,fuzzing"
 
 
-def fuzz(cases: int, phases: str, seed: int) -> int:
-    """The exit code: 0 when every operation was asked and nothing was found."""
-    with tempfile.TemporaryDirectory() as directory:
-        log, port = Path(directory, "log"), _free_port()
-        command = [sys.executable, "-m", "tests.shield.server", str(port), *OPERATOR]
-        with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
-            try:
-                wanted = ["--max-examples", str(cases), "--phases", phases, "--seed", str(seed)]
-                return _judged(*_asked(_key(log, port), port, wanted, directory))
-            finally:
-                server.terminate()
+def fuzz(wish: Wish) -> Outcome:
+    """Every operation in one go, of one server."""
+    outcome = ask(wish, EVERYTHING)
+    whole = outcome.asked == len(operations())
+    return outcome if whole else outcome.but("not every operation was asked: nothing is proven")
 
 
-def _asked(key: str, port: int, wanted: list[str], directory: str) -> tuple[int, str]:
-    """`directory` is where it leaves what it remembers."""
-    run = [
-        sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
-        f"http://127.0.0.1:{port}/openapi.json", "--header", f"Authorization: Bearer {key}",
-        "--checks", ",".join(CHECKS), "--max-response-time", str(SLOW_S), "--suppress-health-check", "all",
-        "--no-color", "--warnings", "off", "--continue-on-failure", "--generation-database", "none", *wanted,
-    ]  # fmt: skip
-    done = subprocess.run(run, cwd=directory, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+def fuzz_each(wish: Wish, sequences: Wish, directory: Path) -> list[Outcome]:
+    """One operation after the other, but those that `directory` knows the outcome of."""
+    parts = [(name, wish) for name in operations()] + [(SEQUENCES, sequences)]
+    outcomes = []
+    for number, (name, wanted) in enumerate(parts, 1):
+        outcome = kept(directory, name) or _once(wanted, name)
+        outcome.keep(directory)
+        outcomes.append(outcome)
+        print(f"{number}/{len(parts)} {outcome}", flush=True)
+    return outcomes
 
 
-def _judged(code: int, report: str) -> int:
-    found = re.search(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)", report)
-    generated = re.search(r"(\d[\d,]*) generated", report)
-    print(report)
-    if found is None or generated is None or len(set(found.groups())) != 1:
-        print("not every operation was asked: nothing is proven")
-        return 1
-    return code
+def _once(wish: Wish, name: str) -> Outcome:
+    outcome = ask(wish, name)
+    return outcome if outcome.asked else outcome.but("it was not asked: nothing is proven")
 
 
-def _key(log: Path, port: int) -> str:
-    deadline = time.monotonic() + 60
-    while not _listens(port):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"the API does not start: {log.read_text()[-800:]}")
-        time.sleep(0.1)
-    return log.read_text().split()[0]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def main(arguments: argparse.Namespace) -> int:
+    wish = Wish(arguments.cases, ALONE, arguments.seed)
+    sequences = Wish(arguments.cases, "stateful", arguments.seed)
+    arguments.keep.mkdir(parents=True, exist_ok=True)
+    outcomes = fuzz_each(wish, sequences, arguments.keep)
+    print(table(outcomes))
+    return int(any(outcome.findings for outcome in outcomes))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=1000)
-    parser.add_argument("--phases", default="examples,coverage,fuzzing,stateful")
     parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    sys.exit(fuzz(arguments.cases, arguments.phases, arguments.seed))
+    parser.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="remove it to begin anew")
+    sys.exit(main(parser.parse_args()))
