@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 import yaml
 
+from cli._fields import absent, kind
+
 HEAD = """\
 # Topics
 
@@ -59,25 +61,5 @@ def _fields(message: str, schema: Schema, words: Mapping[str, str]) -> Iterator[
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
         said = field.get("description") or words.get(f"{message}.{name}") or words[name]
-        absent = "required" if name in required else _absent(field.get("default"))
-        yield f"| `{name}` | {_kind(field)} | {absent} | {said} |"
-
-
-def _absent(default: object) -> str:
-    """A default with parts of its own is described where its parts are: in the schema."""
-    if default is None or isinstance(default, dict | list):
-        return "none" if not default else "its parts' own"
-    return f"`{orjson.dumps(default).decode()}`"
-
-
-def _kind(field: Schema) -> str:
-    kinds = [one for one in field.get("anyOf", [field]) if one.get("type") != "null"]
-    return " or ".join(dict.fromkeys(_one(kind) for kind in kinds))
-
-
-def _one(kind: Schema) -> str:
-    if "enum" in kind:
-        return ", ".join(f"`{value}`" for value in kind["enum"])
-    if "$ref" in kind:
-        return f"object ({kind['$ref'].rpartition('/')[2]})"
-    return str(kind.get("format", kind.get("type", "any JSON")))
+        default = "required" if name in required else absent(field.get("default"))
+        yield f"| `{name}` | {kind(field)} | {default} | {said} |"

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cli import _command_page, _errors_page, _metrics_page, _topics_page
+from cli import _command_page, _errors_page, _http_page, _metrics_page, _topics_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": _command_page.page,
     "errors.md": _errors_page.page,
+    "http.md": _http_page.page,
     "metrics.md": _metrics_page.page,
     "topics.md": _topics_page.page,
 }
