@@ -14,6 +14,7 @@ import structlog
 from agents.contract import Batch, Each, NotForUs, Outside
 from agents.line import Delivery
 from agents.stage import Stage
+from domain.admission.crowd import Crowd
 from domain.admission.fairness import FairQueue
 from domain.errors import Transient
 
@@ -91,7 +92,7 @@ class EachSource(Source):
         self._slots = max(1, int(slots * share))
         self._share = share
         self._ready: FairQueue[Delivery] = FairQueue()
-        self._quiet_at = float("-inf")  # when one came whose tenant had nothing here, behind a flood of others
+        self._crowd = Crowd(RECENTLY)
         self._singly: deque[Delivery] = deque()
         self._singles: set[Delivery] = set()
         self._outside = handler.outside
@@ -107,6 +108,7 @@ class EachSource(Source):
             self._begin(self._ready.take())
 
     def _begin(self, delivery: Delivery) -> None:
+        self._crowd.saw(tenant_of(delivery), time.monotonic())
         self.stage.began(delivery)
         self._start(self._one(delivery))
 
@@ -117,13 +119,14 @@ class EachSource(Source):
 
     def _queue(self, delivery: Delivery) -> None:
         tenant = tenant_of(delivery)
-        if len(self._ready) > self.stage.policy.inside and not self._ready.holds(tenant):
-            self._quiet_at = time.monotonic()
-            if len(self._singles) < self._room(CROWDED):
-                self._singles.add(delivery)
-                self._singly.append(delivery)
-                return
-        self._ready.put(tenant, delivery)
+        self._crowd.saw(tenant, self.used_at)
+        room = self._room(CROWDED)
+        singly = len(self._ready) > room and not self._ready.holds(tenant) and self._is_flooded(self.used_at)
+        if singly and len(self._singles) < room:
+            self._singles.add(delivery)
+            self._singly.append(delivery)
+        else:
+            self._ready.put(tenant, delivery)
 
     def _inside(self) -> int:
         """How many may be inside for one more of this lane to begin."""
@@ -133,15 +136,20 @@ class EachSource(Source):
         return max(1, int(self.stage.policy.inside * self._share / part))
 
     def _is_crowded(self) -> bool:
-        moment = time.monotonic() - RECENTLY
-        if self._quiet_at > moment:
+        now = time.monotonic()
+        if self._is_flooded(now):
             return True
+        moment = now - RECENTLY
         for better in self.stage.sources:
             if better is self:
                 return False
             if better.used_at > moment:
                 return True
         return False
+
+    def _is_flooded(self, now: float) -> bool:
+        in_hand = max(0, len(self._tasks) - self._outside.count)
+        return self._crowd.flooded(now, self._ready.tenants, len(self._ready) + in_hand)
 
     def _more(self) -> None:
         self.stage.begin()

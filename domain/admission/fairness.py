@@ -25,6 +25,11 @@ class FairQueue(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return (item for queue in self._queues.values() for item in queue)
 
+    @property
+    def tenants(self) -> int:
+        """How many have something in it."""
+        return len(self._queues)
+
     def holds(self, tenant: bytes) -> bool:
         """Whether something of this tenant is in it."""
         return tenant in self._queues

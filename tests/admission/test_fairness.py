@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from agents.contract import Outside, Policy
 from agents.line import Delivery
-from agents.source import BatchSource, EachSource
+from agents.source import RECENTLY, BatchSource, EachSource
 from agents.stage import Stage
 from connectors.memory.metrics import MemoryMetrics
+from domain.admission.crowd import Crowd
 from domain.admission.fairness import FairQueue
 
 
@@ -177,10 +178,28 @@ async def test_who_comes_singly_begins_beside_a_flood_which_then_takes_a_quarter
         handler.gate.release()
     await turns()
     assert handler.begun[33:] == [b"flood/32", b"flood/33"]
-    source._quiet_at = float("-inf")
+    source._crowd = Crowd(RECENTLY)
     source.begin()
     await turns()
     assert len(handler.begun) == 59
+
+
+async def test_a_flood_takes_a_quarter_of_its_room_from_its_beginning_where_another_was_here(handler: Held) -> None:
+    source = EachSource("standard", handler, slots=1_000)
+    Stage(Policy("test", inside=80), [source], MemoryMetrics())
+    await source.consume(Calls("standard", [b"quiet/1"]))
+    await turns()
+    await source.consume(Calls("standard", [b"flood/%d" % n for n in range(100)]))
+    await turns()
+    assert len(handler.begun) == 20
+
+
+async def test_tenants_that_flood_together_have_all_of_the_room(handler: Held) -> None:
+    source = EachSource("standard", handler, slots=1_000)
+    Stage(Policy("test", inside=80), [source], MemoryMetrics())
+    await source.consume(Calls("standard", [b"t%d/%d" % (n % 5, n) for n in range(500)]))
+    await turns()
+    assert len(handler.begun) == 80
 
 
 async def test_of_those_who_come_singly_no_more_than_a_quarter_of_the_room_begin_beside_a_flood(handler: Held) -> None:
