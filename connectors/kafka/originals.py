@@ -48,6 +48,8 @@ def _one(client: Consumer, source: Source) -> bytes | None:
         return None
     client.assign([place])
     message = client.poll(_TIMEOUT_S)
+    while message is not None and (error := message.error()) is not None and error.code() == reading.GROUPLESS:
+        message = client.poll(_TIMEOUT_S)
     if message is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
     error = message.error()

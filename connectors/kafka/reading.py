@@ -25,8 +25,15 @@ LEFT_TO_OTHERS = {
 }
 
 
-def consume(client: Consumer, rows: int, wait: float) -> list[Message]:
-    """Up to `rows` good messages within `wait` seconds. Raises Conflict when this member was fenced."""
+GROUPLESS = KafkaError.GROUP_AUTHORIZATION_FAILED
+"""librdkafka asks for the coordinator of a group also where only places are assigned, and goes on without it."""
+
+
+def consume(client: Consumer, rows: int, wait: float, *, grouped: bool = True) -> list[Message]:
+    """Up to `rows` good messages within `wait` seconds. Raises Conflict when this member was fenced.
+
+    grouped: whether the client works in a consumer group, so that a right on it is missed
+    """
     try:
         messages = client.consume(rows, wait)
     except KafkaException as exception:
@@ -37,7 +44,7 @@ def consume(client: Consumer, rows: int, wait: float) -> list[Message]:
         error = message.error()
         if error is None:
             good.append(message)
-        else:
+        elif grouped or error.code() != GROUPLESS:
             tell(error)
     return good
 

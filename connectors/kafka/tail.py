@@ -51,7 +51,7 @@ class Tail:
 
     def read(self, seconds: float) -> list[Item]:
         """What arrives within so many seconds, at most 500 items."""
-        messages = reading.consume(self._client, 500, seconds)
+        messages = reading.consume(self._client, 500, seconds, grouped=False)
         self._left -= {place for place in self._left if self._position(place) >= self._ends[place]}
         return reading.items(messages, self._names)
 

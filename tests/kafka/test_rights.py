@@ -1,140 +1,113 @@
 """The list of rights in docs/security.md, on a broker that refuses everything else: TLS, SCRAM-SHA-512 and OAUTHBEARER.
 
-One request of a tenant with a topic of its own goes through intake and infer, each with its principal and its rights
-alone. Intake signs in with a password and infer with a token, so that both of their Kafka clients do both.
+Every process does its work with its principal and the rights of its row alone: requests over HTTP, over a tenant's own
+topic and from a source go through the line into ClickHouse, a callback and the source's output; answers are
+invalidated, dead letters kept and redriven. Infer signs in with a token and the others with a password, so that both
+Kafka clients of a worker do both.
 """
 
-import json
+import asyncio
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import trustme
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer
 
-from connectors.kafka import admin, security
-from domain.errors import Unavailable
-from domain.settings import Settings, load
-from ops.local.ports import Ports
+from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.migrate import apply
 from tests.conftest import Engines
-from tests.kafka.oauth import CLIENT, SCOPE, SECRET, token_endpoint
-from tests.kafka.secured import PASSWORD, SecuredKafka, rights_of, secured
-from tests.line.processes import TENANT, Processes, processes, until
+from tests.kafka.oauth import CLIENT
+from tests.kafka.principals import ANSWERS, TICKETS, Principals
+from tests.kafka.rights import PREFIX, applied, as_user, client, produced, unreadable
+from tests.kafka.secured import SecuredKafka, rights_of, secured
+from tests.line.processes import TENANT, processes, until
 from topics.table import CONTROL, DEAD_LETTERS, REQUESTS, RESULTS, requests_of, with_tenants
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-PREFIX = "line."
-"""Of the topics that the request goes through; the others are those that the refusals are tried on."""
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 PUBLISHER = {"Read": "–", "group (Read)": "–", "Write": f"`{requests_of(TENANT)}`"}
+CRM = {"Read": f"`{ANSWERS}`", "group (Read)": "`reader`", "Write": f"`{TICKETS}`"}
 READER = {"Read": f"`{RESULTS}`, `{DEAD_LETTERS}`", "group (Read)": "`reader`", "Write": "–"}
+
+
+def users_of(rights: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Names of the page's rows filled in, and who is no process of ours."""
+    sink = {name: cell.replace("NAME", "clickhouse") for name, cell in rights["sink NAME"].items()}
+    sources = {name: cell.replace("NAME", "tickets") for name, cell in rights["sources"].items()}
+    sources["Read"] += f", `{TICKETS}`"
+    sources["Write"] += f", `{ANSWERS}`"
+    return {
+        "api": rights["api"], "intake": rights["worker intake"], CLIENT: rights["worker infer"],
+        "wake": rights["worker wake"], "clickhouse": sink, "destinations": rights["sink destinations"],
+        "sources": sources, "publisher": PUBLISHER, "crm": CRM, "reader": READER,
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
     page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
-    rights = rights_of(page)
-    users = {
-        "intake": rights["worker intake"],
-        CLIENT: rights["worker infer"],
-        "publisher": PUBLISHER,
-        "reader": READER,
-    }
     with secured(tmp_path_factory.mktemp("secured")) as broker:
-        for user, granted in users.items():
+        for user, granted in users_of(rights_of(page)).items():
             broker.enlist(user)
             broker.allow(user, granted, "")
             broker.allow(user, granted, PREFIX)
-        broker.create(*(topic.name for topic in with_tenants([TENANT])))
+        broker.create(*(topic.name for topic in with_tenants([TENANT])), PREFIX + TICKETS, PREFIX + ANSWERS)
         yield broker
-
-
-def settings(kafka: dict[str, str]) -> Settings:
-    """Of a process that asks nothing but Kafka."""
-    other = {
-        "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", "REDIS_URL": "redis://127.0.0.1:1/0",
-        "CLICKHOUSE_URL": "http://127.0.0.1:1/d", "STRUCTURED_PROMPT_REPLICATION_FACTOR": "1",
-    }  # fmt: skip
-    return load(other | kafka, str)
-
-
-def as_user(broker: SecuredKafka, user: str, password: str = PASSWORD) -> dict[str, str]:
-    """The settings of a process that is `user`."""
-    return {
-        "KAFKA_BOOTSTRAP_SERVERS": broker.secure, "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "KAFKA_SSL_CAFILE": str(broker.cafile), "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-        "KAFKA_SASL_USERNAME": user, "KAFKA_SASL_PASSWORD": password,
-    }  # fmt: skip
-
-
-def client(named: dict[str, str]) -> dict[str, object]:
-    return {**security.librdkafka(settings(named)), "log_level": 0}
 
 
 @pytest.fixture
 def line(
-    broker: SecuredKafka, engines: Engines, database_url: str, redis_url: str, tmp_path: Path
-) -> Iterator[Processes]:
+    broker: SecuredKafka, engines: Engines, request: pytest.FixtureRequest, clickhouse_url: str, tmp_path: Path
+) -> Iterator[Principals]:
+    async def prepare() -> None:
+        async with ClickHouse(clickhouse_url) as clickhouse:
+            await apply(clickhouse)
+
+    urls = [request.getfixturevalue(name) for name in ("database_url", "redis_url")]
     until(lambda: applied(broker), 120)
-    with processes(replace(engines, kafka=broker.url), database_url, redis_url, PREFIX, tmp_path) as line:
-        line.environ["STRUCTURED_PROMPT_TENANT_TOPICS"] = TENANT
-        yield line
+    asyncio.run(prepare())
+    with processes(replace(engines, kafka=broker.url), *urls, PREFIX, tmp_path) as line:
+        line.environ["CLICKHOUSE_URL"] = clickhouse_url
+        with Principals(line, broker).running() as principals:
+            yield principals
 
 
-def applied(broker: SecuredKafka) -> bool:
-    """Whether the topics of the line are there."""
-    with suppress(Unavailable):
-        operator = {"KAFKA_BOOTSTRAP_SERVERS": broker.url, "STRUCTURED_PROMPT_TOPIC_PREFIX": PREFIX}
-        admin.apply(settings(operator), with_tenants([TENANT]))
-        return True
-    return False
+@pytest.fixture
+def calls() -> Iterator[tuple[str, list[bytes]]]:
+    """An address for callbacks, and what came there."""
+    got: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", got
+        server.shutdown()
 
 
-def produced(named: dict[str, str], topic: str, body: dict[str, object]) -> KafkaError | None:
-    """What became of it: None when the broker took it."""
-    said: list[KafkaError | None] = []
-    producer = Producer({**client(named), "message.timeout.ms": 30_000})
-    producer.produce(topic, json.dumps(body), callback=lambda error, _: said.append(error))
-    assert producer.flush(60) == 0
-    return said[0]
-
-
-def read(named: dict[str, str], topic: str, partitions: int) -> dict[str, object]:
-    """The first record."""
-    consumer = Consumer({**client(named), "group.id": "reader", "enable.auto.commit": False})
-    try:
-        consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
-        message = consumer.poll(90)
-        assert message is not None
-        assert message.error() is None
-        return dict(json.loads(message.value()))
-    finally:
-        consumer.close()
-
-
-def test_the_rights_of_the_list_are_enough_and_nothing_else_is_allowed(line: Processes, broker: SecuredKafka) -> None:
-    publisher, reader = as_user(broker, "publisher"), as_user(broker, "reader")
-    topic = PREFIX + requests_of(TENANT)
-    ports = Ports(line.directory / "ports.json")
-    with token_endpoint() as (url, _):
-        environ = dict(line.environ)
-        line.environ = environ | as_user(broker, "intake")
-        line.start("intake", ports.of("intake"))
-        tokens = {"KAFKA_SASL_MECHANISM": "OAUTHBEARER", "KAFKA_SASL_TOKEN_URL": url, "KAFKA_SASL_SCOPE": SCOPE}
-        line.environ = environ | as_user(broker, CLIENT, SECRET) | tokens
-        line.start("infer", ports.of("infer"))
-        line.environ = environ
-
-        asked = {"id": "one", "tenant": TENANT, "prompt": "Is it good?"}
-        assert produced(publisher, topic, asked) is None
-        result = read(reader, PREFIX + RESULTS, 12)
-        assert (result["id"], result["status"]) == ("one", "completed")
-
-        forged = {**asked, "id": "two", "tenant": "globex"}
-        assert produced(publisher, topic, forged) is None
-        letter = read(reader, PREFIX + DEAD_LETTERS, 4)
-        assert (letter["topic"], letter["tenant"]) == (topic, TENANT)
+def test_every_process_does_its_work_with_the_rights_of_its_row(
+    line: Principals, calls: tuple[str, list[bytes]]
+) -> None:
+    url, got = calls
+    line.ask_over_http("http-1", url)
+    until(lambda: bool(got), 90, line.said("destinations"))
+    line.is_stored("http-1")
+    line.invalidate()
+    line.is_answered_on_its_topic("topic-1")
+    line.is_answered_from_its_source("7")
+    line.a_forged_request_is_kept_and_redriven("two")
+    line.originals_are_read()
+    line.nobody_was_refused()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +115,9 @@ def test_the_rights_of_the_list_are_enough_and_nothing_else_is_allowed(line: Pro
     [
         ("publisher", REQUESTS), ("publisher", requests_of("globex")), ("publisher", "prompt.calls.standard"),
         ("publisher", RESULTS), ("publisher", CONTROL), ("intake", REQUESTS), ("intake", "prompt.usage"),
-        (CLIENT, "prompt.calls.standard"), (CLIENT, REQUESTS), ("reader", RESULTS),
+        (CLIENT, "prompt.calls.standard"), (CLIENT, REQUESTS), ("reader", RESULTS), ("api", "prompt.calls.standard"),
+        ("api", RESULTS), ("wake", CONTROL), ("clickhouse", RESULTS), ("destinations", RESULTS), ("sources", RESULTS),
+        ("sources", "prompt.calls.standard"),
     ],
 )  # fmt: skip
 def test_nobody_writes_where_the_list_does_not_say(broker: SecuredKafka, user: str, topic: str) -> None:
@@ -155,7 +130,8 @@ def test_nobody_writes_where_the_list_does_not_say(broker: SecuredKafka, user: s
     ("user", "topic"),
     [
         ("reader", REQUESTS), ("reader", requests_of(TENANT)), ("reader", "prompt.calls.standard"),
-        ("publisher", requests_of(TENANT)), ("intake", RESULTS), (CLIENT, DEAD_LETTERS),
+        ("publisher", requests_of(TENANT)), ("intake", RESULTS), (CLIENT, DEAD_LETTERS), ("api", RESULTS),
+        ("wake", REQUESTS), ("clickhouse", REQUESTS), ("destinations", "prompt.usage"), ("sources", REQUESTS),
     ],
 )  # fmt: skip
 def test_nobody_reads_what_the_list_does_not_say(broker: SecuredKafka, user: str, topic: str) -> None:
@@ -165,20 +141,6 @@ def test_nobody_reads_what_the_list_does_not_say(broker: SecuredKafka, user: str
         assert unreadable(consumer, topic)
     finally:
         consumer.close()
-
-
-def unreadable(consumer: Consumer, topic: str) -> bool:
-    """Whether the broker says so, of the topic or of a fetch."""
-    error = consumer.list_topics(topic, timeout=60).topics[topic].error
-    if error is not None:
-        return bool(error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    consumer.assign([TopicPartition(topic, 0, 0)])
-    while (message := consumer.poll(60)) is not None:
-        if message.error() is None:
-            return False
-        if message.error().code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            return True
-    return False
 
 
 def test_a_wrong_password_and_another_authority_let_nobody_in(broker: SecuredKafka, tmp_path: Path) -> None:
