@@ -2,29 +2,21 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette_compress import CompressMiddleware
 
-from api import documentation, problems
+from api import documentation
 from api.analyze import routes as analyze_routes
 from api.analyze.marks import Marks
 from api.analyze.service import Analyze
 from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
 from api.analyze.waiters import Heard, Waiters
-from api.authentication import Keyring
 from api.budgets import routes as budgets_routes
 from api.budgets.service import BudgetKeeper
 from api.cache import routes as cache_routes
@@ -41,59 +33,45 @@ from api.health.service import Readiness
 from api.jobs import routes as jobs_routes
 from api.jobs.cancelling import Canceller
 from api.jobs.service import JobReader
+from api.layers import HANDLERS, Layered, defaults, layers
 from api.limits import plans as limits_plans
 from api.limits import routes as limits_routes
 from api.limits import setting as limits_setting
 from api.limits.glance import Glance
 from api.limits.keeper import LimitKeeper
-from api.limits.middleware import RateLimits
 from api.limits.plans import PlanKeeper
 from api.limits.service import LimitReader
-from api.middleware import Authenticate, BodyLimit, Frame
 from api.models import routes as models_routes
 from api.models.service import listing
 from api.openai import routes as openai_routes
 from api.openai.routes import Completions
 from api.operating import Operators
 from api.ports import ApiPorts
-from api.problems import Problem
 from api.providers import routes as providers_routes
 from api.providers.service import Providers
 from api.queues import routes as queues_routes
 from api.queues.service import QueueReader
-from api.refusing import REQUEST_ID
-from api.rendering import render_for
 from api.schemas import routes as schemas_routes
 from api.schemas.service import SchemaService
 from api.shield import contact
-from api.shield.headers import ResponseHeaders
-from api.shield.limits import AddressLimits, Failures
-from api.shield.peers import Peers
 from api.sinks import routes as sinks_routes
 from api.sinks.service import Sinks
 from api.sources import routes as sources_routes
 from api.sources.book import SourceBook
 from api.sources.keeper import SourceKeeper
 from api.sources.service import SourceEvents
-from api.straight import Routes, Straight, straight
+from api.straight import straight
 from api.usage import routes as usage_routes
 from api.usage.service import Usage
 from api.webhooks import routes as webhooks_routes
 from api.webhooks.service import WebhookKeeper
 from domain.accounts.keys import pepper
-from domain.accounts.limits import Defaults
-from domain.errors import InvalidRequest, Transient
-from domain.incoming.rates import Rates
+from domain.errors import Transient
 from domain.redriving.redriver import Redriver
 from domain.registry.schemas import Registry
 from domain.settings import Settings
-from topics.codec import MAX_BYTES
 
 VERSION = "0.1.0"
-COMPRESS_FROM_BYTES = 1024
-ASKED_HEADERS = ("Authorization", "X-API-Key", "Idempotency-Key", "Prefer", "X-Request-Id")
-TOLD_HEADERS = ("Location", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id")
-HANDLED: tuple[type[Exception], ...] = (Problem, InvalidRequest, Transient, RequestValidationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +100,16 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     analyze = Analyze(ports, reader, waiters, marks, glance)
     parts = Parts(ports, waiters, marks, analyze, Readiness(ports.dependencies))
     started = analyze_routes.router(analyze, ports.tracing)
-    app = FastAPI(
+    app = Layered(
         title="Structured Prompt",
         version=VERSION,
         docs_url=None,
         # spans and metrics are our own; asking for others at each request has its price
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redoc_url=None,
-        middleware=_middleware(ports, settings, glance, straight(started.routes)),
+        layers=layers(ports, settings, glance, straight(started.routes)),
         lifespan=partial(_lifespan, parts),
-        exception_handlers={HTTPException: _answer_http, **dict.fromkeys(HANDLED, _answer)},
+        exception_handlers=dict(HANDLERS),
     )
     app.state.parts = parts
     app.openapi = lambda: documentation.complete(app)  # type: ignore[method-assign]  # FastAPI's documented way
@@ -186,42 +164,8 @@ def _sources(ports: ApiPorts, settings: Settings, analyze: Analyze, now: Callabl
     secret = pepper(settings.key_pepper.get_secret_value())
     book = SourceBook(ports.sources, ports.source_store, secret)
     keeper = SourceKeeper(book, ports.sinks, secret, now)
-    events = SourceEvents(book, ports.accounts, analyze, _defaults(settings), now)
+    events = SourceEvents(book, ports.accounts, analyze, defaults(settings), now)
     return sources_routes.router(keeper, events, Operators(settings.operating_tenants), ports.tracing)
-
-
-def _defaults(settings: Settings) -> Defaults:
-    return Defaults(settings.requests_per_minute, settings.burst)
-
-
-def _middleware(ports: ApiPorts, settings: Settings, glance: Glance, routes: Routes) -> list[Middleware]:
-    secret = pepper(settings.key_pepper.get_secret_value())
-    keyring = Keyring(ports.accounts, secret, _defaults(settings))
-    rates = Rates(settings.address_requests_per_minute, settings.address_burst)
-    failures = Failures(Rates(settings.address_failures_per_minute, settings.address_failures_per_minute))
-    return [
-        Middleware(ResponseHeaders, peers=Peers(settings.proxy_networks)),
-        Middleware(Frame, metrics=ports.metrics),
-        Middleware(AddressLimits, rates=rates),
-        *_cross_origin(settings.origins),
-        Middleware(BodyLimit, max_bytes=MAX_BYTES, seconds=settings.body_timeout_s),
-        Middleware(Authenticate, keyring=keyring, failures=failures),
-        Middleware(RateLimits, glance=glance),
-        Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM_BYTES, zstd=False),
-        Middleware(Straight, routes=routes, handled=HANDLED, answer=_answer),
-    ]
-
-
-def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
-    """Without credentials: a key is sent by the page itself, and no cookie of ours exists."""
-    if not origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-            allow_headers=ASKED_HEADERS, expose_headers=TOLD_HEADERS,
-        )
-    ]  # fmt: skip
 
 
 def _lifespan(parts: Parts, _app: FastAPI) -> AbstractAsyncContextManager[None]:
@@ -245,16 +189,3 @@ def _lifespan(parts: Parts, _app: FastAPI) -> AbstractAsyncContextManager[None]:
             await ports.close()
 
     return running()
-
-
-async def _answer(request: Request, error: Exception) -> Response:
-    return render_for(request.scope, problems.of(error), request.scope[REQUEST_ID])
-
-
-async def _answer_http(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    problem = problems.of(error)
-    if status in (404, 405):
-        allowed = f" (it takes {problem.headers['allow']})" if "allow" in problem.headers else ""
-        problem.detail = f"there is no {request.method} {request.url.path[:200]}{allowed}; /docs lists what there is"
-    return render_for(request.scope, problem, request.scope[REQUEST_ID], status)

@@ -1,5 +1,8 @@
 """What happens to every request, in this order; all of it plain ASGI, since it runs on the hot path.
 
+A layer that has nothing to wait for, and nothing to do afterwards, is no coroutine of its own: a request that waits is
+resumed through every coroutine around it.
+
 Frame         gives the request its id, counts it, turns what nobody caught into a 500
 BodyLimit     refuses a body above the limit without reading it all
 Authenticate  lets only callers with a key that has the route's scope into the protected paths
@@ -11,12 +14,14 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Awaitable
 
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems, scopes, spans
-from api.authentication import SCOPE, Keyring, refusal, secret_of
+from api.authentication import SCOPE, Caller, Keyring, refusal, secret_of
+from api.deadlines import Deadlines
 from api.problems import Problem
 from api.refusing import REQUEST_ID, discard, refuse
 from api.rendering import render_for
@@ -51,12 +56,12 @@ class Frame:
         scope[GIVE_UP_AT] = asyncio.get_running_loop().time() + PATIENCE_S
         status = 0
 
-        async def framed(message: Message) -> None:
+        def framed(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, framed)
@@ -83,19 +88,18 @@ class BodyLimit:
     A body that is not there after `seconds` is a 408, so that nobody holds a place by sending a byte now and then.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float, deadlines: Deadlines) -> None:
         self._app = app
         self._max_bytes = max_bytes
         self._seconds = seconds
+        self._deadlines = deadlines
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         problem = self._refusal(scope["headers"])
         if problem is not None:
-            await refuse(scope, receive, send, problem)
-            return
+            return refuse(scope, receive, send, problem)
         read, more = 0, True
         ends_at = asyncio.get_running_loop().time() + self._seconds
 
@@ -110,12 +114,11 @@ class BodyLimit:
                 raise self._too_large()
             return message
 
-        await self._app(scope, limited, send)
+        return self._app(scope, limited, send)
 
     async def _in_time(self, receive: Receive, ends_at: float) -> Message:
         try:
-            async with asyncio.timeout_at(ends_at):
-                return await receive()
+            return await self._deadlines.of(receive(), ends_at)
         except TimeoutError:
             raise Problem("too_slow", f"the body was not there within {self._seconds:g} s") from None
 
@@ -139,22 +142,27 @@ class Authenticate:
         self._keyring = keyring
         self._failures = failures
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PROTECTED) and not SIGNED.fullmatch(scope["path"]):
-            problem = await self._let_in(scope)
-            if problem is not None:
-                await refuse(scope, receive, send, problem)
-                return
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http" or not scope["path"].startswith(PROTECTED) or SIGNED.fullmatch(scope["path"]):
+            return self._app(scope, receive, send)
+        secret = secret_of(scope["headers"])
+        caller = None if secret is None else self._keyring.remembered(secret)
+        if caller is None:
+            return self._look_up(scope, receive, send, secret)
+        problem = _let_in(scope, caller)
+        return self._app(scope, receive, send) if problem is None else refuse(scope, receive, send, problem)
 
-    async def _let_in(self, scope: Scope) -> Problem | None:
-        secret, address = secret_of(scope["headers"]), scope[CLIENT].address
+    async def _look_up(self, scope: Scope, receive: Receive, send: Send, secret: str | None) -> None:
+        problem = await self._verify(scope, secret)
+        await (self._app(scope, receive, send) if problem is None else refuse(scope, receive, send, problem))
+
+    async def _verify(self, scope: Scope, secret: str | None) -> Problem | None:
+        address, caller = scope[CLIENT].address, None
         problem = self._failures.objection(address)
         # somebody at the same address who has a good key goes on
         if problem is not None and not (secret and self._keyring.has_seen(secret)):
             return problem
-        caller = None if secret is None else self._keyring.remembered(secret)
-        if secret is not None and caller is None:
+        if secret is not None:
             try:
                 async with asyncio.timeout_at(scope[GIVE_UP_AT]):
                     caller = await self._keyring.verify(secret)
@@ -165,10 +173,14 @@ class Authenticate:
         if caller is None:
             self._failures.count(address)
             return refusal(secret)
-        if not caller.tenant.active:
-            return Problem("forbidden", f"tenant {caller.tenant.name!r} is suspended")
-        scope[SCOPE] = caller
-        return scopes.objection(caller.key.scopes, scope["method"], scope["path"])
+        return _let_in(scope, caller)
+
+
+def _let_in(scope: Scope, caller: Caller) -> Problem | None:
+    if not caller.tenant.active:
+        return Problem("forbidden", f"tenant {caller.tenant.name!r} is suspended")
+    scope[SCOPE] = caller
+    return scopes.objection(caller.key.scopes, scope["method"], scope["path"])
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.types import Scope
 
+from api.bodies import header
 from domain.tracing import Span, Tracing
 
 _SPAN = "structured_prompt.span"
@@ -10,7 +11,7 @@ _SPAN = "structured_prompt.span"
 
 def begin(tracing: Tracing, request: Request, route: str) -> str:
     """What the request's messages carry on. `route` is a template, e.g. `/v1/sources/{name}/events`."""
-    span = tracing.start(f"{request.method} {route}", request.headers.get("traceparent"), "server")
+    span = tracing.start(f"{request.method} {route}", header(request, b"traceparent"), "server")
     if span.recording:
         span.note({"http.request.method": request.method, "http.route": route, "url.scheme": request.url.scheme})
         request.scope[_SPAN] = span

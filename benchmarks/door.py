@@ -7,10 +7,9 @@ import asyncio
 import time
 from typing import Any
 
-from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.application import _middleware
+from api.layers import around, layers
 from api.limits.glance import Glance
 from domain.outgoing.addresses import parse_networks
 from tests.api.door import Door
@@ -55,19 +54,12 @@ async def _send(message: Message) -> None:
     """Nobody reads it."""
 
 
-def around(layers: list[Middleware]) -> ASGIApp:
-    app: ASGIApp = answer
-    for layer in reversed(layers):
-        app = layer.cls(app, *layer.args, **layer.kwargs)
-    return app
-
-
 async def main() -> None:
     door = Door()
     proxied = {"trusted_proxies": "10.0.0.0/8", "cors_origins": "https://app.example.com"}
     settings = door.settings.model_copy(update={**proxied, "address_burst": 10**9})
     assert parse_networks(settings.trusted_proxies)
-    layers = _middleware(door.ports, settings, Glance(door.limiter), {})
+    all_layers = layers(door.ports, settings, Glance(door.limiter), {})
     secret = door.issued.secret.encode()
     headers = [
         (b"host", b"api.example.com"), (b"authorization", b"Bearer " + secret), (b"content-type", b"application/json"),
@@ -76,10 +68,10 @@ async def main() -> None:
     ]  # fmt: skip
     nothing = before = await cost(answer, headers)
     print(f"{'no layer':22} {before:7.1f} us")
-    for count, layer in enumerate(layers, 1):
+    for count, layer in enumerate(all_layers, 1):
         # a layer may need what those outside of it found out, never what those inside do
-        taken = await cost(around(layers[:count]), headers)
-        print(f"+ {layer.cls.__name__:20} {taken - before:7.1f} us")
+        taken = await cost(around(answer, all_layers[:count]), headers)
+        print(f"+ {getattr(layer.cls, '__name__', '?'):20} {taken - before:7.1f} us")
         before = taken
     print(f"{'all layers':22} {before - nothing:7.1f} us (goal {GOAL_US:.0f})")
 

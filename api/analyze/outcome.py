@@ -9,6 +9,7 @@ from api.problems import Problem, render, retry_header
 from domain.errors import Problem as Reason
 
 JSON = "application/json"
+_JSON = JSON.encode()
 
 
 def respond(result: bytes) -> Response:
@@ -28,6 +29,20 @@ def problem_of(fields: dict[str, Any]) -> Problem:
     reasons = tuple(Reason(e.get("path", ""), e.get("message", "")) for e in error.get("errors") or ())
     headers = retry_header(1) if error["code"] == "rate_limited" else {}
     return Problem(error["code"], error["message"], reasons, headers, {"result": fields})
+
+
+class Accepted(Response):
+    """A 202 with the job's address, put together without looking at what a response may be besides."""
+
+    def __init__(self, id: str, status: str) -> None:
+        self.status_code = 202
+        self.background = None
+        self.body = accepted(id, status)
+        self.raw_headers = [
+            (b"location", location(id).encode()),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", _JSON),
+        ]
 
 
 def accepted(id: str, status: str) -> bytes:

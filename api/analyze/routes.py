@@ -14,6 +14,7 @@ from api.analyze.outcome import links
 from api.analyze.service import Analyze, Patience
 from api.analyze.submission import Ask, checked_key
 from api.authentication import caller_of
+from api.bodies import header, whole
 from api.middleware import GIVE_UP_AT
 from api.refusing import REQUEST_ID
 from domain.tracing import Tracing
@@ -117,5 +118,5 @@ async def _stream(service: Analyze, ask: Ask, patience: Patience, request_id: st
 
 
 async def _ask(request: Request, traceparent: str, *, synchronous: bool) -> Ask:
-    key = checked_key(request.headers.get("idempotency-key"))
-    return Ask(caller_of(request), await request.body(), synchronous, traceparent, key)
+    key = checked_key(header(request, b"idempotency-key"))
+    return Ask(caller_of(request), await whole(request), synchronous, traceparent, key)

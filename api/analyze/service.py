@@ -19,6 +19,7 @@ from api.analyze import outcome
 from api.analyze.marks import Marks
 from api.analyze.submission import Ask, Reader, Submission
 from api.analyze.waiters import FINAL, Waiter, Waiters
+from api.deadlines import Deadlines
 from api.limits.glance import Glance
 from api.ports import ApiPorts
 from api.problems import Problem
@@ -80,6 +81,7 @@ class Analyze:
         self._marks = marks
         self._submits: Batcher[Job, Standing] = Batcher(ports.jobs.submit)
         self._publishes: Batcher[Job, None] = Batcher(self._publish)
+        self._deadlines = Deadlines()
         self._in_progress: set[tuple[str, str]] = set()
         self._given_up: set[tuple[str, str]] = set()
 
@@ -158,12 +160,12 @@ class Analyze:
         """None for a new job, what is known of it for a repeat. Raises Problem: id_conflict, unavailable."""
         job = submission.job
         try:
+            standing = await self._deadlines.of_future(self._submits.submit(job), patience.give_up_at)
+            if standing is Standing.NEW:
+                return None
+            if standing is Standing.CONFLICT:
+                raise _conflict(job)
             async with asyncio.timeout_at(patience.give_up_at):
-                standing = await self._submits.submit(job)
-                if standing is Standing.NEW:
-                    return None
-                if standing is Standing.CONFLICT:
-                    raise _conflict(job)
                 views = await self._jobs.view(job.tenant, [job.id])
         except (TimeoutError, Transient) as error:
             raise _unavailable(job, "the ledger", error) from None
@@ -177,8 +179,7 @@ class Analyze:
             if submission.keyed and view.unproduced_s < IN_PROGRESS_S and name not in self._given_up:
                 raise _in_progress()
         try:
-            async with asyncio.timeout_at(patience.give_up_at):
-                await self._publishes.submit(job)
+            await self._deadlines.of_future(self._publishes.submit(job), patience.give_up_at)
         except (TimeoutError, Transient) as error:
             self._give_up(name)
             raise _unavailable(job, "the broker", error) from None
@@ -227,8 +228,7 @@ def _stored(view: JobView) -> bytes:
 
 
 def _location(id: str, status: str) -> Response:
-    headers = {"location": outcome.location(id)}
-    return Response(outcome.accepted(id, status), 202, headers, outcome.JSON)
+    return outcome.Accepted(id, status)
 
 
 def _unseen(job: Job) -> JobView:

@@ -20,10 +20,11 @@ FULL_RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a caller's limits looked like at `at`, and the header fields that say so."""
+    """What a caller's limits looked like at `at`, and the header fields that say so, also as ASGI has them."""
 
     look: Look
     headers: dict[str, str]
+    raw_headers: tuple[tuple[bytes, bytes], ...]
     at: float
 
 
@@ -44,16 +45,23 @@ class Glance:
 
     async def look(self, caller: Caller) -> Seen | None:
         """As it was a moment ago at most; None when the limiter does not answer. Many who ask at once are one look."""
-        now = self._clock()
-        seen = self._seen.get(caller.key.id)
-        if seen is not None and seen.look.admission.passes and now - seen.at < FRESH_S:
+        seen = self.recent(caller)
+        if seen is not None:
             return seen
+        now = self._clock()
         looking = self._looking.get(caller.key.id)
         if looking is None:
             looking = self._looking[caller.key.id] = asyncio.ensure_future(self._look(caller, now))
             looking.add_done_callback(lambda _: self._looking.pop(caller.key.id, None))
         # whoever leaves takes nobody's look away
         return await asyncio.shield(looking)
+
+    def recent(self, caller: Caller) -> Seen | None:
+        """As it was a moment ago, if there was room. Asks nobody."""
+        seen = self._seen.get(caller.key.id)
+        if seen is not None and seen.look.admission.passes and self._clock() - seen.at < FRESH_S:
+            return seen
+        return None
 
     async def _look(self, caller: Caller, now: float) -> Seen | None:
         try:
@@ -62,7 +70,9 @@ class Glance:
             return None
         if len(self._seen) >= MAX_REMEMBERED:
             self._seen.clear()
-        seen = self._seen[caller.key.id] = Seen(look, headers(caller, look), now)
+        told = headers(caller, look)
+        raw = tuple((name.encode(), text.encode()) for name, text in told.items())
+        seen = self._seen[caller.key.id] = Seen(look, told, raw, now)
         return seen
 
 

@@ -3,6 +3,8 @@
 The sources are OWASP's Secure Headers Project and REST Security Cheat Sheet.
 """
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.shield.peers import CLIENT, Peers
@@ -41,20 +43,19 @@ class ResponseHeaders:
         self._app = app
         self._peers = peers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         client = scope[CLIENT] = self._peers.of(scope)
         added = headers_of(scope["path"], secure=client.secure)
 
-        async def headed(message: Message) -> None:
+        def headed(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 kept = [pair for pair in message.get("headers", ()) if pair[0] not in _OURS]
                 message["headers"] = [*kept, *added]
-            await send(message)
+            return send(message)
 
-        await self._app(scope, receive, headed)
+        return self._app(scope, receive, headed)
 
 
 def headers_of(path: str, *, secure: bool) -> Headers:

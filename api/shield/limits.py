@@ -5,7 +5,7 @@ instance of the API.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,15 +27,14 @@ class AddressLimits:
         self._rates = rates
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["path"] not in ALWAYS:
             address, now = scope[CLIENT].address, self._clock()
             wait = self._rates.wait(address, now)
             if wait:
-                await refuse(scope, receive, send, too_many(wait, "requests"))
-                return
+                return refuse(scope, receive, send, too_many(wait, "requests"))
             self._rates.spend(address, now)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class Failures:

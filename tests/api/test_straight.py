@@ -7,7 +7,7 @@ from api.limits.glance import Glance
 from connectors.memory.limiter import MemoryLimiter
 from domain.accounts.limits import Defaults, limits_of
 from domain.admission.model import Charge, Look
-from tests.api.door import Door, assert_problem
+from tests.api.door import ASK, Door, assert_problem, completed
 
 
 class Counted(MemoryLimiter):
@@ -58,3 +58,13 @@ async def test_its_answers_are_counted_under_its_route(door: Door) -> None:
 async def test_another_method_or_a_slash_takes_the_long_way(door: Door) -> None:
     assert_problem(await door.client.get("/v1/analyze/async"), 405, "method_not_allowed")
     assert (await door.ask(path="/v1/analyze/async/")).status_code in (307, 404)
+
+
+async def test_its_large_answers_are_compressed_and_its_small_ones_are_not(door: Door) -> None:
+    door.line.endings["large"] = completed("On its way. " * 500)
+    large = await door.ask({**ASK, "id": "large"}, accept_encoding="gzip")
+    assert (large.status_code, large.headers["content-encoding"]) == (200, "gzip")
+    assert "accept-encoding" in large.headers["vary"].lower()
+    assert large.json()["output"].startswith("On its way.")
+    small = await door.ask(path="/v1/analyze/async", accept_encoding="gzip")
+    assert (small.status_code, "content-encoding" in small.headers) == (202, False)
