@@ -37,13 +37,17 @@ class Source(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def consume(self, stream: Any) -> None:
-        """The body of the Faust agent. Ends quietly when Faust ends it (at a rebalance, at shutdown)."""
+        """The body of the Faust agent, an event of which is what a fetch brought (agents/app.py).
+
+        Ends quietly when Faust ends it (at a rebalance, at shutdown).
+        """
         with suppress(asyncio.CancelledError):
             async for event in stream.noack().events():
-                delivery = delivery_of(event.message)
-                self.stage.lines.add(delivery)
                 self.used_at = time.monotonic()
-                self._queue(delivery)
+                for record in event.message.records:
+                    delivery = delivery_of(record, event.message.generation_id)
+                    self.stage.lines.add(delivery)
+                    self._queue(delivery)
                 self.begin()
 
     @abstractmethod
@@ -127,6 +131,7 @@ class EachSource(Source):
             self._singly.append(delivery)
         else:
             self._ready.put(tenant, delivery)
+        self.begin()  # before the next: what is queued is what has to wait
 
     def _inside(self) -> int:
         """How many may be inside for one more of this lane to begin."""
@@ -257,16 +262,16 @@ def tenant_of(delivery: Delivery) -> bytes:
     return (delivery.key or b"").partition(b"/")[0]
 
 
-def delivery_of(message: Any) -> Delivery:
-    """A Faust message as the stage keeps it."""
+def delivery_of(record: Any, generation: int) -> Delivery:
+    """A record as the stage keeps it."""
     return Delivery(
-        tp=message.tp,
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        generation=message.generation_id,
-        key=message.key,
-        value=message.value,
-        headers=message.headers or (),
-        timestamp=message.timestamp,
+        tp=(record.topic, record.partition),
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        generation=generation,
+        key=record.key,
+        value=record.value,
+        headers=record.headers or (),
+        timestamp=record.timestamp / 1000,
     )

@@ -29,7 +29,7 @@ class PlainBatch(source.BatchSource):
 
     async def consume(self, stream: Any) -> None:
         async for event in stream.events():
-            self._start(self._handler.handle_batch([source.delivery_of(event.message)]))
+            self._start(self._handler.handle_batch([source.delivery_of(event.message, event.message.generation_id)]))
 
 
 class PlainEach(source.EachSource):
@@ -37,7 +37,7 @@ class PlainEach(source.EachSource):
 
     async def consume(self, stream: Any) -> None:
         async for event in stream.events():
-            self._start(self._handler.handle(source.delivery_of(event.message)))
+            self._start(self._handler.handle(source.delivery_of(event.message, event.message.generation_id)))
 
 
 class Forgetful(PostgresLedger):

@@ -13,21 +13,27 @@ from tests.simulation.world import World
 
 
 @dataclass(slots=True)
-class Message:
-    """A record as a stream hands it out."""
+class Fetched:
+    """A record as the broker hands it out. `timestamp` in milliseconds since 1970."""
 
-    tp: tuple[str, int]
     topic: str
     partition: int
     offset: int
-    generation_id: int
     key: bytes | None
     value: bytes | None
     headers: Any
     timestamp: float
 
+
+@dataclass(slots=True)
+class Event:
+    """What a fetch brought, as a stream hands it out."""
+
+    records: list[Fetched]
+    generation_id: int
+
     @property
-    def message(self) -> "Message":
+    def message(self) -> "Event":
         return self
 
 
@@ -36,21 +42,21 @@ class Stream:
 
     def __init__(self, loop: ProcessLoop) -> None:
         self._loop = loop
-        self._fetched: deque[Message] = deque()
+        self._fetched: deque[Event] = deque()
         self._grown: Any = None
 
     def noack(self) -> "Stream":
         return self
 
-    async def events(self) -> AsyncIterator[Message]:
+    async def events(self) -> AsyncIterator[Event]:
         while True:
             while self._fetched:
                 yield self._fetched.popleft()
             self._grown = self._loop.create_future()
             await self._grown
 
-    def put(self, message: Message) -> None:
-        self._fetched.append(message)
+    def put(self, event: Event) -> None:
+        self._fetched.append(event)
         if self._grown is not None and not self._grown.done():
             self._grown.set_result(None)
 
@@ -196,8 +202,10 @@ class Group:
             return
         self._world.note(owner.loop, f"fetch {self.topic}/{partition} {start}+{len(items)}")
         self._position[partition] = start + len(items)
-        given = self._given[partition]
-        for item in items:
-            at = item.timestamp.timestamp()
-            place = (self.topic, partition)
-            owner.stream.put(Message(place, *place, item.offset, given, item.key, item.value, item.headers, at))
+        records = [
+            Fetched(
+                self.topic, partition, item.offset, item.key, item.value, item.headers, item.timestamp.timestamp() * 1000
+            )
+            for item in items
+        ]
+        owner.stream.put(Event(records, self._given[partition]))

@@ -30,23 +30,23 @@ class Consumer:
 
 
 class Stream:
-    """Events as Faust hands them out."""
+    """Events as Faust hands them out: each is what a fetch brought, here of three records."""
 
     def __init__(self, offsets: Sequence[int], partition: int = 0) -> None:
-        self._messages = [
+        records = [
             SimpleNamespace(
-                tp=("t", partition), topic="t", partition=partition, offset=offset, generation_id=1,
-                key=None, value=b"%d" % offset, headers=None, timestamp=0.0,
+                topic="t", partition=partition, offset=offset, key=None, value=b"%d" % offset, headers=None, timestamp=0
             )
             for offset in offsets
-        ]  # fmt: skip
+        ]
+        self._fetches = [records[start : start + 3] for start in range(0, len(records), 3)]
 
     def noack(self) -> "Stream":
         return self
 
     async def events(self) -> AsyncIterator[Any]:
-        for message in self._messages:
-            yield SimpleNamespace(message=message)
+        for records in self._fetches:
+            yield SimpleNamespace(message=SimpleNamespace(records=records, generation_id=1))
 
 
 class Handler:
@@ -208,7 +208,7 @@ async def test_L17_the_next_batch_is_what_arrived_while_the_last_one_ran() -> No
     await asyncio.sleep(0)
     handler.gate.set()
     await settle(stage)
-    assert handler.batches == [1, 49]
+    assert handler.batches == [3, 47]
 
 
 async def test_more_than_the_stage_can_work_on_begins_only_while_others_wait_outside() -> None:
