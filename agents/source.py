@@ -37,7 +37,7 @@ class Source(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def consume(self, stream: Any) -> None:
-        """The body of the Faust agent, an event of which is what a fetch brought (agents/app.py).
+        """The body of the Faust agent, an event of which is what a fetch brought (agents/consumer.py).
 
         Ends quietly when Faust ends it (at a rebalance, at shutdown).
         """

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import orjson
-from confluent_kafka import OFFSET_END, Consumer, Message, Producer, TopicPartition
+import stamina
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 TENANTS = 17
 SIZE = 560
@@ -69,8 +70,12 @@ class Client:
         )
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "client", "enable.auto.commit": False})
         partitions = self._consumer.list_topics(results, timeout=10).topics[results].partitions
-        self._consumer.assign([TopicPartition(results, number, OFFSET_END) for number in partitions])
-        self._consumer.consume(1, 1.0)  # the ends are looked up now, not after the first result
+        # looked up now: left to the consumer, it may happen after the first result on a busy machine
+        self._consumer.assign([TopicPartition(results, number, self._end(results, number)) for number in partitions])
+
+    @stamina.retry(on=KafkaException, timeout=30)  # a partition that was made just now may have no leader yet
+    def _end(self, topic: str, partition: int) -> int:
+        return self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
 
     def run(self, batch: Sequence[Request], seconds: float = 120) -> float:
         """Seconds from the first request to the last result. Raises Lost."""

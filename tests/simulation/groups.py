@@ -203,9 +203,7 @@ class Group:
         self._world.note(owner.loop, f"fetch {self.topic}/{partition} {start}+{len(items)}")
         self._position[partition] = start + len(items)
         records = [
-            Fetched(
-                self.topic, partition, item.offset, item.key, item.value, item.headers, item.timestamp.timestamp() * 1000
-            )
-            for item in items
+            Fetched(self.topic, partition, one.offset, one.key, one.value, one.headers, one.timestamp.timestamp() * 1e3)
+            for one in items
         ]
         owner.stream.put(Event(records, self._given[partition]))
