@@ -103,9 +103,10 @@ class EachSource(Source):
         self._outside.more = self._more
 
     def begin(self) -> None:
-        if not self._ready and not self._singly:
-            return
-        running, outside, inside = self.stage.running, self._outside, self._inside()
+        running, outside = self.stage.running, self._outside
+        if not self._singly and (not self._ready or len(running) >= self._room(1) + outside.count):
+            return  # nothing to begin, or no room even where no other lane and no other tenant is
+        inside = self._inside()
         while self._singly and self.stage.open and len(running) < self._slots:
             self._begin(self._singly.popleft())
         while self._ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
