@@ -17,10 +17,12 @@ from api.analyze.service import Analyze
 from api.analyze.submission import Reader
 from api.analyze.sweeper import keep_sweeping
 from api.analyze.waiters import Heard, Waiters
+from api.audit import routes as audit_routes
+from api.audit.service import AuditReader
 from api.budgets import routes as budgets_routes
 from api.budgets.service import BudgetKeeper
 from api.cache import routes as cache_routes
-from api.cache.service import Cache
+from api.cache.service import Cache, CachePorts
 from api.dead_letters import routes as letters_routes
 from api.dead_letters.service import DeadLetters
 from api.destinations import routes as destinations_routes
@@ -127,7 +129,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(limits_routes.router(LimitReader(ports.limiter)))
     app.include_router(usage_routes.router(Usage(ports.usage, now)))
     app.include_router(exports_routes.router(Exports(ports.exporter, now), _export_jobs(ports, settings, now)))
-    app.include_router(cache_routes.router(Cache(ports.usage, ports.similar, ports.producer, ports.preparer, now)))
+    app.include_router(cache_routes.router(_cache(ports, now)))
     completions = Completions(parts.analyze, ports.catalogue, now)
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(lambda: listing(ports.catalogue, now())))
@@ -135,10 +137,15 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     operators = Operators(settings.operating_tenants)
     app.include_router(limits_plans.router(PlanKeeper(ports.accounts), operators))
     app.include_router(limits_setting.router(LimitKeeper(ports.accounts), operators))
+    app.include_router(audit_routes.router(AuditReader(ports.trail, now), operators))
     app.include_router(sinks_routes.router(Sinks(ports.sinks, now), operators))
     app.include_router(_sources(ports, settings, analyze, now))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
+
+
+def _cache(ports: ApiPorts, now: Callable[[], datetime]) -> Cache:
+    return Cache(CachePorts(ports.usage, ports.similar, ports.producer, ports.trail), ports.preparer, now)
 
 
 def _dead_letters(ports: ApiPorts, now: Callable[[], datetime]) -> DeadLetters:

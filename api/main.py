@@ -22,13 +22,12 @@ from api.health.service import Readiness
 from api.ports import ApiPorts, Dependency
 from api.shield.connections import Bounds, Closer
 from connectors import catalog
+from connectors.audited.postgres import Repositories
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.exporter import ClickHouseExporter
 from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.exports import bucket_of
 from connectors.feeds import sources
-from connectors.postgres.exports import PostgresExportJobs, PostgresExportSchedules
-from connectors.postgres.sources import PostgresSources
 from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -85,44 +84,50 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
         outside.stack.push_async_callback(files.close)
     tracer = tracing.tracing(settings.otel_endpoint, "structured-prompt-api", VERSION)
     outside.stack.push_async_callback(asyncio.to_thread, tracer.close)
+    changing = Repositories(outside.pool)
     async with outside.stack:
         yield ApiPorts(
             jobs=outside.jobs,
             ledger=outside.ledger,
-            accounts=outside.accounts,
+            accounts=changing.accounts,
             producer=outside.producer,
             limiter=outside.limiter,
             replies=outside.replies,
             chunks=outside.chunks,
             usage=ClickHouseUsage(clickhouse),
             exporter=ClickHouseExporter(clickhouse),
-            export_jobs=PostgresExportJobs(outside.pool),
-            export_schedules=PostgresExportSchedules(outside.pool),
+            export_jobs=changing.export_jobs,
+            export_schedules=changing.export_schedules,
             export_files=files,
-            letters=outside.letters,
+            letters=changing.letters,
             originals=outside.originals,
             queues=outside.queues,
             health=outside.health,
-            budgets=outside.budgets,
-            schemas=outside.schemas,
-            sinks=outside.sinks,
-            source_store=PostgresSources(outside.pool),
-            endpoints=outside.endpoints,
-            deliveries=outside.deliveries,
+            budgets=changing.budgets,
+            schemas=changing.schemas,
+            sinks=changing.sinks,
+            source_store=changing.sources,
+            endpoints=changing.endpoints,
+            deliveries=changing.deliveries,
             similar=outside.similar,
+            trail=changing.trail,
             preparer=catalog.preparer(settings, models, outside.schemas.find),
             catalogue=models,
             metrics=metrics,
             exposition=metrics.render,
             sources=sources(settings, environ) if settings.sources else {},
             tracing=tracer,
-            dependencies={
-                "kafka": Dependency(_answers(outside.kafka.open)),
-                "postgres": Dependency(_answers(lambda: outside.pool.fetch("SELECT 1"))),
-                "redis": Dependency(_answers(outside.redis.ping), essential=False),
-                "clickhouse": Dependency(_answers(lambda: clickhouse.select("SELECT 1", {})), essential=False),
-            },
+            dependencies=_dependencies(outside, clickhouse),
         )
+
+
+def _dependencies(outside: catalog.Outside, clickhouse: ClickHouse) -> Mapping[str, Dependency]:
+    return {
+        "kafka": Dependency(_answers(outside.kafka.open)),
+        "postgres": Dependency(_answers(lambda: outside.pool.fetch("SELECT 1"))),
+        "redis": Dependency(_answers(outside.redis.ping), essential=False),
+        "clickhouse": Dependency(_answers(lambda: clickhouse.select("SELECT 1", {})), essential=False),
+    }
 
 
 async def serve(ports: ApiPorts, settings: Settings, stop: asyncio.Event) -> None:

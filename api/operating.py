@@ -14,9 +14,12 @@ class Operators:
     def __init__(self, tenants: Collection[str]) -> None:
         self._tenants = frozenset(tenants)
 
+    def include(self, tenant: str) -> bool:
+        return tenant in self._tenants
+
     def check(self, request: Request) -> None:
         """Raises Problem (forbidden) where the caller is a customer like any other."""
-        if caller_of(request).tenant.name not in self._tenants:
+        if not self.include(caller_of(request).tenant.name):
             raise Problem(
                 "forbidden",
                 "this is for operators of the service: the key's tenant is not in STRUCTURED_PROMPT_OPERATORS",

@@ -29,6 +29,7 @@ from domain.ports import (
     SimilarAnswers,
     SinkBoard,
     SourceStore,
+    Trail,
     UsageReader,
 )
 from domain.routing.catalogue import Catalogue
@@ -52,7 +53,8 @@ class Dependency:
 class ApiPorts:
     """`exposition` is what /metrics answers: the Prometheus text format, version 0.0.4.
 
-    The producer gives up within two seconds: the client is waiting. `open` and `close` run with the server.
+    Ports that change what may be done leave rows of `trail` (connectors/audited). The producer gives up within two
+    seconds: the client is waiting. `open` and `close` run with the server.
     """
 
     jobs: Jobs
@@ -77,6 +79,7 @@ class ApiPorts:
     endpoints: Endpoints
     deliveries: Deliveries
     similar: SimilarAnswers
+    trail: Trail
     preparer: Preparer
     catalogue: Catalogue
     metrics: Metrics

@@ -12,6 +12,7 @@ RESOURCES: Mapping[str, str] = {
     "/openai/v1/chat": "requests",
     "/openai/v1/models": "models",
     "/v1/analyze": "requests",
+    "/v1/audit": "audit",
     "/v1/budgets": "budgets",
     "/v1/cache": "cache",
     "/v1/dead-letters": "dead-letters",

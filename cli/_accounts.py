@@ -12,9 +12,9 @@ from cli._limit_options import LimitOptions
 from cli._output import print_json, print_rows, print_table
 from cli._stack import Stack
 from cli._target import Target, find
+from connectors.audited.postgres import Repositories
 from connectors.clickhouse.answers import store_answers
 from connectors.clickhouse.client import ClickHouse
-from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.pool import connect
 from domain.accounts.keys import issue, pepper
 from domain.accounts.model import Allowance, Plan, Tenant
@@ -163,7 +163,7 @@ def _with_accounts(target: Target, work: Callable[[Accounts], Awaitable[T]]) -> 
     async def run() -> T:
         pool = await connect(target.settings.database_url.get_secret_value(), 1)
         try:
-            return await work(PostgresAccounts(pool))
+            return await work(Repositories(pool).accounts)
         finally:
             await pool.close()
 

@@ -12,8 +12,8 @@ from cli._budget_options import Charged, Terms
 from cli._output import print_json, print_rows
 from cli._stack import Stack
 from cli._target import Target, find
+from connectors.audited.postgres import Repositories
 from connectors.postgres.accounts import PostgresAccounts
-from connectors.postgres.budgets import PostgresBudgets
 from connectors.postgres.pool import Pool, connect
 from domain.budgets.model import Budget, Period
 from domain.budgets.view import shown
@@ -34,7 +34,7 @@ def create(stack: Stack, name: str, limit: str, charged: Charged, terms: Terms) 
     budget = _budget(name, limit, charged, terms.period, target.tenant_or(charged.tenant))
 
     async def work(pool: Pool) -> dict[str, object]:
-        budgets = PostgresBudgets(pool)
+        budgets = Repositories(pool).budgets
         if await PostgresAccounts(pool).tenant(budget.tenant) is None:
             raise Conflict(f"there is no tenant {budget.tenant!r}: structured-prompt tenants create {budget.tenant}")
         there = {one.budget.name for one in await budgets.standings(budget.tenant)}
@@ -53,7 +53,7 @@ def create(stack: Stack, name: str, limit: str, charged: Charged, terms: Terms) 
 def listing(stack: Stack, tenant: str | None, as_json: bool) -> None:
     target = find(stack)
     owner = target.tenant_or(tenant)
-    rows = [shown(one) for one in _with_pool(target, lambda pool: PostgresBudgets(pool).standings(owner))]
+    rows = [shown(one) for one in _with_pool(target, lambda pool: Repositories(pool).budgets.standings(owner))]
     print_rows(COLUMNS, rows, as_json)
 
 
@@ -61,7 +61,7 @@ def delete(stack: Stack, name: str, tenant: str | None, as_json: bool) -> None:
     """Raises Conflict when there is none."""
     target = find(stack)
     owner = target.tenant_or(tenant)
-    if not _with_pool(target, lambda pool: PostgresBudgets(pool).delete(owner, name)):
+    if not _with_pool(target, lambda pool: Repositories(pool).budgets.delete(owner, name)):
         raise Conflict(f"{owner} has no budget {name!r}; `budgets list --tenant {owner}` shows them")
     if as_json:
         print_json({"deleted": name})

@@ -23,10 +23,11 @@ from connectors.kafka import security
 from connectors.kafka.producer import KafkaProducer
 from connectors.postgres.pool import connect
 from connectors.postgres.similar import PostgresSimilarAnswers
+from connectors.postgres.trail import PostgresTrail
 from domain.caching.generations import Scope
 from domain.caching.semantic import Trusted, by_template
 from domain.caching.use import CacheUse
-from domain.forgetting.invalidation import Invalidation, records, scopes
+from domain.forgetting.invalidation import Invalidation, forgotten, records, scopes
 
 COLUMNS = ("template", "completed", "exact", "semantic", "coalesced", "hit_rate", "saved_usd", "mean_age_s")
 CHECKS = ("checked", "wrong", "closed_versions")
@@ -79,6 +80,12 @@ def _schema(named: str | None) -> str | dict[str, Any] | None:
 
 
 async def _say(target: Target, tenant: str, found: list[Scope], now: datetime) -> None:
+    pool = await connect(target.settings.database_url.get_secret_value(), 1)
+    try:
+        async with PostgresTrail(pool).together("") as write:
+            await write(forgotten(tenant, found))
+    finally:
+        await pool.close()
     producer = KafkaProducer(security.librdkafka(target.settings), prefix=target.settings.topic_prefix)
     try:
         await producer.send(records(tenant, found, uuid.uuid4().hex, now))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from cli._output import print_json, print_table
 from cli._stack import Stack
 from cli._target import find
+from connectors.audited.postgres import Repositories
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.endpoints import PostgresEndpoints
 from connectors.postgres.pool import Pool, connect
@@ -42,7 +43,7 @@ def pause(stack: Stack, tenant: str | None, id: str, paused: bool) -> None:
     """Raises Conflict when there is none."""
 
     async def change(pool: Pool, owner: str) -> None:
-        _there(await PostgresEndpoints(pool).change(owner, id, Change(paused=paused)), id)
+        _there(await Repositories(pool).endpoints.change(owner, id, Change(paused=paused)), id)
 
     _with_pool(stack, tenant, change)
     print(f"{id} is paused" if paused else f"{id} goes on")

@@ -13,9 +13,9 @@ from cli._output import print_json, print_rows, print_table
 from cli._stack import Stack
 from cli._target import Target, find
 from cli._time import parse_since
+from connectors.audited.postgres import Repositories
 from connectors.exports import bucket_of
 from connectors.postgres.accounts import PostgresAccounts
-from connectors.postgres.exports import PostgresExportJobs, PostgresExportSchedules
 from connectors.postgres.pool import Pool, connect
 from domain.errors import Conflict
 from domain.exports import schedule as rules
@@ -37,7 +37,7 @@ def create(stack: Stack, what: What, span: tuple[str, str | None], tenant: str |
     async def add(pool: Pool) -> Job:
         order = await _order(pool, target, tenant, what, (since, until))
         job = Job(target.tenant_or(tenant), f"exp_{uuid_utils.uuid7().hex}", order, now, now)
-        if not await PostgresExportJobs(pool).add(job):
+        if not await Repositories(pool).export_jobs.add(job):
             raise Conflict("too many exports of the tenant are not over yet; cancel one, or wait")
         return job
 
@@ -51,7 +51,9 @@ def create(stack: Stack, what: What, span: tuple[str, str | None], tenant: str |
 def listing(stack: Stack, tenant: str | None, as_json: bool) -> None:
     target = find(stack)
     whose = target.tenant_or(tenant)
-    rows = [fields(one) for one in _with_pool(target, lambda pool: PostgresExportJobs(pool).page(whose, 200, None))]
+    rows = [
+        fields(one) for one in _with_pool(target, lambda pool: Repositories(pool).export_jobs.page(whose, 200, None))
+    ]
     if as_json:
         print_json(rows)
     else:
@@ -61,7 +63,7 @@ def listing(stack: Stack, tenant: str | None, as_json: bool) -> None:
 def show(stack: Stack, id: str, tenant: str | None) -> None:
     """Raises Conflict when there is none."""
     target = find(stack)
-    job = _found(id, _with_pool(target, lambda pool: PostgresExportJobs(pool).get(target.tenant_or(tenant), id)))
+    job = _found(id, _with_pool(target, lambda pool: Repositories(pool).export_jobs.get(target.tenant_or(tenant), id)))
     shown: dict[str, Any] = fields(job)
     files = bucket_of(target.settings)
     if files is not None and job.state == "completed" and job.progress.key is not None:
@@ -80,8 +82,8 @@ def show(stack: Stack, id: str, tenant: str | None) -> None:
 def cancel(stack: Stack, id: str, tenant: str | None) -> None:
     """Raises Conflict when there is none, or it is over."""
     target, whose = find(stack), find(stack).tenant_or(tenant)
-    _found(id, _with_pool(target, lambda pool: PostgresExportJobs(pool).get(whose, id)))
-    if not _with_pool(target, lambda pool: PostgresExportJobs(pool).cancel(whose, id, datetime.now(UTC))):
+    _found(id, _with_pool(target, lambda pool: Repositories(pool).export_jobs.get(whose, id)))
+    if not _with_pool(target, lambda pool: Repositories(pool).export_jobs.cancel(whose, id, datetime.now(UTC))):
         raise Conflict(f"export {id} is over; nothing is changed")
     print(f"{id} is cancelled")
 
@@ -96,7 +98,7 @@ def schedule(stack: Stack, name: str, timing: Timing, what: What, tenant: str | 
         order = await _order(pool, target, tenant, what, (now, now))
         whose = target.tenant_or(tenant)
         made = Schedule(whose, name, timing.cron, timing.zone, order, now, since, following)
-        return await PostgresExportSchedules(pool).create(made)
+        return await Repositories(pool).export_schedules.create(made)
 
     if not _with_pool(target, add):
         raise Conflict(f"the name {name!r} is taken, or there are {rules.MOST_SCHEDULES} schedules")
@@ -106,7 +108,7 @@ def schedule(stack: Stack, name: str, timing: Timing, what: What, tenant: str | 
 def schedules(stack: Stack, tenant: str | None, as_json: bool) -> None:
     target = find(stack)
     whose = target.tenant_or(tenant)
-    found = _with_pool(target, lambda pool: PostgresExportSchedules(pool).listing(whose))
+    found = _with_pool(target, lambda pool: Repositories(pool).export_schedules.listing(whose))
     rows = [schedule_fields(one) for one in found]
     print_rows(SCHEDULE_COLUMNS, rows, as_json)
 
@@ -115,7 +117,7 @@ def pause(stack: Stack, name: str, tenant: str | None, paused: bool) -> None:
     """Raises Conflict when there is no such schedule."""
     target = find(stack)
     whose, at = target.tenant_or(tenant), datetime.now(UTC) if paused else None
-    _known(name, _with_pool(target, lambda pool: PostgresExportSchedules(pool).pause(whose, name, at)))
+    _known(name, _with_pool(target, lambda pool: Repositories(pool).export_schedules.pause(whose, name, at)))
     print(f"{name} is paused" if paused else f"{name} goes on")
 
 
@@ -123,7 +125,7 @@ def unschedule(stack: Stack, name: str, tenant: str | None) -> None:
     """Raises Conflict when there is no such schedule."""
     target = find(stack)
     whose = target.tenant_or(tenant)
-    _known(name, _with_pool(target, lambda pool: PostgresExportSchedules(pool).delete(whose, name)))
+    _known(name, _with_pool(target, lambda pool: Repositories(pool).export_schedules.delete(whose, name)))
     print(f"{name} is removed")
 
 

@@ -16,9 +16,9 @@ from cli._submit import read_schema
 from cli._target import Target, find
 from cli._time import parse_since
 from connectors import catalog
+from connectors.audited.postgres import Repositories
 from connectors.kafka import security
 from connectors.kafka.originals import KafkaOriginals
-from connectors.postgres.letters import PostgresLetters
 from connectors.postgres.pool import connect
 from domain.errors import Conflict
 from domain.letters.model import Letter, Wanted
@@ -119,7 +119,7 @@ def _with_letters(target: Target, work: Callable[[Letters], Awaitable[T]]) -> T:
     async def run() -> T:
         pool = await connect(target.settings.database_url.get_secret_value(), 1)
         try:
-            return await work(PostgresLetters(pool))
+            return await work(Repositories(pool).letters)
         finally:
             await pool.close()
 

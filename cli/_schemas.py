@@ -11,8 +11,8 @@ from cli._output import print_error, print_json, print_rows
 from cli._stack import Stack
 from cli._submit import read_schema
 from cli._target import Target, find
+from connectors.audited.postgres import Repositories
 from connectors.postgres.pool import connect
-from connectors.postgres.schemas import PostgresSchemas
 from domain.errors import Conflict
 from domain.ports import Schemas
 from domain.registry.schemas import Incompatible, Registry
@@ -80,7 +80,7 @@ def _with_schemas(target: Target, work: Callable[[Schemas], Awaitable[T]]) -> T:
     async def run() -> T:
         pool = await connect(target.settings.database_url.get_secret_value(), 1)
         try:
-            return await work(PostgresSchemas(pool))
+            return await work(Repositories(pool).schemas)
         finally:
             await pool.close()
 

@@ -11,8 +11,8 @@ from cli._output import print_json, print_table
 from cli._stack import Stack
 from cli._target import find
 from cli._time import parse_since
+from connectors.audited.postgres import Repositories
 from connectors.postgres.pool import connect
-from connectors.postgres.sink_board import PostgresSinkBoard
 from domain.errors import Conflict
 from domain.ports import SinkBoard
 from domain.sinks.model import Place, parse_place
@@ -65,7 +65,7 @@ def _with_board(stack: Stack, work: Callable[[SinkBoard], Awaitable[T]]) -> T:
     async def run() -> T:
         pool = await connect(find(stack).settings.database_url.get_secret_value(), 1)
         try:
-            return await work(PostgresSinkBoard(pool))
+            return await work(Repositories(pool).sinks)
         finally:
             await pool.close()
 

@@ -11,7 +11,7 @@ PRODUCT = "Turn a stream of prompts into a stream of validated, structured, bill
 
 def build() -> typer.Typer:
     """The whole command line."""
-    from cli import admin, cache, data, destinations, doctor, exports, local, processes, sinks, webhooks
+    from cli import admin, audit, cache, data, destinations, doctor, exports, local, processes, sinks, webhooks
 
     app = typer.Typer(
         help=PRODUCT,
@@ -20,7 +20,7 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for module in (local, doctor, data, admin, cache, sinks, exports, webhooks, destinations, processes):
+    for module in (local, doctor, data, admin, audit, cache, sinks, exports, webhooks, destinations, processes):
         module.register(app)
     return app
 

@@ -39,6 +39,7 @@ from connectors.postgres.similar import PostgresSimilarAnswers
 from connectors.postgres.similar import lacking as lacking_similar
 from connectors.postgres.similar import sweep as sweep_similar
 from connectors.postgres.sink_board import PostgresSinkBoard
+from connectors.postgres.trail import PostgresTrail
 from connectors.redis.cache import RedisCache
 from connectors.redis.chunks import RedisChunks
 from connectors.redis.client import RedisClient
@@ -266,6 +267,7 @@ class Outside:
         await ensure_partitions(self.pool, today)
         await sweep(self.pool, today - FORGET_IDS, today - FORGET_RESULTS)
         await sweep_similar(self.pool)
+        await PostgresTrail(self.pool).forget(_day(today) - timedelta(days=self.settings.audit_days))
 
     async def without_similar(self) -> str | None:
         """Why nothing is known in other words, None where it can be. Raises Unavailable."""
@@ -298,3 +300,7 @@ async def connect_all(
     producer = MeteredProducer(kafka, metrics, name)
     ledger = MeteredLedger(PostgresLedger(pool), metrics, name)
     return Outside(settings, metrics, stack, pool, redis, kafka, producer, ledger)
+
+
+def _day(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -166,6 +166,7 @@ class Settings(DoorSettings, SinkSettings, ExportSettings):
     delivery_days: int = _own(
         "DELIVERY_DAYS", 7, "Days a delivery and its attempts are kept; what still waits stays.", ge=4, le=365
     )
+    audit_days: int = _own("AUDIT_DAYS", 400, "Days a row of the audit log is kept.", ge=30, le=36_500)
     drain_s: float = _own("DRAIN_S", 25.0, "Seconds a stopping worker finishes its calls.", gt=0, le=3600)
     metrics_host: str = _own("METRICS_HOST", "127.0.0.1", "Address of /healthz, /readyz and /metrics.")
     metrics_port: int = _own("METRICS_PORT", 9400, "Port of /healthz, /readyz and /metrics; 0 chooses one.", ge=0)

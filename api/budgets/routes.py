@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.budgets.service import BudgetKeeper
@@ -37,7 +38,7 @@ _PUT: dict[int | str, dict[str, Any]] = {200: _SHOWN, 201: _SHOWN, **documentati
 
 
 def router(budgets: BudgetKeeper) -> APIRouter:
-    routes = APIRouter(tags=["budgets"])
+    routes = APIRouter(tags=["budgets"], dependencies=AS_CALLER)
     _reading(routes, budgets)
     _writing(routes, budgets)
     return routes

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.bodies import read
@@ -58,7 +59,7 @@ class Named(BaseModel):
 
 
 def router(cache: Cache) -> APIRouter:
-    routes = APIRouter(tags=["cache"])
+    routes = APIRouter(tags=["cache"], dependencies=AS_CALLER)
     _reading(routes, cache)
     _forgetting(routes, cache)
     return routes

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +17,8 @@ from domain.admission.prepare import Preparer
 from domain.caching.generations import Scope
 from domain.caching.semantic import Trusted, by_template
 from domain.caching.use import CacheUse
-from domain.forgetting.invalidation import Invalidation, records, scopes
-from domain.ports import Producer, SimilarAnswers, UsageReader
+from domain.forgetting.invalidation import Invalidation, forgotten, records, scopes
+from domain.ports import Producer, SimilarAnswers, Trail, UsageReader
 from topics.base import format_money, format_time
 from topics.codec import Unreadable
 
@@ -25,28 +26,29 @@ PATIENCE_S = 10.0
 PRODUCE_PATIENCE_S = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class CachePorts:
+    """What the cache is read and changed through."""
+
+    usage: UsageReader
+    similar: SimilarAnswers
+    producer: Producer
+    trail: Trail
+
+
 class Cache:
     """Answers are the bytes of the body. Raises Problem (unavailable) when what it needs does not answer."""
 
-    def __init__(
-        self,
-        reader: UsageReader,
-        similar: SimilarAnswers,
-        producer: Producer,
-        preparer: Preparer,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._reader = reader
-        self._similar = similar
-        self._producer = producer
+    def __init__(self, ports: CachePorts, preparer: Preparer, now: Callable[[], datetime]) -> None:
+        self._ports = ports
         self._preparer = preparer
         self._now = now
 
     async def page(self, tenant: str, since: str) -> bytes:
         start = since_of(since, self._now())
         uses, trusts = await asyncio.gather(
-            within(self._reader.cache(tenant, start), PATIENCE_S, "the usage database"),
-            within(self._similar.trust(tenant), PATIENCE_S, "the database"),
+            within(self._ports.usage.cache(tenant, start), PATIENCE_S, "the usage database"),
+            within(self._ports.similar.trust(tenant), PATIENCE_S, "the database"),
         )
         trusted = by_template(trusts)
         rows = [_fields(use, trusted.get(use.template or "")) for use in uses]
@@ -59,9 +61,15 @@ class Cache:
             found = await scopes(tenant, wanted, self._preparer, now)
         except Unreadable as error:
             raise problems.of_unreadable(error) from None
+        await within(self._tell(tenant, found), PRODUCE_PATIENCE_S, "the ledger")
         said = records(tenant, found, uuid.uuid4().hex, now)
-        await within(self._producer.send(said), PRODUCE_PATIENCE_S, "the broker")
+        await within(self._ports.producer.send(said), PRODUCE_PATIENCE_S, "the broker")
         return orjson.dumps({"invalidated": [_scope(scope) for scope in found], "at": format_time(now)})
+
+    async def _tell(self, tenant: str, found: Sequence[Scope]) -> None:
+        """Before it is done: the broker and the audit log have no transaction in common."""
+        async with self._ports.trail.together("") as write:
+            await write(forgotten(tenant, found))
 
 
 def chosen(**query: Any) -> Invalidation:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.dead_letters.service import DeadLetters
@@ -71,7 +72,7 @@ _REDRIVEN: dict[int | str, dict[str, Any]] = {
 
 
 def router(letters: DeadLetters) -> APIRouter:
-    routes = APIRouter(tags=["dead letters"])
+    routes = APIRouter(tags=["dead letters"], dependencies=AS_CALLER)
     _reading(routes, letters)
     _redriving(routes, letters)
     return routes

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.destinations import hooks
@@ -73,7 +74,7 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 def router(destinations: DestinationKeeper) -> APIRouter:
-    routes = APIRouter(tags=["destinations"])
+    routes = APIRouter(tags=["destinations"], dependencies=AS_CALLER)
     hooks.add(routes, destinations)
     _making(routes, destinations)
     _one(routes, destinations)

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api import answer_headers, documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.bodies import read
@@ -87,7 +88,7 @@ _CHANGED: dict[int | str, dict[str, Any]] = {
 
 
 def router(exports: Exports, jobs: JobKeeper) -> APIRouter:
-    routes = APIRouter(tags=["exports"])
+    routes = APIRouter(tags=["exports"], dependencies=AS_CALLER)
     _ordering(routes, exports, jobs)
     _scheduling(routes, jobs)
     _stopping(routes, jobs)

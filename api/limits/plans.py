@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.bodies import read
 from api.limit_schemas import NAME_OF_PLAN, LimitFields
 from api.operating import Operators
@@ -67,7 +68,7 @@ class PlanKeeper:
 
 
 def router(plans: PlanKeeper, operators: Operators) -> APIRouter:
-    routes = APIRouter(tags=["limits"])
+    routes = APIRouter(tags=["limits"], dependencies=AS_CALLER)
     _reading(routes, plans, operators)
     _changing(routes, plans, operators)
     return routes

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.authentication import caller_of
 from api.limits.keeper import LimitKeeper
 from api.operating import Operators
@@ -41,7 +42,7 @@ _SET: dict[int | str, dict[str, Any]] = {
 
 
 def router(limits: LimitKeeper, operators: Operators) -> APIRouter:
-    routes = APIRouter(tags=["limits"])
+    routes = APIRouter(tags=["limits"], dependencies=AS_CALLER)
     _of_keys(routes, limits)
     _of_tenants(routes, limits, operators)
     return routes

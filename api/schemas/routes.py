@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.schemas.service import SchemaService, registered
@@ -40,7 +41,7 @@ Name = Annotated[str, Path(max_length=255, description="The schema's name.")]
 
 
 def router(service: SchemaService) -> APIRouter:
-    routes = APIRouter(tags=["schemas"])
+    routes = APIRouter(tags=["schemas"], dependencies=AS_CALLER)
 
     @routes.post(
         "/v1/schemas", summary="Add a version of an output schema", operation_id="add_schema", status_code=201,

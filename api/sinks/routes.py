@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.operating import Operators
 from api.sinks.service import Sinks
@@ -44,7 +45,7 @@ _REPLAYED: dict[int | str, dict[str, Any]] = {
 
 
 def router(sinks: Sinks, operators: Operators) -> APIRouter:
-    routes = APIRouter(tags=["sinks"])
+    routes = APIRouter(tags=["sinks"], dependencies=AS_CALLER)
     _reading(routes, sinks, operators)
     _ordering(routes, sinks, operators)
     return routes

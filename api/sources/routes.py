@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation, spans
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON, links
 from api.middleware import GIVE_UP_AT
 from api.operating import Operators
@@ -79,7 +80,7 @@ _PUT: dict[int | str, dict[str, Any]] = {
 
 
 def router(keeper: SourceKeeper, events: SourceEvents, operators: Operators, tracing: Tracing) -> APIRouter:
-    routes = APIRouter(tags=["sources"])
+    routes = APIRouter(tags=["sources"], dependencies=AS_CALLER)
     _reading(routes, keeper, operators)
     _changing(routes, keeper, operators)
     _pushing(routes, events, tracing)

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import documentation
+from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
 from api.webhooks.service import WebhookKeeper
@@ -73,7 +74,7 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 def router(webhooks: WebhookKeeper) -> APIRouter:
-    routes = APIRouter(tags=["webhooks"])
+    routes = APIRouter(tags=["webhooks"], dependencies=AS_CALLER)
     _making(routes, webhooks)
     _callbacks(routes, webhooks)
     _reading(routes, webhooks)

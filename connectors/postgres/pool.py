@@ -7,6 +7,7 @@ anything else                                     Unavailable: nothing may be as
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -68,6 +69,26 @@ class Transaction:
         return await self._pool.run(self._connection, statement, arguments)
 
 
+class _Joined(Transaction):
+    """One that every statement of its pool joins. A statement that is refused takes back itself alone."""
+
+    def is_of(self, pool: "Pool") -> bool:
+        return self._pool is pool
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        await super().fetch("SAVEPOINT statement")
+        try:
+            rows = await super().fetch(statement, *arguments)
+        except BadData:
+            await super().fetch("ROLLBACK TO statement")
+            raise
+        await super().fetch("RELEASE statement")
+        return rows
+
+
+_JOINED: ContextVar[_Joined | None] = ContextVar("joined", default=None)
+
+
 class Pool:
     """At most `size` connections, opened when they are needed. Each statement is its own transaction."""
 
@@ -79,6 +100,9 @@ class Pool:
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows. Raises BadData or Unavailable."""
+        joined = _JOINED.get()
+        if joined is not None and joined.is_of(self):
+            return await joined.fetch(statement, *arguments)
         connection = await self._acquire()
         try:
             return await self.run(connection, statement, arguments)
@@ -88,11 +112,34 @@ class Pool:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Statements that take effect together, or not at all. Raises Unavailable."""
+        joined = _JOINED.get()
+        if joined is not None and joined.is_of(self):
+            yield joined
+            return
+        async with self._begun() as connection:
+            yield Transaction(connection, self)
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """As `transaction`, for everything that this task asks of the pool: repositories join without knowing of it."""
+        joined = _JOINED.get()
+        if joined is not None and joined.is_of(self):
+            yield
+            return
+        async with self._begun() as connection:
+            token = _JOINED.set(_Joined(connection, self))
+            try:
+                yield
+            finally:
+                _JOINED.reset(token)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[Any]:
         connection = await self._acquire()
         try:
             await self.run(connection, "BEGIN", ())
             try:
-                yield Transaction(connection, self)
+                yield connection
             except BaseException:
                 if not connection.is_closed():
                     await self.run(connection, "ROLLBACK", ())

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from connectors.postgres.account_tables import ApiKeyRow, PlanRow, TenantRow
+from connectors.postgres.audit_tables import AuditRow
 from connectors.postgres.export_tables import ExportJobRow, ExportScheduleRow
 from connectors.postgres.object_tables import SourceObjectRow, SourceReaderRow, SourceRow
 from connectors.postgres.rows import Base, key
@@ -372,6 +373,7 @@ class BesideUsageRow(Base):
 
 __all__ = [
     "ApiKeyRow",
+    "AuditRow",
     "DeliveryRow",
     "ExportJobRow",
     "ExportScheduleRow",

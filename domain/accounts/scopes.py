@@ -9,6 +9,7 @@ SCOPES: Mapping[str, str] = {
     ADMIN: "everything that the tenant may, also what is added later; what a key has that was made without scopes",
     "requests:write": "ask, over `/v1/analyze` and `/openai`, with the answer in the response; cancel a job",
     "requests:read": "jobs and their results, whoever of the tenant asked",
+    "audit:read": "who changed keys, limits, budgets, destinations and the rest, from which address",
     "budgets:read": "budgets and what is spent",
     "budgets:write": "create, change and delete budgets",
     "cache:read": "how often the cache answered",

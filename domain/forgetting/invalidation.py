@@ -10,6 +10,7 @@ from domain.admission.prepare import Origin, Preparer
 from domain.caching.generations import Scope, invalidation, schema_name
 from domain.errors import InvalidRequest, Problem
 from domain.ports import Record
+from domain.trail.model import Change
 from topics.base import Message
 from topics.codec import check_request, encode
 from topics.table import CONTROL
@@ -60,6 +61,12 @@ async def scopes(tenant: str, wanted: Invalidation, preparer: Preparer, now: dat
             raise InvalidRequest("invalid_request", reason, [Problem("/request/cache", reason)])
         found.append(Scope("key", key.rpartition(":")[2]))
     return found
+
+
+def forgotten(tenant: str, found: Sequence[Scope]) -> Change:
+    """For the audit log."""
+    said = [{"kind": scope.kind, "value": scope.value} for scope in found]
+    return Change(tenant, "cache.invalidate", "cache", "", None, {"scopes": said})
 
 
 def records(tenant: str, wanted: Sequence[Scope], generation: str, at: datetime) -> list[Record]:

@@ -24,6 +24,7 @@ from domain.ports.similar import Embedder, SimilarAnswers
 from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard, StreamBook
 from domain.ports.sources import SourceStore
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
+from domain.ports.trail import Pen, Trail
 from domain.ports.webhooks import Deliveries, Endpoints, Outlet
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Originals",
     "Outlet",
     "Pacer",
+    "Pen",
     "Producer",
     "Prompt",
     "Queues",
@@ -72,5 +74,6 @@ __all__ = [
     "SinkBoard",
     "SourceStore",
     "StreamBook",
+    "Trail",
     "UsageReader",
 ]

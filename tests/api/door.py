@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from fastapi import FastAPI
 
 from api.application import create_app
 from api.ports import ApiPorts
+from connectors.audited import rules
+from connectors.audited.recording import audited
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.broker import MemoryBroker, MemoryOriginals, MemoryProducer, MemorySource
 from connectors.memory.budgets import MemoryBudgets
@@ -35,6 +37,7 @@ from connectors.memory.sink import MemorySink, MemoryUsage
 from connectors.memory.sink_board import MemorySinkBoard
 from connectors.memory.sources import MemorySources
 from connectors.memory.store import MemoryStore
+from connectors.memory.trail import MemoryTrail
 from connectors.memory.webhooks import MemoryDeliveries, MemoryEndpoints
 from domain.accounts import keys
 from domain.accounts.model import Tenant
@@ -57,6 +60,20 @@ ASK = {"prompt": "Where is my parcel?"}
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+AUDITED = {
+    "accounts": rules.ACCOUNTS, "budgets": rules.BUDGETS, "endpoints": rules.ENDPOINTS, "deliveries": rules.DELIVERIES,
+    "export_jobs": rules.EXPORT_JOBS, "export_schedules": rules.EXPORT_SCHEDULES, "sinks": rules.SINKS,
+    "source_store": rules.SOURCES, "schemas": rules.SCHEMAS, "letters": rules.LETTERS,
+}  # fmt: skip
+"""Ports whose changes leave rows of the audit log, as connectors/audited/postgres.py makes them."""
+
+
+def audited_ports(ports: ApiPorts) -> ApiPorts:
+    return replace(
+        ports, **{name: audited(getattr(ports, name), ports.trail, given) for name, given in AUDITED.items()}
+    )
 
 
 def completed(output: Any = "On its way.") -> Ending:
@@ -147,7 +164,7 @@ class Door:
         )  # fmt: skip
         source = MemorySource(self.broker, (REQUESTS,), "structured-prompt.intake")
         self.line = Line(source, self.ledger, self.replies, self.preparer)
-        self.ports = self._ports()
+        self.ports = audited_ports(self._ports())
 
     def _store_things(self) -> None:
         self.store = MemoryStore()
@@ -170,6 +187,7 @@ class Door:
         self.export_schedules = MemoryExportSchedules(self.export_jobs)
         self.sink_board, self.source_store = MemorySinkBoard(utc_now), MemorySources()
         self.schemas, self.similar = MemorySchemas(), MemorySimilarAnswers()
+        self.trail = MemoryTrail(utc_now)
 
     def _know_tenants(self) -> None:
         self.issued = keys.issue("acme", "test", PEPPER, utc_now())
@@ -190,7 +208,7 @@ class Door:
             sinks=self.sink_board, source_store=self.source_store, health=self.health,
             budgets=self.budgets, schemas=self.schemas, similar=self.similar,
             endpoints=self.endpoints, deliveries=self.deliveries, export_jobs=self.export_jobs,
-            export_schedules=self.export_schedules, export_files=self.export_files,
+            export_schedules=self.export_schedules, export_files=self.export_files, trail=self.trail,
         )  # fmt: skip
 
     @asynccontextmanager

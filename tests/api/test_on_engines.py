@@ -192,3 +192,17 @@ async def test_a_taken_port_is_refused_with_the_remedy(settings: Settings) -> No
     async with _served(settings):
         with pytest.raises(Conflict, match="STRUCTURED_PROMPT_API_PORT"):
             main.claim_port(settings.api_host, settings.api_port)
+
+
+async def test_a_change_over_http_leaves_its_row_in_the_same_database(settings: Settings) -> None:
+    async with _line(settings), _served(settings) as client:
+        for dollars in ("5", "7"):
+            answer = await client.put("/v1/budgets/all", json={"limit_usd": dollars})
+            assert answer.is_success
+        gone = await client.delete("/v1/budgets/all")
+        rows = (await client.get("/v1/audit", params={"id": "all"})).json()["items"]
+        assert [row["action"] for row in rows] == ["budget.delete", "budget.put", "budget.put"]
+        assert rows[0]["request_id"] == gone.headers["x-request-id"]
+        assert rows[0]["actor"] == {"kind": "key", "key_id": ISSUED.key.id}
+        assert rows[0]["before"] == rows[1]["after"]
+        assert rows[0]["address"] == "127.0.0.1"

@@ -7,7 +7,7 @@ import pytest
 
 CONTRACTS = re.compile(
     r"\bDROP\s+(?:TABLE|COLUMN|CONSTRAINT|TYPE|VIEW|FUNCTION|SCHEMA)\b"
-    r"|\bRENAME\b|\bTRUNCATE\b|\bMODIFY\s+COLUMN\s+\w+\s+(?!Tuple\b)\w"
+    r"|\bRENAME\b|(?<!\bBEFORE )\bTRUNCATE\b|\bMODIFY\s+COLUMN\s+\w+\s+(?!Tuple\b)\w"
     r"|\bALTER\s+(?:COLUMN\s+)?\w+\s+(?:SET\s+DATA\s+)?TYPE\b|\bSET\s+NOT\s+NULL\b|\bDROP\s+DEFAULT\b"
     # the version before does not write it
     r"|\bADD\s+COLUMN\s+(?:IF\s+NOT\s+EXISTS\s+)?\w+\s+(?:(?!\bDEFAULT\b)[^,;])*\bNOT\s+NULL\b(?![^,;]*\bDEFAULT\b)",
@@ -37,6 +37,8 @@ def statements(text: str) -> str:
         ("ALTER TABLE claims ALTER COLUMN run TYPE bigint;", True),
         ("ALTER TABLE claims ALTER COLUMN run SET NOT NULL;", True),
         ("DROP TABLE claims;", True),
+        ("TRUNCATE claims;", True),
+        ("CREATE TRIGGER kept BEFORE TRUNCATE ON rows EXECUTE FUNCTION refuse();", False),
         ("ALTER TABLE calls MODIFY COLUMN cost_usd Float64;", True),
         ("-- DROP TABLE is not done here\nSELECT 1;", False),
     ],

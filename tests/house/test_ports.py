@@ -75,6 +75,7 @@ IMPLEMENTATIONS = {
         "connectors.llm.embeddings:ApiEmbedder",
         "connectors.llm.local_embeddings:LocalEmbedder",
     ),
+    "Trail": ("connectors.memory.trail:MemoryTrail", "connectors.postgres.trail:PostgresTrail"),
     "Replies": ("connectors.memory.replies:MemoryReplies", "connectors.redis.replies:RedisReplies"),
 }
 PAIRS = [(port, place) for port, places in IMPLEMENTATIONS.items() for place in places]
