@@ -28,6 +28,7 @@ class DestinationLog(WebhookKeeper):
 
     _place = "/v1/destinations"
     _kind = None
+    _what = "destination"
 
 
 class DestinationKeeper(EndpointKeeper):

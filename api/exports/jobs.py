@@ -1,5 +1,6 @@
 """Exports into the service's bucket, and their schedules, of one tenant."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from api.within import within
 from domain.accounts.model import Tenant
 from domain.errors import Problem as Reason
 from domain.exports import schedule as rules
-from domain.exports.job import MOST_UNFINISHED, URL_S, Job, Order, is_job, permitted
+from domain.exports.job import MOST_UNFINISHED, URL_S, Job, Order, id_of_key, is_job, permitted
 from domain.exports.schedule import MOST_SCHEDULES, Schedule
 from domain.exports.view import fields, schedule_fields
 from domain.ports import ExportJobs, ExportSchedules, Files
@@ -45,8 +46,29 @@ class JobKeeper:
         self._schedules = schedules
         self._bucket = bucket
 
-    async def create(self, tenant: Tenant, order: ExportOrder) -> tuple[bytes, str]:
-        """The job, and where it is."""
+    async def create(self, tenant: Tenant, order: ExportOrder, key: str | None) -> tuple[bytes, str]:
+        """The job, and where it is; under a key that was used for the same order, the job that this made.
+
+        Raises Problem also with id_conflict.
+        """
+        job = self._ordered(tenant, order, key)
+        known = None if key is None else await self._same(job)
+        if known is None and not await within(self._jobs.add(job), PATIENCE_S, LEDGER):
+            known = None if key is None else await self._same(job)  # somebody was faster
+            if known is None:
+                detail = f"{MOST_UNFINISHED} exports of the tenant are not over yet; cancel one, or wait"
+                raise Problem("rate_limited", detail, headers={"retry-after": str(BUSY_S)})
+        return orjson.dumps(fields(known or job)), f"/v1/exports/{job.id}"
+
+    async def _same(self, job: Job) -> Job | None:
+        """As it was first answered; None where there is none of that id."""
+        known = await within(self._jobs.get(job.tenant, job.id), PATIENCE_S, LEDGER)
+        if known is not None and known.asked != job.asked:
+            detail = "the Idempotency-Key was used for an export with another body; choose a new one"
+            raise Problem("id_conflict", detail)
+        return None if known is None else known.ordered
+
+    def _ordered(self, tenant: Tenant, order: ExportOrder, key: str | None) -> Job:
         self._check_bucket()
         if order.after is not None:
             reason = Reason("/after", "is for exports that are streamed: a job goes on by itself")
@@ -56,11 +78,11 @@ class JobKeeper:
         until = now if order.until is None else since_of(order.until, now, "/until")
         names = self._permitted(tenant, order.fields)
         what = Order(order.format, since, until, order.template, order.status, names)
-        job = Job(tenant.name, f"exp_{uuid_utils.uuid7().hex}", what, now, now)
-        if not await within(self._jobs.add(job), PATIENCE_S, LEDGER):
-            detail = f"{MOST_UNFINISHED} exports of the tenant are not over yet; cancel one, or wait"
-            raise Problem("rate_limited", detail, headers={"retry-after": str(BUSY_S)})
-        return orjson.dumps(fields(job)), f"/v1/exports/{job.id}"
+        if key is None:
+            return Job(tenant.name, f"exp_{uuid_utils.uuid7().hex}", what, now, now)
+        # of what was asked, not of what it means now: `7d` of a repeat is another week
+        asked = hashlib.sha256(orjson.dumps(order.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
+        return Job(tenant.name, id_of_key(tenant.name, key), what, now, now, asked=asked)
 
     async def page(self, tenant: str, limit: int, cursor: str | None) -> bytes:
         before = decode_cursor(cursor) if cursor else None

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from api import answer_headers, documentation
 from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
+from api.analyze.submission import checked_key
 from api.authentication import caller_of
 from api.bodies import read
 from api.export_schemas import ExportOrder
@@ -43,6 +44,11 @@ _SCHEDULE = {
 _WANTED = {
     "name": "nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "format": "parquet", "status": "completed",
 }  # fmt: skip
+_KEY = documentation.header(
+    "Idempotency-Key",
+    "Makes a repeat with `to` s3 safe: as long as the job is kept, a day at least, it is answered as the first was.",
+    "nightly-2026-01-08",
+)
 _STANDS = (
     "`status` is queued, waiting (`detail` says for what; it is tried again at `next_try_at`, for a day), running, "
     "completed, failed or cancelled."
@@ -55,7 +61,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "headers": answer_headers.of("Content-Disposition"),
     },
     202: documentation.answer("With `to` s3: the job. `Location` is where it is.", _JOB, sends=("Location",)),
-    **documentation.errors("invalid_request", "rate_limited"),
+    **documentation.errors("invalid_request", "rate_limited", "id_conflict"),
 }
 _SIGNED = {
     "status": "completed", "file": "results-20260101T000000Z-20260108T000000Z.csv", "url": "https://…",
@@ -100,17 +106,21 @@ def _ordering(routes: APIRouter, exports: Exports, jobs: JobKeeper) -> None:
     @routes.post(
         "/v1/exports", summary="Export results", operation_id="export_results", responses=_RESPONSES,
         response_class=Response,
-        openapi_extra={"requestBody": documentation.body("ExportOrder", _ORDER, required=False)},
+        openapi_extra={
+            "requestBody": documentation.body("ExportOrder", _ORDER, required=False), "parameters": [_KEY],
+        },
     )  # fmt: skip
     async def export(request: Request) -> Response:
         """The tenant's results of a time as CSV, JSON, JSON lines or Parquet: the latest run of each request.
 
         Answers are in it only where the tenant's answers are kept. Money is in US dollars, times are RFC 3339 in UTC.
-        With `to` s3 it is made in the background, and its file lies in the service's bucket.
+        With `to` s3 it is made in the background, and its file lies in the service's bucket; an `Idempotency-Key` then
+        makes a repeat the same job.
         """
         tenant, order = caller_of(request).tenant, read(ExportOrder, await request.body())
         if order.to == "s3":
-            body, place = await jobs.create(tenant, order)
+            key = checked_key(request.headers.get("idempotency-key"))
+            body, place = await jobs.create(tenant, order, key)
             return Response(body, 202, {"location": place}, media_type=JSON)
         file = await exports.file(tenant.name, order)
         named = {"content-disposition": f'attachment; filename="{file.name}"'}

@@ -1,4 +1,7 @@
-"""Sets the limits of tenants, for operators, and of keys, for whoever has a key that is not limited itself."""
+"""Sets the limits of tenants, for operators, and of keys, for whoever has a key that is not limited itself.
+
+One that is may only narrow its own limits: what an operator or another key set, it cannot lift.
+"""
 
 from dataclasses import asdict
 
@@ -9,6 +12,7 @@ from api.bodies import read
 from api.limit_schemas import LimitFields, TenantLimits
 from api.problems import Problem
 from api.within import within
+from domain.accounts.limits import narrows
 from domain.accounts.model import Allowance, ApiKey, Tenant
 from domain.errors import Problem as Reason
 from domain.ports import Accounts
@@ -61,9 +65,11 @@ class LimitKeeper:
     async def _limit_key(self, caller: Caller, id: str, allowance: Allowance) -> None:
         # as it is now: who calls is remembered for some seconds
         found = await within(self._accounts.keys(caller.tenant.name), PATIENCE_S, ACCOUNTS)
-        if any(one.id == caller.key.id and one.allowance != UNLIMITED for one in found):
-            reason = "this key has limits of its own and may change none; use a key of the tenant that has none"
-            raise Problem("forbidden", reason)
+        own = next((one.allowance for one in found if one.id == caller.key.id), UNLIMITED)
+        if own != UNLIMITED and not (id == caller.key.id and narrows(own, allowance)):
+            reason = "this key has limits of its own: it may make them narrower, and change no others"
+            remedy = "use a key of the tenant that has none, or let the operator run `structured-prompt keys limit`"
+            raise Problem("forbidden", f"{reason}; {remedy}")
         if not await within(self._accounts.limit_key(caller.tenant.name, id, allowance), PATIENCE_S, ACCOUNTS):
             raise Problem("not_found", f"there is no key {id[:64]!r}; GET /v1/limits/keys lists them")
 

@@ -70,7 +70,7 @@ def _of_keys(routes: APIRouter, limits: LimitKeeper) -> None:
         response_class=Response, openapi_extra={"requestBody": documentation.body("LimitFields", _FIELDS)},
     )  # fmt: skip
     async def put(request: Request, id: str) -> Response:
-        """All its limits at once: what is left out is not limited. A key with limits of its own may change none."""
+        """All its limits at once: what is left out is not limited. A key with limits may only narrow its own."""
         return Response(await limits.limit_key(caller_of(request), id, await request.body()), media_type=JSON)
 
     @routes.delete(
@@ -78,7 +78,7 @@ def _of_keys(routes: APIRouter, limits: LimitKeeper) -> None:
         status_code=204, response_class=Response, responses=documentation.errors("not_found", "forbidden"),
     )  # fmt: skip
     async def delete(request: Request, id: str) -> Response:
-        """The tenant's limits are left. A key with limits of its own may change none."""
+        """The tenant's limits are left. A key with limits of its own removes none."""
         await limits.free_key(caller_of(request), id)
         return Response(status_code=204)
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import orjson
 import uuid_utils
@@ -54,6 +55,7 @@ class WebhookKeeper(EndpointKeeper):
 
     _place = "/v1/webhooks"
     _kind: Kind | None = "webhook"
+    _what = "webhook"
 
     async def create(self, tenant: str, body: bytes) -> bytes:
         asked = read(NewWebhook, body)
@@ -83,7 +85,7 @@ class WebhookKeeper(EndpointKeeper):
         fields = tuple(asked.result_fields or ()) if "result_fields" in asked.model_fields_set else None
         events = None if asked.events is None else tuple(dict.fromkeys(asked.events))
         change = Change(asked.url, events, fields, asked.description, asked.enabled)
-        return orjson.dumps(shown(_there(await soon(self._endpoints.change(tenant, id, change)), id)))
+        return orjson.dumps(shown(self._there(await soon(self._endpoints.change(tenant, id, change)), id)))
 
     async def delete(self, tenant: str, id: str) -> None:
         await self._get(tenant, id)
@@ -92,12 +94,15 @@ class WebhookKeeper(EndpointKeeper):
     async def rotate(self, tenant: str, id: str) -> bytes:
         await self._get(tenant, id)
         until = self._now() + signing.OLD_SECRET
-        return self._with_secret(_there(await soon(self._endpoints.rotate(tenant, id, signing.new_salt(), until)), id))
+        rotated = await soon(self._endpoints.rotate(tenant, id, signing.new_salt(), until))
+        return self._with_secret(self._there(rotated, id))
 
     async def test(self, tenant: str, id: str) -> bytes:
         target = await self._get(tenant, id)
         if not target.enabled:
-            raise Problem("invalid_request", f"it is disabled; PATCH {self._place}/{id} with enabled: true")
+            reason = f" ({target.disabled})" if target.disabled else ""
+            detail = f"{_named(target, self._what)} is disabled{reason}; PATCH {self._place}/{id} with enabled: true"
+            raise Problem("invalid_request", detail)
         message = payload.test_event(target, uuid_utils.uuid7().hex, self._now())
         await soon(self._deliveries.put([message], self._now()))
         if target.bucket is not None:  # not with the others of its next object
@@ -115,13 +120,13 @@ class WebhookKeeper(EndpointKeeper):
     async def delivery(self, tenant: str, id: str, name: str) -> bytes:
         found = await soon(self._deliveries.get(tenant, id, name))
         if found is None:
-            raise _missing("delivery", name)
+            raise self._missing_delivery(id, name)
         return orjson.dumps(view.delivery(found, self._links(id, name)))
 
     async def retry(self, tenant: str, id: str, name: str) -> bytes:
         await self._log_of(tenant, id)
         if not await soon(self._deliveries.again(tenant, id, name, self._now())):
-            raise _missing("delivery", name)
+            raise self._missing_delivery(id, name)
         return orjson.dumps({"delivery_id": name, "links": self._links(id, name)})
 
     def callback_secret(self, tenant: str) -> bytes:
@@ -129,8 +134,16 @@ class WebhookKeeper(EndpointKeeper):
         return orjson.dumps({"secret": signing.shown(key)})
 
     async def _get(self, tenant: str, id: str) -> Endpoint:
-        found = _there(await soon(self._endpoints.get(tenant, id)), id)
-        return _there(found if self._kind in (None, found.kind) else None, id)
+        found = self._there(await soon(self._endpoints.get(tenant, id)), id)
+        return self._there(found if self._kind in (None, found.kind) else None, id)
+
+    def _there(self, found: Endpoint | None, id: str) -> Endpoint:
+        if found is None:
+            raise _missing(self._what, id, self._place)
+        return found
+
+    def _missing_delivery(self, id: str, name: str) -> Problem:
+        return _missing("delivery", name, f"{self._place}/{id}/deliveries")
 
     def _links(self, id: str, delivery: str) -> Mapping[str, str]:
         return view.links(f"{self._place}/{id}", delivery)
@@ -155,14 +168,14 @@ async def soon(answer: Awaitable[T]) -> T:
     return await within(answer, PATIENCE_S, "the ledger")
 
 
-def _there(found: Endpoint | None, id: str) -> Endpoint:
-    if found is None:
-        raise _missing("webhook", id)
-    return found
+def _missing(what: str, id: str, place: str) -> Problem:
+    return Problem("not_found", f"there is no {what} {id[:64]!r}; GET {place} lists them")
 
 
-def _missing(what: str, id: str) -> Problem:
-    return Problem("not_found", f"there is no {what} {id[:64]!r}; GET /v1/webhooks lists them")
+def _named(one: Endpoint, what: str) -> str:
+    """What it is, to whoever has only its id; an address as far as its host."""
+    where = one.url if one.bucket is not None else urlsplit(one.url).hostname
+    return f"the {what} {one.id} ({one.kind}, {where})"
 
 
 def _page(items: list[Mapping[str, Any]], places: list[tuple[datetime, str]], limit: int) -> bytes:

@@ -17,8 +17,7 @@ class MemoryExportJobs:
     async def add(self, job: Job) -> bool:
         if sum(one.tenant == job.tenant and one.ended_at is None for one in self._rows.values()) >= MOST_UNFINISHED:
             return False
-        self._rows.setdefault((job.tenant, job.id), job)
-        return True
+        return self._rows.setdefault((job.tenant, job.id), job) is job
 
     async def get(self, tenant: str, id: str) -> Job | None:
         return self._rows.get((tenant, id))

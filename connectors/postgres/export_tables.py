@@ -1,8 +1,9 @@
 """The tables of exports into a bucket; see tables.py."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Index, Text, text
+from sqlalchemy import ARRAY, BigInteger, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from connectors.postgres.rows import Base, key
@@ -45,6 +46,7 @@ class ExportJobRow(Base):
     key: Mapped[str | None]
     upload: Mapped[str | None]
     parts: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    asked: Mapped[Any] = mapped_column(LargeBinary, nullable=True)
 
 
 class ExportScheduleRow(Base):

@@ -11,6 +11,7 @@ from domain.exports.schedule import MOST_SCHEDULES, Schedule
 _SQL = statements("exports")
 _PLAIN = (
     "tenant", "id", "created_at", "due_at", "schedule", "state", "detail", "fence", "tries", "started_at", "ended_at",
+    "asked",
 )  # fmt: skip
 
 
@@ -21,7 +22,7 @@ class PostgresExportJobs:
         self._pool = pool
 
     async def add(self, job: Job) -> bool:
-        return await self._pool.row(_SQL["add"], *_new(job), MOST_UNFINISHED) is not None
+        return await self._pool.row(_SQL["add"], *_new(job), MOST_UNFINISHED, job.asked) is not None
 
     async def get(self, tenant: str, id: str) -> Job | None:
         row = await self._pool.row(_SQL["get"], tenant, id)

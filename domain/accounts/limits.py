@@ -52,3 +52,25 @@ def _token_limit(name: str, allowed: Allowance) -> list[Limit]:
         return []
     burst = allowed.tokens_per_minute if allowed.token_burst is None else allowed.token_burst
     return [Limit(name, allowed.tokens_per_minute, burst, "tokens")]
+
+
+def narrows(own: Allowance, wanted: Allowance) -> bool:
+    """Whether `wanted` lets nothing pass that `own` would not, limit by limit. The same narrows, too."""
+    return (
+        _narrows_rate((own.requests_per_minute, own.burst), (wanted.requests_per_minute, wanted.burst))
+        and _narrows_rate((own.tokens_per_minute, own.token_burst), (wanted.tokens_per_minute, wanted.token_burst))
+        and (own.concurrency is None or (wanted.concurrency is not None and wanted.concurrency <= own.concurrency))
+    )
+
+
+def _narrows_rate(own: tuple[int | None, int | None], wanted: tuple[int | None, int | None]) -> bool:
+    """Of (rate, burst): a burst that is not said is the rate, and one without a rate limits nothing."""
+    if own[0] is None:
+        return True
+    if wanted[0] is None or wanted[0] > own[0]:
+        return False
+    return _burst(wanted[0], wanted[1]) <= _burst(own[0], own[1])
+
+
+def _burst(rate: int, said: int | None) -> int:
+    return rate if said is None else said

@@ -6,6 +6,7 @@ A job that waits for something (the bucket, the usage database) is queued again,
 Whoever works on one holds it by `fence`, which grows with every take: what a holder before says is refused.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -83,6 +84,7 @@ class Job:
     due_at:   when it may be taken: of a running one the end of its lease
     fence:    how often it was taken
     tries:    how often since it last came further
+    asked:    SHA-256 of what was asked with an Idempotency-Key, None without one
     """
 
     tenant: str
@@ -98,6 +100,7 @@ class Job:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     progress: Progress = Progress()
+    asked: bytes | None = None
 
     def export(self, consents: bool) -> Export:
         """Raises InvalidRequest where a field is not permitted any more."""
@@ -107,6 +110,12 @@ class Job:
             self.tenant, order.format, fields, order.since, order.until, order.template, order.status,
             self.progress.after,
         )  # fmt: skip
+
+    @property
+    def ordered(self) -> "Job":
+        """As it was when it was ordered, whatever became of it."""
+        times = (self.created_at, self.created_at)
+        return Job(self.tenant, self.id, self.order, *times, self.schedule, asked=self.asked)
 
     @property
     def folder(self) -> str:
@@ -143,6 +152,11 @@ def again(job: Job, now: datetime, retry_after: float | None) -> datetime | None
         return None
     wait = min(_LONGEST_S, _FIRST_S * 2 ** min(max(job.tries, 1) - 1, 10))
     return now + timedelta(seconds=max(wait, retry_after or 0.0))
+
+
+def id_of_key(tenant: str, key: str) -> str:
+    """The id of a job that is ordered with an Idempotency-Key: 128 bits of SHA-256."""
+    return "exp_" + hashlib.sha256(f"{tenant}\0{key}".encode()).hexdigest()[:32]
 
 
 def is_job(text: str) -> bool:

@@ -12,7 +12,7 @@ class ExportJobs(Protocol):
     """The ledger of exports. Who took a job names it with its fence; False says that it is another's, or over."""
 
     async def add(self, job: Job) -> bool:
-        """False when the tenant has MOST_UNFINISHED already."""
+        """False when the tenant has MOST_UNFINISHED already, or one with this id."""
         ...
 
     async def get(self, tenant: str, id: str) -> Job | None: ...

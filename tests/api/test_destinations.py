@@ -165,3 +165,18 @@ async def test_the_sample_of_a_hook_has_the_names_of_what_is_sent(door: Door) ->
     assert not any(isinstance(value, dict | list) for value in sample.values())
     answer = await door.client.get(f"{PLACE}/hooks/sample", params={"event": "nope"})
     assert_problem(answer, 422, "invalid_request")
+
+
+async def test_messages_say_what_the_destination_is(door: Door) -> None:
+    bucket, hook = await made(door, kind="s3", bucket=BUCKET), await made(door, kind="zapier", url=URL)
+    for one, where in ((bucket, bucket["url"]), (hook, "zapier")):
+        place = f"{PLACE}/{one['id']}"
+        await door.client.patch(place, json={"enabled": False})
+        problem = assert_problem(await door.client.post(f"{place}/test"), 422, "invalid_request")
+        assert f"the destination {one['id']} ({one['kind']}, " in problem["detail"]
+        assert str(where) in problem["detail"]
+        assert f"PATCH {place}" in problem["detail"]
+        missing = assert_problem(await door.client.post(f"{place}/deliveries/msg_none/retry"), 404, "not_found")
+        assert f"GET {place}/deliveries lists them" in missing["detail"]
+    nobody = assert_problem(await door.client.post(f"{PLACE}/s3_none/test"), 404, "not_found")
+    assert nobody["detail"] == "there is no destination 's3_none'; GET /v1/destinations lists them"

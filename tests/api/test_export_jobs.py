@@ -44,6 +44,35 @@ async def test_a_job_is_ordered_made_and_given_out_by_a_signed_url(door: Door) -
     assert row["id"] == done["id"]
 
 
+async def test_a_repeat_with_the_same_key_is_the_same_job(door: Door) -> None:
+    key = {"idempotency-key": "nightly-1"}
+    first = await door.ask(ORDER, "/v1/exports", **key)
+    assert await maker(door).turn() == "completed"
+    again = await door.ask({**ORDER, "since": "1h"}, "/v1/exports", **key)
+    assert (again.status_code, again.content, again.headers["location"]) == (
+        202, first.content, first.headers["location"],
+    )  # fmt: skip
+    assert len((await door.client.get("/v1/exports")).json()["items"]) == 1
+    assert (await door.client.get(first.headers["location"])).json()["status"] == "completed"
+
+
+async def test_another_body_or_tenant_under_a_key_is_no_repeat(door: Door) -> None:
+    key = {"idempotency-key": "nightly-1"}
+    first = await door.ask(ORDER, "/v1/exports", **key)
+    assert_problem(await door.ask({**ORDER, "since": "2h"}, "/v1/exports", **key), 422, "id_conflict")
+    assert_problem(await door.ask(ORDER, "/v1/exports", idempotency_key="x" * 256), 422, "invalid_request")
+    other = await door.ask(ORDER, "/v1/exports", idempotency_key="nightly-2")
+    door.client.headers.update(door.bearer(door.other))
+    theirs = await door.ask(ORDER, "/v1/exports", **key)
+    assert len({answer.json()["id"] for answer in (first, other, theirs)}) == 3
+
+
+async def test_a_repeat_is_answered_where_the_tenant_may_have_no_more(door: Door) -> None:
+    answers = [await door.ask(ORDER, "/v1/exports", idempotency_key=f"k-{n}") for n in range(MOST_UNFINISHED)]
+    assert_problem(await door.ask(ORDER, "/v1/exports", idempotency_key="k-more"), 429, "rate_limited")
+    assert (await door.ask(ORDER, "/v1/exports", idempotency_key="k-3")).content == answers[3].content
+
+
 async def test_a_job_is_its_tenants_alone(door: Door) -> None:
     place = (await door.ask(ORDER, "/v1/exports")).headers["location"]
     door.client.headers.update(door.bearer(door.other))

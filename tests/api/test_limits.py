@@ -88,6 +88,46 @@ async def test_a_key_that_is_limited_changes_no_limits_not_even_its_own(door: Do
     assert key.concurrency == 100
 
 
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        ({"requests_per_minute": 60, "concurrency": 5}, 200),
+        ({"requests_per_minute": 30, "concurrency": 5, "tokens_per_minute": 100}, 200),
+        ({"requests_per_minute": 60, "burst": 30, "concurrency": 4}, 200),
+        ({"requests_per_minute": 61, "concurrency": 5}, 403),
+        ({"requests_per_minute": 60}, 403),
+        ({"requests_per_minute": 60, "concurrency": 5, "burst": 100}, 403),
+        ({"requests_per_minute": 60, "concurrency": 6}, 403),
+    ],
+)
+async def test_a_key_that_is_limited_may_narrow_its_own_limits(door: Door, wanted: dict[str, int], status: int) -> None:
+    path = f"/v1/limits/keys/{door.issued.key.id}"
+    assert (await door.client.put(path, json={"requests_per_minute": 60, "concurrency": 5})).status_code == 200
+    assert (await door.client.put(path, json=wanted)).status_code == status
+    (key,) = await door.accounts.keys("acme")
+    assert key.requests_per_minute == (wanted["requests_per_minute"] if status == 200 else 60)
+
+
+async def test_a_key_that_is_limited_changes_no_other_key(door: Door) -> None:
+    other = await a_key(door, "acme")
+    await door.accounts.limit_key("acme", door.issued.key.id, Allowance(concurrency=100))
+    problem = assert_problem(
+        await door.client.put(f"/v1/limits/keys/{other}", json={"concurrency": 1}), 403, "forbidden"
+    )
+    assert "keys limit" in problem["detail"]
+
+
+async def test_a_key_that_may_only_ask_changes_no_limit_and_no_budget(door: Door) -> None:
+    asking = keys.issue("acme", "shop", PEPPER, utc_now(), ("requests:write",))
+    await door.accounts.create_key(asking.key)
+    for method, path in (
+        ("PUT", f"/v1/limits/keys/{asking.key.id}"), ("DELETE", f"/v1/limits/keys/{asking.key.id}"),
+        ("PUT", "/v1/budgets/all"), ("POST", "/v1/budgets"), ("DELETE", "/v1/budgets/all"),
+    ):  # fmt: skip
+        answer = await door.client.request(method, path, json={"limit_usd": "9"}, headers=door.bearer(asking))
+        assert_problem(answer, 403, "insufficient_scope")
+
+
 async def test_nobody_sees_or_limits_a_key_of_another_tenant(door: Door) -> None:
     theirs = door.other.key.id
     path = f"/v1/limits/keys/{theirs}"

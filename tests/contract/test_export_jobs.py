@@ -57,6 +57,15 @@ async def test_a_job_is_kept_as_it_was_ordered_and_is_its_tenants_alone(ledger: 
     assert await jobs.page("globex", 10, None) == []
 
 
+async def test_an_id_is_one_job_and_says_what_was_asked(ledger: Ledger) -> None:
+    jobs, _ = ledger
+    first = replace(job(), asked=b"\x00\xff")
+    assert await jobs.add(first)
+    assert not await jobs.add(replace(job(2), id=first.id, asked=b"other"))
+    assert await jobs.get("acme", first.id) == first
+    assert await jobs.add(replace(first, tenant="globex"))
+
+
 async def test_only_the_newest_taker_may_speak_of_it(ledger: Ledger) -> None:
     jobs, _ = ledger
     await jobs.add(job())

@@ -2,8 +2,8 @@
 
 -- name: add
 INSERT INTO export_jobs (tenant, id, schedule, format, since, until, template, status, fields, state, detail,
-                         created_at, due_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9::text[], 'queued', '', $10, $11
+                         created_at, due_at, asked)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9::text[], 'queued', '', $10, $11, $13
 WHERE (SELECT count(*) FROM export_jobs WHERE tenant = $1 AND ended_at IS NULL) < $12
 ON CONFLICT (tenant, id) DO NOTHING
 RETURNING id;
