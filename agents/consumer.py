@@ -51,14 +51,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class Fetched(ConsumerMessage):
-    """What a fetch brought of one topic, in the order of each partition. Its own place is that of the last record."""
+    """What a fetch brought of one topic, in the order of each partition; goes the way of the first one's."""
 
     __slots__ = ("records",)
 
     def __init__(self, records: Sequence[Any], generation: int) -> None:
-        last = records[-1]
-        tp = TP(last.topic, last.partition)
-        super().__init__(*tp, last.offset, 0.0, 0, None, None, b"", None, tp=tp, generation_id=generation)
+        tp = TP(records[0].topic, records[0].partition)
+        super().__init__(*tp, 0, 0.0, 0, None, None, b"", None, tp=tp, generation_id=generation)
         self.records = records
 
 
@@ -110,10 +109,11 @@ class StageConsumer(driver.Consumer):
         for parts in self._in_order(records, active):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
-            found = [record for tp in parts for record in self._new(tp, records[tp])]
+            found = [record for tp in parts for record in self._count(tp, records[tp])]
             if found:
-                message = Fetched(found, generation)
-                yield message.tp, message
+                # under no partition's name: Faust drops what lies before the last place it noted under one, and notes
+                # that after it waited, when a seek may have gone back behind it
+                yield TP(found[0].topic, -1), Fetched(found, generation)
 
     def _in_order(self, records: Mapping[Any, Any], active: Any) -> list[list[Any]]:
         """The partitions to hand on, topic by topic."""
@@ -123,14 +123,8 @@ class StageConsumer(driver.Consumer):
                 topics[tp.topic].append(tp)
         return list(topics.values())
 
-    def _new(self, tp: Any, records: Sequence[Any]) -> Sequence[Any]:
-        """Those that were not read before a seek; counted here, so that what Faust holds is run-ahead as well (S3)."""
-        read = self._read_offset[tp]
-        if read is not None and records[0].offset < read:
-            records = [record for record in records if record.offset >= read]
-        if not records:
-            return records
-        self._read_offset[tp] = records[-1].offset
+    def _count(self, tp: Any, records: Sequence[Any]) -> Sequence[Any]:
+        """Before Faust's own buffer: what it holds is run-ahead as well (rule S3)."""
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
         fetched = self.app.stage.fetched
         for record in records:
