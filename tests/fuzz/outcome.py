@@ -38,6 +38,8 @@ def kept(directory: Path, name: str) -> Outcome | None:
 
 def judged(name: str, report: Mapping[str, Any], text: str) -> Outcome:
     """Of schemathesis's JSON report; `text` is what it printed."""
+    if report["operations"] is None:
+        return Outcome(name, 0, 0, 0.0, (f"it did not begin: {text[-2_000:]}",))
     findings = [json.dumps(one) for one in (*report["failures"], *report["errors"])]
     if not report["complete"] or (report["exit_code"] and not findings):
         findings.append(f"it did not come to its end: {text[-2_000:]}")

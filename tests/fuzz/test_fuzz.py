@@ -30,7 +30,7 @@ def test_what_was_found_is_asked_again_and_what_was_not_is_kept(tmp_path: Path) 
     assert clean == Outcome("GET /a/{b}", 1, 7, 1.0, ())
 
 
-@pytest.mark.parametrize("how", [{"complete": False}, {"exit_code": 2}])
+@pytest.mark.parametrize("how", [{"complete": False}, {"exit_code": 2}, {"operations": None}])
 def test_a_run_that_was_not_whole_proves_nothing(how: dict[str, object]) -> None:
     [finding] = judged("POST /a", {**REPORT, **how}, "out of memory").findings
     assert "out of memory" in finding
