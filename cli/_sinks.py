@@ -13,6 +13,7 @@ from cli._target import find
 from cli._time import parse_since
 from connectors.audited.postgres import Repositories
 from connectors.postgres.pool import connect
+from connectors.sinks import s3_leftovers
 from domain.errors import Conflict
 from domain.ports import SinkBoard
 from domain.sinks.model import Place, parse_place
@@ -47,6 +48,17 @@ def replay(stack: Stack, name: str, since: str | None, offsets: list[str]) -> No
     number = _with_board(stack, lambda board: board.replay(name, start, places))
     _found(name, number is not None)
     print(f"{name} replays (number {number}); `structured-prompt sinks list` tells how far it is")
+
+
+def leftovers(stack: Stack, remove: bool, as_json: bool) -> None:
+    """Raises InvalidSettings where no bucket is set."""
+    found = asyncio.run(s3_leftovers(find(stack).settings, remove=remove))
+    if as_json:
+        print_json({"removed": remove, "objects": found})
+        return
+    for key in found:
+        print(key)
+    print(f"{len(found)} removed" if remove else f"{len(found)} found; --remove removes them")
 
 
 def _place(text: str) -> tuple[Place, int]:

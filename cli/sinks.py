@@ -13,6 +13,7 @@ Name = Annotated[str, typer.Argument(help="As `sinks list` shows it, e.g. clickh
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     group = typer.Typer(help="Destinations of results.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("leftovers")(expanded(leftovers))
     for name, command in (("list", listing), ("pause", pause), ("resume", resume), ("replay", replay)):
         group.command(name)(expanded(command))
     app.add_typer(group, name="sinks")
@@ -57,3 +58,15 @@ def replay(
     if (since is None) == (not offsets):
         raise typer.BadParameter("say where to begin: --since 24h, or --from prompt.results/3@1200")
     _sinks.replay(stack, name, since, offsets or [])
+
+
+def leftovers(
+    stack: Stack,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove them; else they are listed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Objects of the S3 sink that no manifest names, though all their rows are in objects that one does. A crash in the
+    middle of a write leaves them where a replay was ordered in the same moment. Reads the environment, as `sink s3`."""
+    from cli import _sinks
+
+    _sinks.leftovers(stack, remove, as_json)

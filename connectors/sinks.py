@@ -58,14 +58,38 @@ def _s3(settings: Settings) -> Sink:
     from connectors.s3.formats import FORMATS
     from connectors.s3.sink import S3Sink
 
-    bucket = Bucket(
+    store = S3(Bucket(*_bucket(settings)))
+    return S3Sink(store, FORMATS[settings.sink_s3_format](), settings.sink_s3_prefix)
+
+
+async def s3_leftovers(settings: Settings, *, remove: bool) -> list[str]:
+    """Objects of the S3 sink that no manifest names though others hold their rows; removed where that is asked.
+
+    Raises InvalidSettings without a bucket, MissingExtra, Unavailable.
+    """
+    from connectors.s3.client import S3, Bucket
+    from connectors.s3.leftovers import Leftovers
+
+    store = S3(Bucket(*_bucket(settings)))
+    try:
+        await store.open()
+        leftovers = Leftovers(store, settings.sink_s3_prefix)
+        found = await leftovers.find()
+        if remove:
+            await leftovers.remove(found)
+    finally:
+        await store.close()
+    return found
+
+
+def _bucket(settings: Settings) -> tuple[str, str | None, str | None, str | None, str | None]:
+    return (
         _given(settings.sink_s3_bucket, "STRUCTURED_PROMPT_SINK_S3_BUCKET"),
         settings.sink_s3_endpoint,
         settings.sink_s3_region,
         settings.sink_s3_access_key_id,
         _secret(settings.sink_s3_secret_access_key),
     )
-    return S3Sink(S3(bucket), FORMATS[settings.sink_s3_format](), settings.sink_s3_prefix)
 
 
 def _bigquery(settings: Settings) -> Sink:

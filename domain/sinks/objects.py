@@ -13,6 +13,7 @@ from domain.sinks.columns import TABLES
 from domain.sinks.model import Place
 
 _MANIFEST = re.compile(r".*/(\d{20})-(\d{20})\.json")
+_OBJECT = re.compile(r"(?:.*/)?\w+/tenant=[^/]+/date=[0-9-]+/hour=\d\d/([a-z.]+)-(\d{5})-(\d{20})-(\d{20})\.[a-z.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,19 @@ def missing(offsets: Sequence[int], stored: Sequence[Range]) -> list[Sequence[in
         else:
             pieces[-1].append(offset)
     return [piece for piece in pieces if piece]
+
+
+def told_by(key: str) -> tuple[Place, Range] | None:
+    """Of which partition and offsets an object is; None for what is none of the sink's."""
+    found = _OBJECT.fullmatch(key)
+    return None if found is None else ((found[1], int(found[2])), Range(int(found[3]), int(found[4])))
+
+
+def covered(span: Range, stored: Iterable[Range]) -> bool:
+    """Whether each of its offsets lies in one of these."""
+    reached = span.first
+    for one in sorted(stored, key=lambda one: one.first):
+        if one.first > reached:
+            break
+        reached = max(reached, one.last + 1)
+    return reached > span.last

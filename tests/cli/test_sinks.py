@@ -8,8 +8,9 @@ import pytest
 
 from connectors.postgres.pool import connect
 from connectors.postgres.sink_board import PostgresSinkBoard
-from domain.errors import Conflict, InvalidRequest
+from domain.errors import Conflict, InvalidRequest, InvalidSettings
 from domain.sinks.model import Orders, Report, Rewind
+from tests import s3
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stack")]
 
@@ -45,3 +46,24 @@ def test_a_replay_says_where_to_begin(cli) -> None:
     for words in ((), ("--since", "soon"), ("--from", "prompt.results"), ("--since", "1h", "--from", "a/1@1")):
         assert cli("sinks", "replay", "clickhouse", *words).exit_code == 2, words
     assert isinstance(cli("sinks", "replay", "clickhouse", "--from", "Results@1").exception, InvalidRequest)
+
+
+def test_what_no_manifest_names_is_listed_and_removed(cli, monkeypatch) -> None:
+    key = f"results/tenant=acme/date=2026-01-01/hour=12/prompt.results-00000-{3:020}-{5:020}.jsonl.gz"
+    with s3.moto() as store:
+        client = store.client()
+        client.create_bucket(Bucket="lake")
+        client.put_object(Bucket="lake", Key=key, Body=b"")
+        client.put_object(Bucket="lake", Key=f"_manifests/prompt.results/00000/{9:020}-{0:020}.json", Body=b"{}")
+        given = {"BUCKET": "lake", "ENDPOINT": store.url, "REGION": "us-east-1", "ACCESS_KEY_ID": s3.ACCESS,
+                 "SECRET_ACCESS_KEY": s3.SECRET}  # fmt: skip
+        for name, value in given.items():
+            monkeypatch.setenv(f"STRUCTURED_PROMPT_SINK_S3_{name}", value)
+        assert json.loads(cli("sinks", "leftovers", "--json").output) == {"removed": False, "objects": [key]}
+        assert cli("sinks", "leftovers", "--remove").output == f"{key}\n1 removed\n"
+        assert cli("sinks", "leftovers").output == "0 found; --remove removes them\n"
+        assert [one["Key"] for one in client.list_objects_v2(Bucket="lake")["Contents"]] == [
+            f"_manifests/prompt.results/00000/{9:020}-{0:020}.json"
+        ]
+    monkeypatch.delenv("STRUCTURED_PROMPT_SINK_S3_BUCKET")
+    assert isinstance(cli("sinks", "leftovers").exception, InvalidSettings)
