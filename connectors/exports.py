@@ -8,6 +8,7 @@ from connectors.clickhouse.exporter import ClickHouseExporter
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.exports import PostgresExportJobs, PostgresExportSchedules
 from connectors.postgres.pool import connect
+from connectors.postgres.sink_board import PostgresSinkBoard
 from connectors.telemetry.metrics import PrometheusMetrics
 from domain.errors import InvalidSettings
 from domain.ports import Files
@@ -21,6 +22,7 @@ class Exporting:
     stack: AsyncExitStack
     jobs: PostgresExportJobs
     schedules: PostgresExportSchedules
+    sinks: PostgresSinkBoard
     accounts: PostgresAccounts
     exporter: ClickHouseExporter
     files: Files
@@ -55,6 +57,7 @@ async def connect_exports(settings: Settings) -> Exporting:
     stack.push_async_callback(pool.close)
     clickhouse = await stack.enter_async_context(ClickHouse(settings.clickhouse_url.get_secret_value()))
     return Exporting(
-        stack, PostgresExportJobs(pool), PostgresExportSchedules(pool), PostgresAccounts(pool),
+        stack, PostgresExportJobs(pool), PostgresExportSchedules(pool), PostgresSinkBoard(pool),
+        PostgresAccounts(pool),
         ClickHouseExporter(clickhouse), files, PrometheusMetrics(),
     )  # fmt: skip

@@ -9,7 +9,7 @@ import structlog
 import uvloop
 
 from agents.export.making import Maker, MakerPorts
-from agents.export.upkeep import Upkeep
+from agents.export.upkeep import Upkeep, UpkeepPorts
 from connectors.exports import Exporting, connect_exports
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
@@ -84,7 +84,7 @@ async def _run(settings: Settings) -> None:
 async def _serve(settings: Settings, parts: Exporting, process: Process, stop: asyncio.Event) -> None:
     """Until the stop; a part that ends by a fault ends the process."""
     kept = timedelta(days=settings.export_days)
-    upkeep = Upkeep(parts.jobs, parts.schedules, parts.files, settings.export_s3_prefix, kept)
+    upkeep = Upkeep(UpkeepPorts(parts.jobs, parts.schedules, parts.files, parts.sinks), settings.export_s3_prefix, kept)
     works = (process.work(), upkeep.keep(parts.metrics, utc_now), watch_loop(parts.metrics))
     tasks = [asyncio.ensure_future(work) for work in works]
     stopping = asyncio.ensure_future(stop.wait())

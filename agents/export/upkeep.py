@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,10 +11,12 @@ import uuid_utils
 from domain.errors import Transient
 from domain.exports import schedule as rules
 from domain.metrics import Metrics
-from domain.ports import ExportJobs, ExportSchedules, Files
+from domain.ports import ExportJobs, ExportSchedules, Files, SinkBoard
+from domain.sinks.model import SinkView
 
 log = structlog.get_logger("export")
 EVERY_S = 5.0
+USAGE_SINK = "clickhouse"
 AT_ONCE = 100
 
 
@@ -21,27 +24,40 @@ def new_id() -> str:
     return f"exp_{uuid_utils.uuid7().hex}"
 
 
+@dataclass(frozen=True, slots=True)
+class UpkeepPorts:
+    """What it works with. sinks: where it is told how far the usage database is."""
+
+    jobs: ExportJobs
+    schedules: ExportSchedules
+    files: Files
+    sinks: SinkBoard
+
+
 class Upkeep:
     """`prefix` is before every key; ended exports are kept for `kept`."""
 
-    def __init__(
-        self, jobs: ExportJobs, schedules: ExportSchedules, files: Files, prefix: str, kept: timedelta
-    ) -> None:
-        self._jobs = jobs
-        self._schedules = schedules
-        self._files = files
+    def __init__(self, ports: UpkeepPorts, prefix: str, kept: timedelta) -> None:
+        self._jobs = ports.jobs
+        self._schedules = ports.schedules
+        self._files = ports.files
+        self._sinks = ports.sinks
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._kept = kept
 
     async def order(self, now: datetime) -> int:
         """A job for each schedule that is due; how many. Whoever comes second orders none. Raises Transient."""
-        ordered = 0
-        for one in await self._schedules.due(now - rules.SETTLE, AT_ONCE):
+        ordered, due = 0, await self._schedules.due(now - rules.SETTLE, AT_ONCE)
+        sink = await self._usage_sink() if due else None
+        for one in due:
             job, then = rules.run(one, new_id(), now)
-            if await self._schedules.run(job, one, then):
+            if rules.arrived(sink, job.order.until, now) and await self._schedules.run(job, one, then):
                 log.info("ordered", export=job.id, tenant=job.tenant, schedule=one.name)
                 ordered += 1
         return ordered
+
+    async def _usage_sink(self) -> SinkView | None:
+        return next((one for one in await self._sinks.look() if one.name == USAGE_SINK), None)
 
     async def tidy(self, now: datetime) -> None:
         """Remove what ended exports left in the bucket, and those that are old with their files. Raises Transient."""

@@ -2,6 +2,7 @@
 
 A run exports what ended since the one before, up to its own time, so that no result is left out and none is twice. Runs
 that were missed, or passed by in a pause, are one run: it reaches from the last one that was to the newest that is due.
+A run waits, for a day at most, while the sink that fills the usage database is behind its time.
 """
 
 from dataclasses import dataclass, replace
@@ -14,9 +15,12 @@ from cronsim import CronSim, CronSimError
 
 from domain.errors import InvalidRequest, Problem
 from domain.exports.job import Job, Order
+from domain.sinks.model import STALE, Report, SinkView
 
 SETTLE = timedelta(seconds=60)
 """A run begins so long after its time: what ended before it is in the usage database by then."""
+LONGEST_WAIT = timedelta(hours=24)
+"""A run whose time is longer ago does not wait for the usage database any more."""
 MOST_SCHEDULES = 100
 """Of one tenant."""
 LEAST_GAP = timedelta(minutes=5)
@@ -75,6 +79,22 @@ def run(schedule: Schedule, id: str, now: datetime) -> tuple[Job, Schedule]:
     order = replace(schedule.order, since=schedule.done_until, until=until)
     job = Job(schedule.tenant, id, order, now, now, schedule.name)
     return job, replace(schedule, done_until=until, next_at=following(schedule, until), last_job=id)
+
+
+def arrived(sink: SinkView | None, until: datetime, now: datetime) -> bool:
+    """Whether the usage database has what was logged before `until`, as far as the processes of its sink tell.
+
+    Of a sink that was never heard of nothing is known: nobody waits for it.
+    """
+    if sink is None or now - until >= LONGEST_WAIT:
+        return True
+    alive = [one for one in sink.members if now - one.seen_at < STALE]
+    return bool(alive) and all(one.seen_at >= until and _has(one.report, until) for one in alive)
+
+
+def _has(report: Report, until: datetime) -> bool:
+    """It is behind with nothing, or holds later records only."""
+    return not report.lag or (report.oldest_at is not None and report.oldest_at >= until)
 
 
 def _newest(schedule: Schedule, bound: datetime) -> datetime:

@@ -13,17 +13,19 @@ import pytest
 
 from agents.export import making, writing
 from agents.export.making import Maker, MakerPorts
-from agents.export.upkeep import Upkeep
+from agents.export.upkeep import Upkeep, UpkeepPorts
 from connectors.memory.accounts import MemoryAccounts
 from connectors.memory.exporter import MemoryExporter
 from connectors.memory.exports import MemoryExportJobs, MemoryExportSchedules, MemoryFiles
 from connectors.memory.metrics import MemoryMetrics
 from connectors.memory.sink import MemorySink
+from connectors.memory.sink_board import MemorySinkBoard
 from domain.accounts.model import Tenant
 from domain.errors import Unavailable
 from domain.exports.job import GIVE_UP, LEASE, Job, Order, StoreTrouble
 from domain.exports.model import FORMATS, Export, Format
 from domain.exports.schedule import SETTLE, Schedule, check
+from domain.sinks.model import Report
 from tests.contract.messages import NOON, result
 
 ROWS = 500
@@ -49,7 +51,9 @@ class House:
         accounts = MemoryAccounts(tenants)
         ports = MakerPorts(self.jobs, self.exporter, self.files, accounts, self.metrics, lambda: self.now)
         self.maker = Maker(ports, "given/", self.answers, step=100)
-        self.upkeep = Upkeep(self.jobs, self.schedules, self.files, "given", timedelta(days=7))
+        self.board = MemorySinkBoard(lambda: self.now)
+        given = UpkeepPorts(self.jobs, self.schedules, self.files, self.board)
+        self.upkeep = Upkeep(given, "given", timedelta(days=7))
 
     async def filled(self) -> "House":
         await self.sink.write([result(f"r{n:04}", metadata={}, output="x" * 100) for n in range(ROWS)])
@@ -315,6 +319,23 @@ async def test_a_schedule_orders_its_export_once(house: House) -> None:
     assert await house.upkeep.order(house.now) == 1
     (job, _) = await house.jobs.page("acme", 10, None)
     assert job.order.until - job.order.since == timedelta(days=3)
+
+
+async def test_a_schedule_waits_for_the_sink_that_fills_the_usage_database(house: House) -> None:
+    order = replace(ORDER, since=NOON, until=NOON)
+    one = Schedule("acme", "daily", "30 12 * * *", "UTC", order, NOON, NOON, check("30 12 * * *", "UTC", NOON))
+    assert await house.schedules.create(one)
+    house.now = NOON + timedelta(minutes=32)
+    behind = Report("clickhouse", "sink-1", "waiting", 40, oldest_at=NOON, detail="it does not answer")
+    await house.board.tell(behind)
+    assert await house.upkeep.order(house.now) == 0
+    house.now += timedelta(hours=2)
+    await house.board.tell(behind)
+    assert await house.upkeep.order(house.now) == 0
+    await house.board.tell(replace(behind, state="running", lag=0, oldest_at=None))
+    assert await house.upkeep.order(house.now) == 1
+    (job,) = await house.jobs.page("acme", 10, None)
+    assert (job.order.since, job.order.until) == (NOON, NOON + timedelta(minutes=30))
 
 
 async def test_what_is_old_is_forgotten_with_its_file(house: House) -> None:

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from domain.errors import InvalidRequest
 from domain.exports.job import Order
-from domain.exports.schedule import SETTLE, Schedule, check, following, run
+from domain.exports.schedule import LONGEST_WAIT, SETTLE, Schedule, arrived, check, following, run
+from domain.sinks.model import Heard, Orders, Report, SinkView
 
 
 def at(text: str) -> datetime:
@@ -53,6 +55,42 @@ def test_a_run_does_not_reach_to_a_time_that_has_only_just_come() -> None:
     job, then = run(one, "exp_1", at("2026-01-01T00:20:30"))
     assert (job.order.until, then.next_at) == (at("2026-01-01T00:10"), at("2026-01-01T00:20"))
     assert run(then, "exp_2", at("2026-01-01T00:21"))[0].order.until == at("2026-01-01T00:20")
+
+
+UNTIL = at("2026-01-01T03:00")
+A_MINUTE = timedelta(minutes=1)
+
+
+def sink(*told: tuple[timedelta, int, timedelta | None]) -> SinkView:
+    """Processes by (when they told, how far behind, the oldest that they hold), counted from the run's time."""
+    members = [
+        Heard(Report("clickhouse", str(number), "running", lag, oldest_at=None if held is None else UNTIL + held),
+              UNTIL + seen)
+        for number, (seen, lag, held) in enumerate(told)
+    ]  # fmt: skip
+    return SinkView("clickhouse", Orders(), tuple(members))
+
+
+@pytest.mark.parametrize(
+    ("told", "goes"),
+    [
+        ([(A_MINUTE, 0, None)], True),
+        ([(A_MINUTE, 9, A_MINUTE / 2)], True),
+        ([(A_MINUTE, 9, -A_MINUTE)], False),
+        ([(A_MINUTE, 9, None)], False),
+        ([(A_MINUTE, 0, None), (A_MINUTE, 9, -A_MINUTE)], False),
+        ([(-A_MINUTE, 0, None)], False),
+        ([], False),
+    ],
+    ids=["nothing behind", "only later ones", "one of before", "not read yet", "one of two", "not heard of", "gone"],
+)
+def test_a_run_waits_while_the_usage_database_is_behind_its_time(told: list[Any], goes: bool) -> None:
+    assert arrived(sink(*told), UNTIL, UNTIL + A_MINUTE) is goes
+
+
+def test_a_run_waits_for_no_sink_that_never_was_and_for_none_for_ever() -> None:
+    assert arrived(None, UNTIL, UNTIL + A_MINUTE)
+    assert arrived(sink(), UNTIL, UNTIL + LONGEST_WAIT)
 
 
 @pytest.mark.parametrize(
