@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from connectors import lean
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
@@ -14,6 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def api() -> None:
     """Serve the HTTP API until SIGTERM."""
+    lean.load()
     from api.main import run
     from cli._target import read_file
     from domain.settings import load
@@ -27,6 +30,7 @@ def worker(
     ] = "intake,infer,wake",
 ) -> None:
     """Run stages of the line until SIGTERM; calls in flight are finished first."""
+    lean.load()
     from agents.flow import STAGES
     from agents.main import run
     from cli._target import read_file
@@ -46,6 +50,7 @@ def sink(
     ],
 ) -> None:
     """Carry results, usage and events to a destination until SIGTERM."""
+    lean.load()
     from cli._target import read_file
     from domain.settings import load
 
@@ -67,6 +72,7 @@ def sink(
 
 def sources() -> None:
     """Make requests of what sources hold, of STRUCTURED_PROMPT_SOURCES and over HTTP, until SIGTERM."""
+    lean.load()
     from agents.deliver.sources import run
     from cli._target import read_file
     from domain.settings import load
