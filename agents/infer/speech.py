@@ -1,4 +1,4 @@
-"""Text that a client reads while it is written: on its way to the API instance that waits, in natural batches.
+"""What a client reads while it is written: on its way to the API instance that waits, in natural batches.
 
 Nothing waits for it and nothing depends on it: what is lost comes with the result.
 """
@@ -9,11 +9,12 @@ from collections.abc import Callable
 from domain.batching import Batcher
 from domain.metrics import Metrics
 from domain.ports import Chunk, Chunks
+from domain.routing.model import Piece
 from topics.call import PromptCall
 
 
 class Speech:
-    """One answer's text. `said` counts its characters: once there are any, no other answer may take its place.
+    """One answer. `said` counts its characters: once there are any, no other answer may take its place.
 
     begun: is called at the first of it.
     """
@@ -25,11 +26,12 @@ class Speech:
         self.said = 0
         self.begun: Callable[[], None] | None = None
 
-    def say(self, text: str) -> None:
+    def say(self, piece: Piece) -> None:
         if self.begun is not None and not self.said:
             self.begun()
-        self._speaker.send(Chunk(self._instance, self._call.tenant, self._call.id, self.said, text))
-        self.said += len(text)
+        chunk = Chunk(self._instance, self._call.tenant, self._call.id, self.said, piece)
+        self._speaker.send(chunk)
+        self.said += chunk.size
 
 
 class Speaker:

@@ -18,6 +18,7 @@ from api.analyze import outcome
 from api.analyze.service import Begun
 from api.analyze.waiters import News, Standing
 from domain.ports import Chunk
+from domain.routing.model import Piece, ToolPiece
 from topics.base import format_time
 
 QUIET_S = 5.0
@@ -37,12 +38,12 @@ class Ended:
     result: bytes | None
 
 
-Happening = Standing | str | Quiet | Ended
+Happening = Standing | Piece | Quiet | Ended
 Wait = Callable[[Begun, float], Awaitable[bytes | None]]
 
 
 async def follow(begun: Begun, wait: Wait, seconds: float) -> AsyncIterator[Happening]:
-    """What happens to a request, `Ended` last, after `seconds` at most. A str is the next piece of its text."""
+    """What happens to a request, `Ended` last, after `seconds` at most. A Piece is the next of its answer."""
     waiter, said = begun.waiter, 0
     if waiter is None or waiter.news is None:
         yield Ended(begun.result)
@@ -53,8 +54,8 @@ async def follow(begun: Begun, wait: Wait, seconds: float) -> AsyncIterator[Happ
         news = await _next(waiter.news, min(QUIET_S, left))
         if isinstance(news, Chunk):
             if news.at == said:
-                said += len(news.text)
-                yield news.text
+                said += news.size
+                yield news.piece
         elif news is not None:
             yield news
     yield Ended(await wait(begun, LAST_LOOK_S))
@@ -69,7 +70,8 @@ async def _next(news: "asyncio.Queue[News]", seconds: float) -> News | Quiet:
 
 
 async def events(begun: Begun, happenings: AsyncIterator[Happening], request_id: str) -> AsyncIterator[bytes]:
-    """Server-sent events of POST /v1/analyze: accepted, waiting, running, delta; then result, error or pending."""
+    """Server-sent events of POST /v1/analyze: accepted, waiting, running, delta, tool_call; then result, error or
+    pending."""
     yield event("accepted", outcome.accepted(begun.id, "accepted"))
     async for happening in happenings:
         match happening:
@@ -77,10 +79,17 @@ async def events(begun: Begun, happenings: AsyncIterator[Happening], request_id:
                 yield event(happening.name, _standing(begun.id, happening))
             case str():
                 yield event("delta", orjson.dumps({"text": happening}))
+            case ToolPiece():
+                yield event("tool_call", _of_call(happening))
             case Quiet():
                 yield KEEP_ALIVE
             case Ended():
                 yield _end(begun.id, happening.result, request_id)
+
+
+def _of_call(piece: ToolPiece) -> bytes:
+    named = {} if piece.name is None else {"id": piece.id, "name": piece.name}
+    return orjson.dumps({"index": piece.index, **named, "arguments": piece.arguments})
 
 
 def _standing(id: str, standing: Standing) -> bytes:

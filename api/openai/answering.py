@@ -8,8 +8,10 @@ import orjson
 from api.analyze import outcome
 from api.analyze.live import KEEP_ALIVE, Ended, Happening, Quiet
 from api.openai.asking import Asked
+from api.openai.said import Said
 from api.problems import Problem
 from api.rendering import openai_error
+from domain.routing.model import ToolPiece
 from topics.base import parse_time
 
 DONE = b"data: [DONE]\n\n"
@@ -58,29 +60,29 @@ class Answer:
         named = {"id": self.id, "object": "chat.completion", "created": self.created, "model": self.model}
         return orjson.dumps({**named, "choices": [choice], "usage": self.usage})
 
-    def deltas(self, said: str) -> Iterator[dict[str, Any]]:
-        """What is left to say after `said`. Raises Problem when the answer does not begin so."""
+    def deltas(self, said: Said) -> Iterator[dict[str, Any]]:
+        """What is left to say after what was said. Raises Problem when the answer does not begin so."""
         if self.refusal is not None:
             yield {"refusal": self.refusal}
         text = self.text or ""
-        if not text.startswith(said):
+        rest = said.left_of(self.tool_calls)
+        if not text.startswith(said.text) or rest is None:
             reason = f"the answer was begun anew by another worker; GET /v1/jobs/{self.id}/result has it whole"
             raise Problem("provider_error", reason)
-        for start in range(len(said), len(text), PIECE):
+        for start in range(len(said.text), len(text), PIECE):
             yield {"content": text[start : start + PIECE]}
-        for number, call in enumerate(self.tool_calls):
-            yield {"tool_calls": [{"index": number, **call}]}
+        for call in rest:
+            yield {"tool_calls": [call]}
 
 
 async def chunks(id: str, created: int, asked: Asked, happenings: AsyncIterator[Happening]) -> AsyncIterator[bytes]:
     """The server-sent events of a streamed completion; an error is the last of them."""
-    frame = Frame(id, created, asked)
-    said = ""
+    frame, said = Frame(id, created, asked), Said(asked.tools)
     yield frame.delta({"role": "assistant", "content": ""})
     async for happening in happenings:
-        if isinstance(happening, str):
-            said += happening
-            yield frame.delta({"content": happening})
+        if isinstance(happening, str | ToolPiece):
+            if delta := said.add(happening):
+                yield frame.delta(delta)
         elif isinstance(happening, Quiet):
             yield KEEP_ALIVE
         elif isinstance(happening, Ended):
@@ -99,7 +101,7 @@ class Frame:
         choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
         return self._event({"choices": choices, **({"usage": None} if self._asked.include_usage else {})})
 
-    def end(self, result: bytes | None, said: str) -> Iterator[bytes]:
+    def end(self, result: bytes | None, said: Said) -> Iterator[bytes]:
         """The rest of the answer, or the error that it ends with."""
         try:
             if result is None:

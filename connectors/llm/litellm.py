@@ -23,7 +23,7 @@ from connectors.llm import failures, openai
 from connectors.llm.streaming import OpenAIGathering
 from domain.errors import MissingExtra, ModelError
 from domain.routing.catalogue import Foreign
-from domain.routing.model import Deployment, ModelCall, ModelReply, Price, Tokens
+from domain.routing.model import Deployment, ModelCall, ModelReply, Piece, Price, Tokens
 
 _PRICES = "model_prices_and_context_window_backup.json"
 _DEFAULT_MAX_TOKENS = 4_096
@@ -135,12 +135,12 @@ class LiteLLMModel:
         return failures.of_status(call.deployment, status, headers, said, self._clock())
 
 
-async def _gathered(chunks: AsyncIterator[Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """The body a call without streaming would have had; its text is said as it comes. Raises Cut."""
+async def _gathered(chunks: AsyncIterator[Any], say: Callable[[Piece], None]) -> dict[str, Any]:
+    """The body a call without streaming would have had; what comes is said. Raises Cut."""
     gathering = OpenAIGathering()
     async for chunk in chunks:
-        if text := gathering.add(chunk.model_dump()):
-            say(text)
+        for piece in gathering.add(chunk.model_dump()):
+            say(piece)
     return gathering.whole()
 
 

@@ -1,7 +1,8 @@
-"""Text on its way to API instances: one Redis stream an instance, a whole batch in one entry of it.
+"""Answers on their way to API instances: one Redis stream an instance, a whole batch in one entry of it.
 
-An entry is JSON, [[tenant, id, place, text], ...]. The stream is trimmed and forgotten a minute after the last entry:
-what is lost there comes with the result.
+An entry is JSON, [[tenant, id, place, text], ...]; of a call of a tool it has [index, arguments, id, name], null where
+it is not named, in place of the text. The stream is trimmed and forgotten a minute after the last entry: what is lost
+there comes with the result.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 from connectors.redis.client import RedisClient
 from domain.errors import Unavailable
 from domain.ports import Chunk
+from domain.routing.model import Piece, ToolPiece
 
 STREAM = "sp:chunks:"
 KEPT_ENTRIES = 1_000
@@ -24,6 +26,7 @@ BLOCK_MS = 2_000
 READ_S = BLOCK_MS / 1_000 + 2
 CONNECT_S = 1.0
 ENTRIES = 100
+_Packed = str | tuple[int, str, str | None, str | None]
 
 
 class RedisChunks:
@@ -33,9 +36,10 @@ class RedisChunks:
         self._client = client
 
     async def send(self, batch: Sequence[Chunk]) -> list[None]:
-        by_instance: dict[str, list[tuple[str, str, int, str]]] = {}
+        by_instance: dict[str, list[tuple[str, str, int, _Packed]]] = {}
         for chunk in batch:
-            by_instance.setdefault(chunk.instance, []).append((chunk.tenant, chunk.id, chunk.at, chunk.text))
+            packed = (chunk.tenant, chunk.id, chunk.at, _packed(chunk.piece))
+            by_instance.setdefault(chunk.instance, []).append(packed)
         pipeline = self._client.redis.pipeline(transaction=False)
         for instance, chunks in by_instance.items():
             entry = {b"c": orjson.dumps(chunks)}
@@ -63,5 +67,13 @@ class RedisChunks:
             await redis.aclose()
 
 
+def _packed(piece: Piece) -> _Packed:
+    return piece if isinstance(piece, str) else (piece.index, piece.arguments, piece.id, piece.name)
+
+
 def _unpacked(instance: str, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Chunk]:
-    return [Chunk(instance, *chunk) for _, fields in entries for chunk in orjson.loads(fields[b"c"])]
+    return [
+        Chunk(instance, tenant, id, at, packed if isinstance(packed, str) else ToolPiece(*packed))
+        for _, fields in entries
+        for tenant, id, at, packed in orjson.loads(fields[b"c"])
+    ]

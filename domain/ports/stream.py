@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from domain.routing.model import Piece
+
 
 @dataclass(slots=True)
 class Record:
@@ -55,17 +57,22 @@ class Replies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer that is still being written; `at` is its place in the text, in characters."""
+    """A piece of an answer that is still being written; `at` is its place: the sizes of the pieces before it."""
 
     instance: str
     tenant: str
     id: str
     at: int
-    text: str
+    piece: Piece
+
+    @property
+    def size(self) -> int:
+        """Characters; one more of a piece of a call, which may have none."""
+        return len(self.piece) if isinstance(self.piece, str) else 1 + len(self.piece.arguments)
 
 
 class Chunks(Protocol):
-    """Text on its way to API instances. A lost chunk costs the stream its pace: the result holds all of the text."""
+    """Answers on their way to API instances. A lost chunk costs the stream its pace: the result holds all of it."""
 
     async def send(self, batch: Sequence[Chunk]) -> list[None]: ...
 

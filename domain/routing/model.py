@@ -83,11 +83,26 @@ class Alias:
     spillover_s: float | None = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class ToolPiece:
+    """A piece of a call of a tool while it is written. Calls are counted from 0; the first piece of one names it."""
+
+    index: int
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+
+
+Piece = str | ToolPiece
+"""Of an answer while it is written: text, or of a call of a tool."""
+
+
 @dataclass(slots=True)
 class ModelCall:
     """One attempt. `request_id` goes out as X-Client-Request-Id; `timeout_s` bounds the whole call.
 
-    say: is given the text while it is written, where the adapter can stream; the reply holds all of it in any case.
+    say: is given text and calls of tools while they are written, where the adapter can stream; the reply holds all of
+    it in any case.
     traceparent: of the work that it is a part of; it is not sent to the provider.
     """
 
@@ -98,7 +113,7 @@ class ModelCall:
     provider_options: dict[str, Any]
     request_id: str
     timeout_s: float
-    say: Callable[[str], None] | None = None
+    say: Callable[[Piece], None] | None = None
     traceparent: str | None = None
 
 

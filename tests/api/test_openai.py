@@ -1,6 +1,7 @@
 """OpenAI's own client against the compatible route, with nothing but its base_url changed."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from domain.ledger.results import Ending, failed, rejected
 from domain.ports import Chunk
+from domain.routing.model import Piece, ToolPiece
 from tests.api.door import Door, completed
 from topics.headers import CUT_IS_ANSWER, REPLY_TO
 from topics.table import REQUESTS
@@ -149,6 +151,70 @@ async def test_calls_of_tools_are_streamed(door: Door, client: AsyncOpenAI) -> N
     )
     deltas = [call for chunk in [c async for c in stream] for call in chunk.choices[0].delta.tool_calls or ()]
     assert [(call.id, call.function.name if call.function else "") for call in deltas] == [("call_1", "track")]
+
+
+async def tool_calls(door: Door, client: AsyncOpenAI, *pieces: Chunk, output: list[dict[str, Any]]) -> list[Any]:
+    """The deltas of calls that a client is sent when these pieces came before the end."""
+    door.line.answering.clear()
+    door.line.endings["a"] = completed(orjson.dumps(output).decode())
+    asking = asyncio.create_task(
+        client.chat.completions.create(
+            model="fast", messages=HELLO, tools=[TOOL], stream=True, extra_body=named("a")
+        )
+    )  # fmt: skip
+    while not door.line.claims:
+        await asyncio.sleep(0.01)
+    instance = dict(door.broker.log[REQUESTS][0].headers)[REPLY_TO].decode()
+    await door.chunks.send([replace(piece, instance=instance) for piece in pieces])
+    await asyncio.sleep(0.05)
+    door.line.answering.set()
+    chunks = [chunk async for chunk in await asking]
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    return [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+
+
+def piece(at: int, said: Piece) -> Chunk:
+    return Chunk("", "acme", "a", at, said)
+
+
+async def test_calls_of_tools_are_streamed_while_they_are_written(door: Door, client: AsyncOpenAI) -> None:
+    pieces = [
+        piece(0, ToolPiece(0, "", "call_1", "track")),
+        piece(1, ToolPiece(0, '{"n":')),
+        piece(7, ToolPiece(0, " 7}")),
+    ]
+    found = await tool_calls(door, client, *pieces, output=CALLS)
+    assert [(call.index, call.id, call.type, call.function.name, call.function.arguments) for call in found] == [
+        (0, "call_1", "function", "track", ""),
+        (0, None, None, None, '{"n":'),
+        (0, None, None, None, " 7}"),
+    ]
+
+
+async def test_a_piece_of_a_call_that_was_lost_is_made_up_for_at_the_end(door: Door, client: AsyncOpenAI) -> None:
+    pieces = [piece(0, ToolPiece(0, "", "call_1", "track")), piece(7, ToolPiece(0, " 7}"))]
+    second = {**CALLS[0], "id": "call_2"}
+    found = await tool_calls(door, client, *pieces, output=[*CALLS, second])
+    assert "".join(call.function.arguments for call in found if call.index == 0) == '{"n": 7}'
+    assert found[-1].model_dump() == {"index": 1, **second}
+
+
+async def test_what_a_provider_calls_that_was_not_offered_is_not_begun(door: Door, client: AsyncOpenAI) -> None:
+    door.line.answering.clear()
+    text = orjson.dumps([{**CALLS[0], "function": {"name": "other", "arguments": "{}"}}]).decode()
+    door.line.endings["a"] = completed(text)
+    asking = asyncio.create_task(
+        client.chat.completions.create(model="fast", messages=HELLO, tools=[TOOL], stream=True, extra_body=named("a"))
+    )
+    while not door.line.claims:
+        await asyncio.sleep(0.01)
+    instance = dict(door.broker.log[REQUESTS][0].headers)[REPLY_TO].decode()
+    await door.chunks.send([Chunk(instance, "acme", "a", 0, ToolPiece(0, "{}", "call_1", "other"))])
+    await asyncio.sleep(0.05)
+    door.line.answering.set()
+    deltas = [chunk.choices[0].delta async for chunk in await asking]
+    assert not any(delta.tool_calls for delta in deltas)
+    assert "".join(delta.content or "" for delta in deltas) == text
 
 
 @pytest.mark.parametrize("stream", [False, True])

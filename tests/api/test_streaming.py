@@ -8,6 +8,7 @@ import pytest
 from domain.ledger.model import State
 from domain.ledger.results import failed
 from domain.ports import Chunk
+from domain.routing.model import ToolPiece
 from tests.api.door import ASK, Door, assert_problem, completed
 from topics.headers import REPLY_TO, STREAMS
 from topics.table import REQUESTS
@@ -53,6 +54,22 @@ async def test_text_that_is_written_meanwhile(door: Door) -> None:
     found = events((await asking).text)
     assert [data["text"] for name, data in found if name == "delta"] == ["One ", "two "]
     assert found[-1][0] == "result"
+
+
+async def test_calls_of_tools_that_are_written_meanwhile(door: Door) -> None:
+    door.line.answering.clear()
+    asking = asyncio.create_task(door.ask({**ASK, "id": "a"}, **EVENTS))
+    while not door.line.claims:
+        await asyncio.sleep(0.01)
+    instance = dict(door.broker.log[REQUESTS][0].headers)[REPLY_TO].decode()
+    pieces = [ToolPiece(0, "", "call_1", "track"), ToolPiece(0, '{"n":7}')]
+    await door.chunks.send([Chunk(instance, "acme", "a", at, piece) for at, piece in enumerate(pieces)])
+    await asyncio.sleep(0.05)
+    door.line.answering.set()
+    found = events((await asking).text)
+    assert [data for name, data in found if name == "tool_call"] == [
+        {"index": 0, "id": "call_1", "name": "track", "arguments": ""}, {"index": 0, "arguments": '{"n":7}'},
+    ]  # fmt: skip
 
 
 async def test_what_fails_ends_with_the_problem(door: Door) -> None:

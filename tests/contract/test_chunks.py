@@ -9,6 +9,7 @@ from connectors.memory.chunks import MemoryChunks
 from connectors.redis.chunks import RedisChunks
 from connectors.redis.client import RedisClient
 from domain.ports import Chunk, Chunks
+from domain.routing.model import ToolPiece
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.integration)])
@@ -39,6 +40,17 @@ async def test_each_instance_hears_its_own_text_in_order(chunks: Chunks) -> None
     await asyncio.sleep(0.01)
     await chunks.send(later)
     assert await listening == [first[0], *later]
+
+
+async def test_pieces_of_calls_come_as_they_were(chunks: Chunks) -> None:
+    pieces = ["One.", ToolPiece(0, "", "call_1", "track"), ToolPiece(0, '{"n":'), ToolPiece(1, "{}", None, "other")]
+    sent, at = [], 0
+    for piece in pieces:
+        sent.append(Chunk("api-4", "acme", "a", at, piece))
+        at += sent[-1].size
+    await chunks.send(sent)
+    assert await heard(chunks, "api-4", 4) == sent
+    assert [chunk.at for chunk in sent] == [0, 4, 5, 11]
 
 
 async def test_text_from_before_somebody_listened_is_heard(chunks: Chunks) -> None:

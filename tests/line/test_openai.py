@@ -70,6 +70,25 @@ def test_an_openai_client_gets_text_streams_and_checked_answers(base_url: str) -
     with client.chat.completions.stream(model="fast", messages=HELLO, response_format=Label) as stream:
         assert stream.get_final_completion().choices[0].message.parsed == Label(label="positive")
     assert _bill(base_url, chunks[0].id)["attempts"] == 1
+    _calls_a_tool(client)
+
+
+def _calls_a_tool(client: OpenAI) -> None:
+    """In the provider's pieces, 24 characters each, which are the call that is kept at its end."""
+    parameters = {"type": "object", "properties": {name: {"type": "string"} for name in ("kettle", "reason", "mood")}}
+    function: Any = {"name": "rate", "parameters": {**parameters, "required": list(parameters["properties"])}}
+    chunks = list(
+        client.chat.completions.create(
+            model="fast", messages=HELLO, stream=True, tools=[{"type": "function", "function": function}],
+            tool_choice={"type": "function", "function": {"name": "rate"}},
+        )
+    )  # fmt: skip
+    pieces = [piece for chunk in chunks for piece in chunk.choices[0].delta.tool_calls or ()]
+    assert [piece.id for piece in pieces if piece.id] == ["call_simulated"]
+    arguments = [piece.function.arguments or "" for piece in pieces if piece.function]
+    assert len(arguments) > 2
+    assert set(json.loads("".join(arguments))) == {"kettle", "reason", "mood"}
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 
 def _bill(base_url: str, id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from connectors.llm.litellm import LiteLLMModel, foreign
 from connectors.llm.router import RoutedModel
 from domain.errors import ModelError
-from domain.routing.model import ModelCall, Tokens
+from domain.routing.model import ModelCall, Piece, Tokens, ToolPiece
 from tests.llm.wire import HANG, call, completion, http, wire
 
 pytest.importorskip("litellm", reason="the extra litellm is not installed")
@@ -72,7 +72,7 @@ USAGE = {**delta(), "choices": [], "usage": {"prompt_tokens": 7, "completion_tok
 
 
 async def test_text_comes_piece_by_piece_and_its_usage_at_the_end(model: LiteLLMModel) -> None:
-    said: list[str] = []
+    said: list[Piece] = []
     pieces = (
         delta(role="assistant", content=""),
         delta(content="On "),
@@ -87,12 +87,14 @@ async def test_text_comes_piece_by_piece_and_its_usage_at_the_end(model: LiteLLM
     assert (said, reply.text, reply.finish, reply.tokens) == (["On ", "its way."], "On its way.", "stop", Tokens(7, 3))
 
 
-async def test_calls_of_tools_are_put_together_from_their_pieces(model: LiteLLMModel) -> None:
+async def test_calls_of_tools_are_said_as_they_come_and_put_together_from_their_pieces(model: LiteLLMModel) -> None:
     name = {"index": 0, "id": "t1", "type": "function", "function": {"name": "track", "arguments": ""}}
     rest = [{"index": 0, "function": {"arguments": piece}} for piece in ('{"a"', ": 1}")]
     pieces = [delta(tool_calls=[part]) for part in (name, *rest)]
+    said: list[Piece] = []
     async with wire(streamed(*pieces, delta("tool_calls"), USAGE)) as provider:
-        reply = await model.call(replace(asked(provider.url), say=lambda _: None))
+        reply = await model.call(replace(asked(provider.url), say=said.append))
+    assert said == [ToolPiece(0, "", "t1", "track"), ToolPiece(0, '{"a"'), ToolPiece(0, ": 1}")]
     (found,) = orjson.loads(reply.text)
     assert (found["id"], found["function"]) == ("t1", {"name": "track", "arguments": '{"a": 1}'})
     assert (reply.finish, reply.tool_calls) == ("tool_calls", True)

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.llm.direct import DirectModel
 from domain.errors import ModelError
-from domain.routing.model import ModelReply
+from domain.routing.model import ModelReply, Piece, ToolPiece
 from ops.local.provider.server import Provider
 from tests.llm.wire import call, wire
 
@@ -37,8 +37,8 @@ USAGE = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 
 async def ask(
     model: DirectModel, *answers: bytes, dialect: str = "openai", **more: Any
-) -> tuple[ModelReply, list[str]]:
-    said: list[str] = []
+) -> tuple[ModelReply, list[Piece]]:
+    said: list[Piece] = []
     async with wire(*answers) as provider:
         reply = await model.call(replace(call(provider.url, dialect=dialect, **more), say=said.append))
         assert provider.asked[0].body["stream"] is True
@@ -49,7 +49,7 @@ async def ask(
 async def test_the_simulated_provider_says_the_same_streamed_and_whole(model: DirectModel, dialect: str) -> None:
     provider = Provider()
     url = f"http://127.0.0.1:{await provider.serve('127.0.0.1', 0)}/v1"
-    said: list[str] = []
+    said: list[Any] = []
     asked = call(url, dialect=dialect, messages=[{"role": "user", "content": "Where is my parcel? It is late."}])
     whole = await model.call(asked)
     pieces = await model.call(replace(asked, say=said.append))
@@ -68,18 +68,33 @@ async def test_text_comes_piece_by_piece_and_its_usage_at_the_end(model: DirectM
     assert (reply.tokens.input, reply.tokens.output) == (7, 3)
 
 
-async def test_calls_of_tools_are_put_together(model: DirectModel) -> None:
+async def test_calls_of_tools_are_said_as_they_come_and_put_together(model: DirectModel) -> None:
     first = {"index": 0, "id": "t1", "type": "function", "function": {"name": "track", "arguments": ""}}
     rest = [{"index": 0, "function": {"arguments": part}} for part in ('{"n"', ":1}")]
     events = [delta(tool_calls=[part]) for part in (first, *rest)]
     reply, said = await ask(model, streamed(*events, delta("tool_calls"), USAGE), provider_options={"tools": [TOOL]})
-    assert (reply.tool_calls, said) == (True, [])
+    assert reply.tool_calls
+    assert said == [ToolPiece(0, "", "t1", "track"), ToolPiece(0, '{"n"'), ToolPiece(0, ":1}")]
     assert orjson.loads(reply.text) == [
         {"type": "function", "id": "t1", "function": {"name": "track", "arguments": '{"n":1}'}}
     ]
 
 
-async def test_anthropics_blocks_are_put_together(model: DirectModel) -> None:
+async def test_calls_of_several_tools_are_counted_from_nought_in_the_order_they_begin_in(model: DirectModel) -> None:
+    parts = [
+        {"index": 2, "id": "t1", "type": "function", "function": {"name": "track", "arguments": "{}"}},
+        {"index": 5, "id": "t2", "type": "function", "function": {"name": "find", "arguments": ""}},
+        {"index": 5, "id": "t2", "function": {"name": "find", "arguments": '{"q":2}'}},
+    ]
+    answer = streamed(delta(content="Both. "), delta(tool_calls=parts), delta("tool_calls"), USAGE)
+    reply, said = await ask(model, answer, provider_options={"tools": [TOOL]})
+    assert said == [
+        "Both. ", ToolPiece(0, "{}", "t1", "track"), ToolPiece(1, "", "t2", "find"), ToolPiece(1, '{"q":2}'),
+    ]  # fmt: skip
+    assert [call["id"] for call in orjson.loads(reply.text)[1:]] == ["t1", "t2"]
+
+
+async def test_anthropics_blocks_are_said_as_they_come_and_put_together(model: DirectModel) -> None:
     events = [
         {"type": "message_start", "message": {"id": "m1", "usage": {"input_tokens": 9, "output_tokens": 1}}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -91,7 +106,8 @@ async def test_anthropics_blocks_are_put_together(model: DirectModel) -> None:
         {"type": "message_stop"},
     ]  # fmt: skip
     reply, said = await ask(model, streamed(*events), dialect="anthropic", provider_options={"tools": [TOOL]})
-    assert (said, reply.tool_calls) == (["One moment."], True)
+    assert reply.tool_calls
+    assert said == ["One moment.", ToolPiece(0, "", "t", "track"), ToolPiece(0, '{"n":'), ToolPiece(0, "1}")]
     assert orjson.loads(reply.text) == [
         {"type": "text", "text": "One moment."}, {"type": "tool_use", "id": "t", "name": "track", "input": {"n": 1}},
     ]  # fmt: skip
