@@ -115,15 +115,17 @@ class Worker:
 
     async def events(self) -> AsyncIterator[Any]:
         """One fetch."""
+        records = []
         for _ in range(min(FETCH, len(self._records))):
             burn(50)
             self._offset += 1
-            yield SimpleNamespace(
-                message=SimpleNamespace(
-                    tp=("calls", 0), topic="calls", partition=0, offset=self._offset, generation_id=1,
-                    key=self._records.popleft(), value=b"{}", headers=None, timestamp=0.0,
+            key = self._records.popleft()
+            records.append(
+                SimpleNamespace(
+                    topic="calls", partition=0, offset=self._offset, key=key, value=b"{}", headers=None, timestamp=0
                 )
-            )  # fmt: skip
+            )
+        yield SimpleNamespace(message=SimpleNamespace(records=records, generation_id=1))
 
 
 async def flood(worker: Worker, name: bytes) -> float:

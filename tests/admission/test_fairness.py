@@ -88,7 +88,7 @@ class Held:
 
 
 class Calls:
-    """A stream of calls with these keys."""
+    """A stream of calls with these keys, each fetched by itself."""
 
     def __init__(self, topic: str, keys: list[bytes]) -> None:
         self._topic, self._keys = topic, keys
@@ -98,13 +98,10 @@ class Calls:
 
     async def events(self) -> Any:
         for offset, key in enumerate(self._keys):
-            tp = (self._topic, 0)
-            yield SimpleNamespace(
-                message=SimpleNamespace(
-                    tp=tp, topic=self._topic, partition=0, offset=offset, generation_id=1, key=key, value=b"{}",
-                    headers=None, timestamp=0.0,
-                )
-            )  # fmt: skip
+            record = SimpleNamespace(
+                topic=self._topic, partition=0, offset=offset, key=key, value=b"{}", headers=None, timestamp=0
+            )
+            yield SimpleNamespace(message=SimpleNamespace(records=[record], generation_id=1))
 
 
 @pytest.fixture
