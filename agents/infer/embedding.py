@@ -12,8 +12,8 @@ from decimal import Decimal
 
 import structlog
 
+from agents.infer.persisting import persist
 from agents.infer.purse import Purse
-from agents.infer.settler import persist
 from domain.batching import Batcher
 from domain.budgets.model import Beside, Bill
 from domain.budgets.rules import may_have_cost

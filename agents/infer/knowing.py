@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from agents.infer.embedding import Text
+from agents.infer.persisting import persist
 from agents.infer.ports import InferPorts
-from agents.infer.settler import persist
 from agents.infer.similar import Hit
 from agents.infer.taking import Taker, nothing_called
 from agents.infer.ways import LONGEST_S

@@ -1,14 +1,9 @@
 """How infer writes: the end of a run, its waiting, a further attempt. Ledger first, then topics (rules L8 to L13)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
-
-import stamina
-import structlog
 
 from agents.departures import Departures
 from agents.emit import (
@@ -23,24 +18,22 @@ from agents.emit import (
     letters_again,
     usage_record,
 )
+from agents.infer.persisting import persist
 from agents.infer.purse import said
+from agents.infer.remembering import Answer, Remembering
 from agents.infer.work import Again, Finish, Later, Work
 from agents.line import Delivery
 from domain.batching import Batcher
 from domain.budgets.model import Bill, Over, Reserve
 from domain.budgets.rules import ask_again_at
-from domain.caching.entry import lifetime, remembered
-from domain.errors import Permanent, Unavailable
+from domain.errors import Permanent
 from domain.ledger.coalescing import answered
-from domain.ledger.model import Aside, Finished, Next, Park, Settled, Settlement, State, Taken, still_running
+from domain.ledger.model import Aside, Finished, Next, Park, Settled, Settlement, Taken, still_running
 from domain.ledger.results import Called, Ending, Spent, attempt_done, event_bytes, finish
 from domain.metrics import Metrics
 from domain.ports import Cache, Ledger, Producer, Record
-from topics.base import format_money, format_time, parse_time
+from topics.base import format_time, parse_time
 from topics.call import PromptCall
-
-log = structlog.get_logger("infer")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,7 @@ class End:
     settlement: Settlement
     emission: Emission
     unheard: tuple[bytes, ...]
-    answer: tuple[str, bytes, int] | None = None  # for the cache: key, entry, seconds
+    answer: Answer | None = None
 
 
 class Settler:
@@ -72,6 +65,7 @@ class Settler:
 
     def __init__(self, ports: SettlerPorts) -> None:
         self._ports = ports
+        self._remembering = Remembering(ports.cache, ports.cache_ttl)
         self._nexts: Batcher[Next, int | Over] = Batcher(ports.ledger.go_on)
         self._parks = Batcher(ports.ledger.park)
         self._asides: Batcher[Aside, None] = Batcher(self._aside_all)
@@ -93,8 +87,7 @@ class Settler:
         at = format_time(now)
         events = end_events(call, work.run, ending.code, at)
         end = End(settlement, Emission(call, work.run, result, at, events=events), work.unheard)
-        if ending.state is State.COMPLETED and ending.cached is None and call.cache_key is not None:
-            end.answer = self._for_cache(call.cache_key, call, ending, spent, now)
+        end.answer = self._remembering.answer(call, ending, spent, now)
         if leaves_dead_letter(call, ending.state, ending.code, ending.output):
             self._add_dead_letter(end.emission, delivery, ending, spent, now)
         won = await persist(lambda: self._ends.submit(end))
@@ -145,7 +138,7 @@ class Settler:
         emissions = [*(end.emission for end in won), *ended_too]
         emitting = self._ports.emitter.emit(emissions, self._paid_for_nothing(fenced))
         # both only need the commit, and neither the other
-        await asyncio.gather(emitting, self._remember(answers))
+        await asyncio.gather(emitting, self._remembering.write(answers))
         return ended
 
     def _paid_for_nothing(self, fenced: Sequence[End]) -> list[Record]:
@@ -251,30 +244,3 @@ class Settler:
         data = {"code": code, "reason": ending.message[:500]}
         emission.events = [event_bytes("error.occurred", call, emission.run, now, data)]
         emission.letters = [dead_letter(delivery, reason, now)]
-
-    def _for_cache(
-        self, key: str, call: PromptCall, ending: Ending, spent: Spent, now: datetime
-    ) -> tuple[str, bytes, int]:
-        ttl = lifetime(int(self._ports.cache_ttl.total_seconds()), call.cache_ttl_s)
-        took, cost = spent.provider_ms / 1000, format_money(spent.cost_usd)
-        return key, remembered(ending, now.timestamp(), ttl, took, cost), ttl
-
-    async def _remember(self, answers: Sequence[tuple[str, bytes, int]]) -> None:
-        by_ttl: dict[int, list[tuple[str, bytes]]] = {}
-        for key, entry, ttl in answers:
-            by_ttl.setdefault(ttl, []).append((key, entry))
-        try:
-            for ttl, entries in by_ttl.items():
-                await self._ports.cache.put_many(entries, timedelta(seconds=ttl))
-        except Unavailable as error:
-            log.warning("cache_not_written", reason=str(error))
-
-
-async def persist(work: Callable[[], Awaitable[T]]) -> T:
-    """Until it is stored: what was paid for stays in memory while a dependency is away."""
-    with suppress(Unavailable):
-        return await work()
-    async for trial in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=2.0):
-        with trial:
-            return await work()
-    raise AssertionError("unreachable: attempts are unlimited")

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from agents.infer.persisting import persist
 from agents.infer.ports import InferPorts, Where
 from agents.infer.purse import unaffordable
-from agents.infer.settler import persist
 from agents.infer.work import NOWHERE, Finish, Work
 from agents.line import Delivery
 from domain.batching import Batcher

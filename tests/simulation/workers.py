@@ -1,4 +1,4 @@
-"""Worker processes, built of the product's parts as agents/building.py builds them."""
+"""Worker processes, built of the product's parts as agents/handlers.py builds them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
