@@ -81,6 +81,7 @@ soak: $(STAMP) ## a steady load: 5 minutes to settle and MINUTES=25; exits 1 whe
 lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra sentry --extra s3 --extra parquet --extra avro --extra protobuf --extra bigquery --extra sheets --extra snowflake pyproject.toml -o requirements/production.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra embeddings -c requirements/production.lock pyproject.toml -o requirements/embeddings.lock
 	for name in scan wapiti chart; do \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.lock; done
 
