@@ -37,6 +37,9 @@ class SourceBucket(BaseModel):
     access_key: Annotated[Secret | None, Field(description="With `secret_key`; without both AWS's usual chain.")] = None
     secret_key: Annotated[Secret | None, Field(description="Encrypted at rest and never shown.")] = None
     every_s: Annotated[float, Field(gt=0, le=86_400, description="Looked at so often.")] = 30.0
+    in_order: Annotated[bool, Field(description="Names grow with time: a look begins before the last 1,000 read.")] = (
+        False
+    )
 
 
 class NewSource(BaseModel):

@@ -50,7 +50,7 @@ def sink(
     ],
 ) -> None:
     """Carry results, usage and events to a destination until SIGTERM."""
-    lean.load()
+    lean.load(["structlog"])
     from cli._target import read_file
     from domain.settings import load
 
@@ -72,7 +72,7 @@ def sink(
 
 def sources() -> None:
     """Make requests of what sources hold, of STRUCTURED_PROMPT_SOURCES and over HTTP, until SIGTERM."""
-    lean.load()
+    lean.load(["structlog"])
     from agents.deliver.sources import run
     from cli._target import read_file
     from domain.settings import load

@@ -182,12 +182,12 @@ class Kind:
 
 
 SINKS: dict[str, Kind] = {
-    "clickhouse": Kind(_clickhouse),
+    "clickhouse": Kind(_clickhouse, bounds=Bounds(ahead=1.0)),
     "postgres": Kind(_postgres, ways=2, ordered=False, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
-    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(10_000, 8 * MIB, 60.0)),
+    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(5_000, 4 * MIB, 60.0, ahead=0.1)),
     "bigquery": Kind(_bigquery, consented=True, exact=True, bounds=Bounds(5_000, 4 * MIB, 5.0)),
-    "snowflake": Kind(_snowflake, consented=True, bounds=Bounds(10_000, 8 * MIB, 30.0)),
+    "snowflake": Kind(_snowflake, consented=True, bounds=Bounds(10_000, 8 * MIB, 30.0, ahead=0.1)),
     "sheets": Kind(_sheets, consented=True, bounds=Bounds(1_000, MIB, 5.0)),
 }
 """The operator's sinks, by the name `structured-prompt sink NAME` takes."""
@@ -234,6 +234,7 @@ def _bounds(settings: Settings, usual: Bounds) -> Bounds:
         settings.sink_rows if "sink_rows" in given else usual.rows,
         settings.sink_mb * MIB if "sink_mb" in given else usual.size,
         settings.sink_interval_s if "sink_interval_s" in given else usual.seconds,
+        usual.ahead,
     )
 
 

@@ -1,7 +1,6 @@
 """The process of one sink: `structured-prompt sink NAME`."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ import uvloop
 
 from agents.deliver.auditor import Auditor
 from agents.deliver.condition import Condition
+from agents.deliver.memory import calm_collector, one_arena
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from agents.deliver.watcher import Watcher
@@ -35,6 +35,7 @@ def run(settings: Settings, name: str) -> None:
 
     Raises InvalidSettings for an unknown sink, Conflict when the metrics port or the member's name is taken.
     """
+    one_arena()
     set_up(level=settings.log_level, format=settings.log_format, stage=f"sink-{name}")
     report_faults(settings.dsn, f"structured-prompt-sink-{name}", version("structured-prompt"))
     uvloop.run(_run(settings, name, sink_parts(settings, name)))
@@ -62,7 +63,7 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
             works.append(Auditor(books, bill, parts.metrics, lambda: datetime.now(UTC)).keep())
         for work in works:
             stack.push_async_callback(_ended, asyncio.ensure_future(work))
-        _calm_collector()
+        calm_collector()
         log.info("started", sink=name, metrics_port=port)
         policy = Policy(name, ways=parts.ways, ordered=parts.ordered)
         tracing = start_tracing(settings.otel_endpoint, f"structured-prompt-sink-{name}", version("structured-prompt"))
@@ -75,9 +76,3 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
 async def _ended(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _calm_collector() -> None:
-    """What the imports made stays; a batch makes tens of thousands of objects, and none of them in a cycle."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

@@ -23,6 +23,8 @@ INSERT_SETTINGS = {
     "input_format_json_defaults_for_missing_elements_in_named_tuple": "1",
     "input_format_json_read_objects_as_strings": "1",
     "date_time_input_format": "best_effort",
+    # a body is less than one of the pieces that would be parsed side by side: a thread more, and nothing to share
+    "input_format_parallel_parsing": "0",
     # A batch that reaches far back in time is no error: partitions are days.
     "max_partitions_per_insert_block": "0",
 }

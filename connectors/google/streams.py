@@ -6,6 +6,7 @@ Protocol: https://cloud.google.com/bigquery/docs/reference/storage/rpc/google.cl
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from connectors.alone import without
 from domain.errors import MissingExtra, Unavailable
 
 ENDPOINT = "bigquerystorage.googleapis.com"
@@ -34,8 +35,9 @@ class Streams:
     def __init__(self, credentials: Any, endpoint: str | None = None) -> None:
         """Raises MissingExtra."""
         try:
-            from google.cloud.bigquery_storage_v1 import types
-            from google.cloud.bigquery_storage_v1.services.big_query_write import async_client, transports
+            with without("pandas", "pyarrow", "numpy", "fastavro"):
+                from google.cloud.bigquery_storage_v1 import types
+                from google.cloud.bigquery_storage_v1.services.big_query_write import async_client, transports
         except ImportError:
             raise MissingExtra("BigQuery", "bigquery") from None
         self._types, self._client_type, self._transports = types, async_client, transports

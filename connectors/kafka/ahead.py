@@ -14,12 +14,14 @@ Place = tuple[str, int]
 class Bounds:
     """A batch ends with `rows` records, or `size` bytes of values, or `seconds` after its first record.
 
-    One and a half are in memory at a time, and a sink may copy one.
+    `ahead` is how much of the next one is read while it is written: one and a half are in memory at a time then, and a
+    sink may copy one.
     """
 
     rows: int = 10_000
     size: int = 8 * 1024 * 1024
     seconds: float = 1.0
+    ahead: float = 0.5
 
 
 BOUNDS = Bounds()
@@ -41,8 +43,10 @@ class ReadAhead:
         return len(self._items) >= self._bounds.rows or self._size >= self._bounds.size
 
     @property
-    def half_full(self) -> bool:
-        return 2 * len(self._items) >= self._bounds.rows or 2 * self._size >= self._bounds.size
+    def far_enough(self) -> bool:
+        """While another is written."""
+        part, bounds = self._bounds.ahead, self._bounds
+        return len(self._items) >= part * bounds.rows or self._size >= part * bounds.size
 
     @property
     def room(self) -> int:

@@ -163,12 +163,12 @@ class BatchConsumer:
             reading.tell(error.args[0])
 
     def _read(self) -> bool:
-        """One turn. True when enough was read: a batch where one is waited for, half of one where it is not yet."""
+        """One turn. True when enough was read: a batch where one is waited for, a part of one where it is not yet."""
         ahead, now = self._ahead, time.monotonic()
         end = now + (_TURN_S if self._wanted else _TURN_AHEAD_S)
         while now < end and not self._stopping:
             wanted = self._wanted
-            if ahead.full or (now >= ahead.due if wanted else ahead.half_full):
+            if ahead.full or (now >= ahead.due if wanted else ahead.far_enough):
                 return True
             self._consume(self._open(), min(_CHUNK, ahead.room), min(end, ahead.due if wanted else end) - now)
             self._read_at = now = time.monotonic()

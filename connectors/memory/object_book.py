@@ -23,6 +23,10 @@ class MemoryObjectBook:
     async def known(self, source: str, keys: Sequence[str]) -> Mapping[str, Progress]:
         return {key: self._rows[source, key][1] for key in keys if (source, key) in self._rows}
 
+    async def before_last(self, source: str, count: int) -> str:
+        keys = sorted((key for of, key in self._rows if of == source), key=str.encode)
+        return keys[-count - 1] if len(keys) > count else ""
+
     async def note(self, source: str, found: Found, rows: int, done: bool) -> None:
         self._rows[source, found.key] = (found, Progress(found.version, rows, done))
 

@@ -26,6 +26,11 @@ class PostgresObjectBook:
         rows = await pool.fetch(_SQL["known"], source, list(keys))
         return {row["key"]: Progress(row["version"], row["rows"], row["done"]) for row in rows}
 
+    async def before_last(self, source: str, count: int) -> str:
+        pool = await self._live()
+        rows = await pool.fetch(_SQL["before_last"], source, count)
+        return str(rows[0]["key"]) if rows else ""
+
     async def note(self, source: str, found: Found, rows: int, done: bool) -> None:
         pool = await self._live()
         await pool.fetch(_SQL["note"], source, found.key, found.version, rows, done, found.modified_at)

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from connectors.alone import without
+from connectors.s3.descriptions import Lean
 from domain.errors import MissingExtra, Unavailable
 from domain.exports.job import StoreTrouble, UploadGone
 from domain.sources.objects import Found
@@ -192,11 +194,15 @@ def _session() -> Any:
     """One a process: it remembers what it read of S3's description, which takes a second."""
     from aiobotocore.session import get_session
 
-    return get_session()
+    session = get_session()
+    session.get_component("data_loader").file_loader = Lean()
+    return session
 
 
 def _connection(bucket: Bucket) -> Any:
-    from aiobotocore.config import AioConfig
+    # it takes another HTTP client, and another TLS for a third one, where they are: 14 MB
+    with without("httpx", "OpenSSL"):
+        from aiobotocore.config import AioConfig
 
     config = AioConfig(
         signature_version="s3v4",

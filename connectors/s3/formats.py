@@ -3,16 +3,19 @@
 import gzip
 import io
 import os
-import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from connectors.alone import without
 from domain.errors import MissingExtra
 from domain.ports import Item
 from domain.sinks.columns import COLUMNS, Column
 
 AT_ONCE = 1_000
 """Rows that wait as Python has them, which takes ten times the room of a column's."""
+
+_STORES = ("pyarrow._s3fs", "pyarrow._gcsfs", "pyarrow._azurefs", "pyarrow._hdfs")
+"""Arrow's own clients of buckets, which pyarrow.fs does without where they are not built in."""
 
 
 class Rows(Protocol):
@@ -85,20 +88,15 @@ class Parquet:
 
 
 def _pyarrow() -> Any:
-    """Alone: where numpy and pandas are installed too it loads them, 70 MB of which nothing here has a use."""
-    hidden = sys.modules.keys().isdisjoint(("numpy", "pyarrow"))
-    if hidden:
-        sys.modules["numpy"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    """Without numpy, which brings pandas where that is installed too: 70 MB of which nothing here has a use."""
     # Arrow's own pool keeps 12 MB more of what it once had; it asks the environment when it is loaded
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
-        import pyarrow
-        import pyarrow.parquet
+        with without("numpy", *_STORES):
+            import pyarrow
+            import pyarrow.parquet
     except ImportError:
         raise MissingExtra("writing Parquet", "parquet") from None
-    finally:
-        if hidden:
-            del sys.modules["numpy"]
     return pyarrow
 
 

@@ -12,7 +12,7 @@ from connectors.s3.client import PAGE, S3
 from domain.errors import Unavailable
 from domain.ports import Item, ObjectBook
 from domain.sinks.model import Place
-from domain.sources.objects import LARGEST, TOO_LARGE, Found, Prefix, place, rows
+from domain.sources.objects import LARGEST, LOOK_BACK, TOO_LARGE, Found, Prefix, place, rows
 
 log = structlog.get_logger("sources")
 ROWS, BYTES = 500, 4 * 1024 * 1024
@@ -89,8 +89,8 @@ class ObjectSource:
         return frozenset({here} & starts.keys())
 
     async def _look(self) -> AsyncIterator[Sequence[Item]]:
-        """Once over the prefix; ends early where somebody else reads it."""
-        after = ""
+        """Once over the prefix, or what may be new of it; ends early where somebody else reads it."""
+        after = await self._book.before_last(self._name, LOOK_BACK) if self._prefix.in_order else ""
         while not self._stopped.is_set() and await self._holds():
             page = await self._store.listed(self._prefix.prefix, after)
             known = await self._book.known(self._name, [one.key for one in page])

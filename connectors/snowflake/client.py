@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from connectors.alone import without
 from domain.errors import InvalidSettings, MissingExtra, Unavailable
 
 T = TypeVar("T")
@@ -50,7 +51,8 @@ class Snowflake:
     def __init__(self, account: Account) -> None:
         """Raises MissingExtra, and InvalidSettings where the key is none."""
         try:
-            import snowflake.connector
+            with without("pandas", "pyarrow", "numpy"):
+                import snowflake.connector
         except ImportError:
             raise MissingExtra("Snowflake", "snowflake") from None
         self._module: Any = snowflake.connector

@@ -18,6 +18,10 @@ class ObjectBook(Protocol):
         """Of those that were begun."""
         ...
 
+    async def before_last(self, source: str, count: int) -> str:
+        """The key that the last `count` of those that were begun stand behind; empty where there are no more."""
+        ...
+
     async def note(self, source: str, found: Found, rows: int, done: bool) -> None: ...
 
     async def forget(self, source: str, since: datetime) -> None:

@@ -57,6 +57,7 @@ class _Bucket(BaseModel):
     access_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] | None = None
     secret_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] | None = None
     every_s: Annotated[float, Field(gt=0, le=86_400)] = 30.0
+    in_order: bool = False
 
 
 class _Entry(BaseModel):
@@ -200,7 +201,8 @@ def _bucket(asked: _Bucket, environ: Fields[str, str]) -> Prefix:
     access, secret = (environ.get(one) if one else None for one in named)
     if named[0] is not None and not (access and secret):
         raise ValueError(f"bucket: {named[0]} and {named[1]} are not both set")
-    return Prefix(asked.name, asked.prefix, asked.endpoint, asked.region, access, secret, asked.every_s)
+    place = asked.name, asked.prefix, asked.endpoint, asked.region
+    return Prefix(*place, access, secret, asked.every_s, asked.in_order)
 
 
 def _format(entry: _Entry, environ: Fields[str, str]) -> Format:

@@ -13,12 +13,17 @@ import orjson
 
 LARGEST = 256 * 1024 * 1024
 """Bytes of an object, before and after gzip: it is read as a whole."""
+LOOK_BACK = 1_000
+"""Objects that are looked at again where they come in order: writers are not in step, and some keys come late."""
 TOO_LARGE = b"an object that is larger than 256 MiB, or that gzip cannot read"
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """Where objects arrive, looked at every `every_s` seconds. Without an endpoint AWS, without keys its chain."""
+    """Where objects arrive, looked at every `every_s` seconds. Without an endpoint AWS, without keys its chain.
+
+    in_order: new ones come behind the old ones, but for the last `LOOK_BACK`; those before are not looked at again.
+    """
 
     bucket: str
     prefix: str = ""
@@ -27,6 +32,7 @@ class Prefix:
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     every_s: float = 30.0
+    in_order: bool = False
 
     @property
     def topic(self) -> str:

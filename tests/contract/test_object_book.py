@@ -44,6 +44,15 @@ async def test_objects_since_a_time_are_forgotten(book: ObjectBook) -> None:
     assert list(await book.known("tickets", ["in/a.jsonl", "in/b"])) == ["in/a.jsonl"]
 
 
+async def test_the_key_before_the_last_ones_is_by_bytes_and_by_source(book: ObjectBook) -> None:
+    for key in ("in/B", "in/a", "in/é", "in/9"):
+        await book.note("tickets", replace(FOUND, key=key), 1, key != "in/é")
+    await book.note("forms", replace(FOUND, key="in/zz"), 1, True)
+    assert [await book.before_last("tickets", count) for count in (0, 1, 3)] == ["in/é", "in/a", "in/9"]
+    assert await book.before_last("tickets", 4) == ""
+    assert await book.before_last("none", 0) == ""
+
+
 async def test_one_member_reads_a_source_at_a_time(book: ObjectBook) -> None:
     assert await book.hold("held", "w1", NOW, MINUTE)
     assert await book.hold("held", "w1", NOW + MINUTE / 2, MINUTE)

@@ -13,24 +13,32 @@ def items(partition, offsets, size=10):
     return [Item("things", partition, offset, NOON, None, b"x" * size) for offset in offsets]
 
 
-def test_it_is_full_at_its_rows_and_half_full_at_half_of_them():
+def test_it_is_full_at_its_rows_and_far_enough_at_half_of_them():
     ahead = ReadAhead(Bounds(rows=4))
     ahead.add(items(0, [0]), now=1.0)
-    assert (ahead.half_full, ahead.full, ahead.room) == (False, False, 3)
+    assert (ahead.far_enough, ahead.full, ahead.room) == (False, False, 3)
     ahead.add(items(0, [1]), now=2.0)
-    assert (ahead.half_full, ahead.full) == (True, False)
+    assert (ahead.far_enough, ahead.full) == (True, False)
     ahead.add(items(0, [2, 3]), now=3.0)
     assert ahead.full
+
+
+def test_less_is_read_ahead_where_less_is_asked_for():
+    ahead = ReadAhead(Bounds(rows=100, ahead=0.1))
+    ahead.add(items(0, range(9)), now=1.0)
+    assert not ahead.far_enough
+    ahead.add(items(0, [9]), now=1.0)
+    assert (ahead.far_enough, ahead.full) == (True, False)
 
 
 def test_it_is_full_at_its_bytes():
     ahead = ReadAhead(Bounds(size=100))
     ahead.add(items(0, range(5)), now=1.0)
-    assert (ahead.half_full, ahead.full) == (True, False)
+    assert (ahead.far_enough, ahead.full) == (True, False)
     ahead.add(items(0, range(5, 10)), now=1.0)
     assert ahead.full
     ahead.take()
-    assert not ahead.half_full
+    assert not ahead.far_enough
 
 
 def test_it_is_due_some_seconds_after_its_first_record():

@@ -187,7 +187,7 @@ async def test_what_was_read_ahead_of_a_partition_that_left_is_dropped(producer,
     await producer.send([Record(topic, b"%d" % i) for i in range(100)])
     async with member(topic, Bounds(rows=20)) as consumer, asyncio.timeout(30), aclosing(consumer.batches()) as source:
         batch = await anext(source)
-        while not consumer._ahead.half_full:
+        while not consumer._ahead.far_enough:
             await asyncio.sleep(0.01)
         read_ahead = set(range(20, 30))
         await consumer._call(consumer._on_revoke, None, consumer._client.assignment())

@@ -18,6 +18,7 @@ from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from connectors.memory.broker import MemoryProducer
 from connectors.memory.object_book import MemoryObjectBook
+from connectors.s3 import source
 from connectors.s3.client import S3, Bucket
 from connectors.s3.source import OBJECT, ObjectSource
 from domain.errors import InvalidSettings
@@ -138,6 +139,29 @@ async def test_an_object_that_was_written_anew_is_read_anew_and_one_that_was_not
     feeding.put("in/a.jsonl", lines("new"))
     _, new = await feeding.carry(2)
     assert (new["prompt"], new["id"] != old["id"]) == ("new", True)
+
+
+async def test_where_names_are_in_order_a_look_begins_before_the_last_that_were_read(
+    store: s3.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "LOOK_BACK", 2)
+    feeding = Feeding(store, "ordered")
+    feeding.prefix = replace(feeding.prefix, in_order=True)
+    for number in (1, 3, 4, 5):
+        feeding.put(f"in/{number}.jsonl", lines(f"n{number}"))
+    assert len(await feeding.carry(4)) == 4
+    feeding.put("in/2.jsonl", lines("too late"))
+    feeding.put("in/35.jsonl", lines("late"))
+    feeding.put("in/6.jsonl", lines("n6"))
+    reading = feeding.reader()
+    found: list[str] = []
+    async for batch in reading.batches():
+        found += [json.loads(item.value)["text"] for item in batch]
+        await reading.commit(batch)
+        if len(found) == 2:
+            break
+    await reading.close()
+    assert found == ["late", "n6"]
 
 
 async def test_a_replay_reads_objects_again_under_the_same_ids(store: s3.Store) -> None:

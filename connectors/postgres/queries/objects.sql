@@ -10,6 +10,9 @@ RETURNING source;
 -- name: known
 SELECT key, version, rows, done FROM source_objects WHERE source = $1 AND key = ANY($2::text[]);
 
+-- name: before_last
+SELECT key FROM source_objects WHERE source = $1 ORDER BY key DESC OFFSET $2 LIMIT 1;
+
 -- name: note
 INSERT INTO source_objects (source, key, version, rows, done, modified_at)
 VALUES ($1, $2, $3, $4, $5, $6)
