@@ -70,8 +70,8 @@ class Wake:
             try:
                 busy = await self.end_cancelled()
                 if time.monotonic() - swept_at >= SWEEP_EVERY:
+                    swept_at = time.monotonic()  # one that fails must not keep those waiting whose time has come
                     await self.sweep()
-                    swept_at = time.monotonic()
                 busy |= await self.wake_due()
                 # a place becomes free at any time: who waits for one is looked after more often
                 wait, faults = (0.0 if busy else self._poll / 4 if self._ports.lanes.waited_for else self._poll), 0

@@ -1,6 +1,6 @@
 -- GCRA (ITU-T I.371) over a batch, and the places of those in flight; the rules are domain/admission.
 -- KEYS: the boot key, the key that says that flights are known, one key a limit, one a gate, one set of flights a
---   tenant, one hash of reservations a tenant. Values of limits are theoretical arrival times (TAT) in microseconds,
+--   tenant, one hash of reservations a tenant, last the set that names the sets of flights. Values of limits are theoretical arrival times (TAT) in microseconds,
 --   those of gates are counts.
 -- ARGV[1]: JSON
 --   limits    [[interval, burst, 1 for tokens], …]
@@ -30,7 +30,7 @@ if not booted then
   redis.call('SET', KEYS[1], string.format('%.0f', booted))
 end
 
-local tats, spent, counts, entered = {}, {}, {}, {}
+local tats, spent, counts, entered, flying = {}, {}, {}, {}, {}
 for i, limit in ipairs(limits) do
   tats[i] = tonumber(stored[i + 2]) or booted + (limit[2] - 1) * limit[1]
 end
@@ -93,7 +93,10 @@ local function full(profile, member)
       end
     end
   end
-  if redis.call('ZADD', flights, 'NX', now, member) == 1 then count(profile, 1) end
+  if redis.call('ZADD', flights, 'NX', now, member) == 1 then
+    count(profile, 1)
+    flying[flights] = true
+  end
 end
 
 local answers = {}
@@ -119,5 +122,8 @@ for i in pairs(spent) do
 end
 for i in pairs(entered) do
   redis.call('SET', KEYS[i + 2 + #limits], counts[i])
+end
+for flights in pairs(flying) do
+  redis.call('SADD', KEYS[#KEYS], flights)
 end
 return answers

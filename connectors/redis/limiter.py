@@ -16,6 +16,7 @@ from domain.ports import Flights
 MICRO = 1_000_000
 BOOT_KEY = "sp:limit:boot"
 KNOWN_KEY = "sp:flights:known"
+FLYING_KEY = "sp:flights:tenants"
 # one call stays short for the others, and below what Lua can unpack
 MAX_CHARGES = 1_000
 MOST_IN_FLIGHT = 200_000
@@ -27,7 +28,8 @@ class RedisLimiter:
 
     Keys are hash-tagged by their tenant. BOOT_KEY holds when this Redis was first seen empty: a limit without state
     counts as used up at that moment, so that a wiped Redis grants no second burst. KNOWN_KEY says that `flights` were
-    told: without it no place is given before the ledger was asked who has one (rule D2).
+    told: without it no place is given before the ledger was asked who has one (rule D2). FLYING_KEY names the sets of
+    flights, for a look through all keys takes longer the more answers are cached.
     """
 
     def __init__(self, client: RedisClient, flights: Flights | None = None) -> None:
@@ -72,21 +74,20 @@ class RedisLimiter:
 
     async def stale(self, older_s: float, limit: int) -> list[Flight]:
         found: list[Flight] = []
-        for key in await self._client.run("list flights", self._all_flights):
+        flying = await self._client.run("list flights", lambda: self._client.redis.smembers(FLYING_KEY))
+        for key in sorted(cast(set[bytes], flying)):
             arguments = [older_s * MICRO, limit - len(found)]
-            members = await self._client.run("look at flights", lambda: self._stale([key], arguments))  # noqa: B023
+            members = await self._client.run("look at flights", lambda: self._stale([key, FLYING_KEY], arguments))  # noqa: B023
             tenant = key.decode().partition("{")[2].rpartition("}")[0]
             found += [Flight.of_member(tenant, member.decode()) for member in cast(list[bytes], members)]
             if len(found) >= limit:
                 break
         return found
 
-    async def _all_flights(self) -> list[bytes]:
-        return [key async for key in self._client.redis.scan_iter(match="sp:flights:{*", count=1_000)]
-
     async def _admit_some(self, batch: Sequence[Charge]) -> list[Admission]:
         arguments = Arguments(batch)
         keys, argument = arguments.encoded(BOOT_KEY, KNOWN_KEY)
+        keys.append(FLYING_KEY)
         answer = await self._client.run("admit a batch", lambda: self._admit(keys, [argument]))
         if answer == b"unknown":
             await self._tell_flights([charge.flight for charge in batch if charge.flight])
@@ -122,7 +123,7 @@ class RedisLimiter:
                     keys.append(gate_key(gate))
                     places[gate] = len(keys)
             rows.append([flight.member, *(places[gate] for gate in flight.gates)])
-        await self._client.run("tell flights", lambda: self._restore(keys, [orjson.dumps(rows)]))
+        await self._client.run("tell flights", lambda: self._restore([*keys, FLYING_KEY], [orjson.dumps(rows)]))
 
 
 def _first_full(gates: Sequence[Gate], counts: Sequence[int]) -> Gate | None:

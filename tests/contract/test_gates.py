@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import pytest
 
 from connectors.memory.limiter import MemoryLimiter
 from connectors.redis.client import RedisClient
-from connectors.redis.limiter import BOOT_KEY, RedisLimiter
+from connectors.redis.limiter import BOOT_KEY, FLYING_KEY, RedisLimiter
 from domain.admission.model import PASSES, Charge, Departure, Flight, Gate, Limit, gate_keys
 from domain.ports import Limiter
 
@@ -168,6 +169,24 @@ async def test_flights_that_left_without_a_word_are_told_once_to_be_looked_at(pl
         ("acme", "r 0", "k1"), ("acme", "r 1", "k1"), ("acme", "r 2", "k1"), ("zeta", "r 0", None),
     ]  # fmt: skip
     assert await place.limiter.stale(60.0, 10) == []
+
+
+@pytest.mark.integration
+async def test_looking_at_flights_looks_at_no_other_keys(redis_url: str) -> None:
+    """A look through all keys takes longer the more answers are cached, and wake waits for it."""
+    client, parts = RedisClient(redis_url, timeout_s=5), urlsplit(redis_url)
+    rights = {"passwords": ["+looks"], "keys": ["*"], "commands": ["+@all", "-scan", "-keys"]}
+    await client.redis.acl_setuser("looks", enabled=True, **rights)
+    theirs = RedisClient(f"redis://looks:looks@{parts.hostname}:{parts.port}{parts.path}", timeout_s=5)
+    limiter, (mine,) = RedisLimiter(theirs, Known()), flights(1)
+    await limiter.admit([Charge((), False, 0, gates(mine), mine)])
+    assert await limiter.stale(0.0, 10) == [mine]
+    await limiter.leave([Departure(mine)])
+    assert await limiter.stale(0.0, 10) == []
+    assert await client.redis.scard(FLYING_KEY) == 0, "who has no flight any more is not looked at for ever"
+    await client.redis.acl_deluser("looks")
+    for one in (theirs, client):
+        await one.close()
 
 
 async def test_tokens_are_reserved_and_what_was_not_used_comes_back(place: Place) -> None:

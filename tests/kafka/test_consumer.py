@@ -60,14 +60,14 @@ async def test_items_carry_what_the_record_had(producer, make_topic, member):
 
 async def test_a_batch_is_bounded_in_rows_and_in_bytes(producer, make_topic, member):
     topic = make_topic(partitions=1)
-    await producer.send([Record(topic, b"%0100d" % i) for i in range(1_500)])
-    async with member(topic, Bounds(rows=400, seconds=2)) as consumer:
-        batches = await read(consumer, 1_500)
-    assert [len(batch) for batch in batches[:3]] == [400, 400, 400]
-    assert numbers(batches) == list(range(1_500))
-    await producer.send([Record(topic, b"%0100d" % i) for i in range(1_500)])
-    async with member(topic, Bounds(size=20_000, seconds=2)) as consumer:
-        assert [len(batch) for batch in await read(consumer, 1_500)] == [200] * 7 + [100]
+    await producer.send([Record(topic, b"%0100d" % i) for i in range(1_600)])
+    async with member(topic, Bounds(rows=400, seconds=60)) as consumer:
+        batches = await read(consumer, 1_600)
+    assert [len(batch) for batch in batches] == [400] * 4
+    assert numbers(batches) == list(range(1_600))
+    await producer.send([Record(topic, b"%0100d" % i) for i in range(1_600)])
+    async with member(topic, Bounds(size=20_000, seconds=60)) as consumer:
+        assert [len(batch) for batch in await read(consumer, 1_600)] == [200] * 8
 
 
 async def test_what_was_committed_stays_and_what_was_not_comes_again(producer, make_topic, member):
