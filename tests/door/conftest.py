@@ -69,7 +69,7 @@ class Door:
     @contextmanager
     def instances(self, count: int = 2) -> Iterator[list[Instance]]:
         """APIs that a test may kill as often as it likes."""
-        like = self.pid("api-1")
+        like = self.pid("api-2")  # the first is killed by tests, and may be on its way back
         assert like is not None
         found = [Instance(f"own-api-{n}", self.product.data, like) for n in range(count)]
         try:
