@@ -1,7 +1,6 @@
 """A worker process: builds the connectors, hands them to its stages, serves until it is told to stop."""
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from agents.departures import Departures
 from agents.emit import Emitter
 from agents.process import Process
 from connectors.catalog import connect_all
+from connectors.runtime import calm_collector, take_turns_quickly
 from connectors.telemetry import logs
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -32,17 +32,13 @@ def run(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) ->
     """Serve the named stages of the flow; leaves by SystemExit. Raises InvalidSettings before anything starts."""
     logs.set_up(level=settings.log_level, format=settings.log_format, stage=",".join(names))
     report_faults(settings.dsn, f"structured-prompt-{'-'.join(names)}", version("structured-prompt"))
-    # the event loop gives up the interpreter lock at every socket call; the consumer's thread must not keep it for 5 ms
-    sys.setswitchinterval(0.0005)
+    take_turns_quickly()
     # a policy, not only a loop: Faust's consumer runs one of its own in a thread
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     process = loop.run_until_complete(_start(settings, environ, names))
-    # thousands of requests in flight are alive, not garbage: by default walking them takes a quarter of infer's CPU
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    calm_collector()
     log.info("worker_started", stages=list(names))
     if process.apps:
         faust_app.run(process.apps, loop)

@@ -1,11 +1,9 @@
 """The API's process: builds its ports, serves until a signal comes, lets everybody go with an answer."""
 
 import asyncio
-import gc
 import resource
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -28,6 +26,7 @@ from connectors.clickhouse.exporter import ClickHouseExporter
 from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.exports import bucket_of
 from connectors.feeds import sources
+from connectors.runtime import calm_collector, take_turns_quickly
 from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -48,7 +47,6 @@ PING_S = 10
 STOP_S = 10.0
 PRODUCE_TIMEOUT_S = 1.5  # a client gets its 503 within two seconds
 LOOK_EVERY_S = 2.0
-SWITCH_S = 0.0005
 
 log = structlog.get_logger("api")
 
@@ -67,7 +65,8 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
 async def _run(settings: Settings, environ: Mapping[str, str]) -> None:
     claim_port(settings.api_host, settings.api_port)
     async with connected(settings, environ) as ports:
-        _calm()
+        calm_collector()
+        take_turns_quickly()
         await serve(ports, settings, stop_signal())
 
 
@@ -154,18 +153,6 @@ async def serve(ports: ApiPorts, settings: Settings, stop: asyncio.Event) -> Non
     if not stop.is_set():
         raise Conflict("the HTTP server ended by itself; the log lines above say why")
     log.info("stopped")
-
-
-def _calm() -> None:
-    """What was made until now stays, and requests in flight are no garbage: walking all of it took a sixth of the CPU.
-
-    Threads of the server and of Kafka's client have their turn ten times as often as by default: a request waits for
-    them more than once.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    sys.setswitchinterval(SWITCH_S)
 
 
 def _server(app: FastAPI, settings: Settings) -> Server:

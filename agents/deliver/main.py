@@ -13,10 +13,10 @@ import uvloop
 
 from agents.deliver.auditor import Auditor
 from agents.deliver.condition import Condition
-from agents.deliver.memory import calm_collector, one_arena
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from agents.deliver.watcher import Watcher
+from connectors.runtime import calm_collector, one_arena
 from connectors.sinks import SinkParts, connect_audit, connect_board, sink_parts
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop

@@ -1,7 +1,6 @@
 """The process that makes exports: `structured-prompt sink exports`."""
 
 import asyncio
-import gc
 import signal
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +10,7 @@ import uvloop
 from agents.export.making import Maker, MakerPorts
 from agents.export.upkeep import Upkeep, UpkeepPorts
 from connectors.exports import Exporting, connect_exports
+from connectors.runtime import calm_collector
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.server import TelemetryServer
@@ -70,7 +70,7 @@ async def _run(settings: Settings) -> None:
     watchdog = Watchdog()
     port = await server.start()
     watchdog.start()
-    gc.freeze()
+    calm_collector()
     log.info("started", sink=NAME, metrics_port=port)
     try:
         async with parts.stack:

@@ -1,7 +1,6 @@
 """The process that delivers to tenants: `structured-prompt sink destinations`."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from agents.notify.queueing import QueueSink
 from agents.notify.sender import Sender, SenderPorts
 from agents.notify.upkeep import House, keep_house
 from connectors.destinations import Destinations, connect_destinations
+from connectors.runtime import calm_collector
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.sentry import report_faults
@@ -60,8 +60,7 @@ async def _run(settings: Settings, secret: bytes) -> None:
     watchdog = Watchdog()
     port = await server.start()
     watchdog.start()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    calm_collector()
     log.info("started", sink=NAME, metrics_port=port)
     try:
         async with parts.stack:
