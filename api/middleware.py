@@ -27,6 +27,7 @@ from api.refusing import REQUEST_ID, discard, refuse
 from api.rendering import render_for
 from api.shield.limits import Failures
 from api.shield.peers import CLIENT
+from api.within import PATIENCE_S
 from domain.errors import Transient
 from domain.metrics import Metrics
 
@@ -34,7 +35,6 @@ GIVE_UP_AT = "structured_prompt.give_up_at"
 PROTECTED = ("/v1/", "/openai/")
 SIGNED = re.compile(r"/v1/sources/[^/]+/events")
 """Let in without a key: the route checks a signature over the body."""
-PATIENCE_S = 1.8  # a client gets its 503 within two seconds
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)

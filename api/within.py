@@ -7,6 +7,9 @@ from typing import TypeVar
 from api import problems
 
 Value = TypeVar("Value")
+PATIENCE_S = 1.8
+"""For what a client waits for: it gets its 503 within two seconds."""
+LEDGER = "the ledger"
 
 
 async def within(call: Awaitable[Value], seconds: float, what: str) -> Value:

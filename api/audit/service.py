@@ -8,13 +8,10 @@ import orjson
 from api.audit_schemas import EVERY, AuditFilter
 from api.paging import decode_cursor, encode_cursor
 from api.usage.service import since_of
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.ports import Trail
 from domain.trail.model import Wanted
 from domain.trail.view import shown
-
-PATIENCE_S = 1.8
-LEDGER = "the ledger"
 
 
 class AuditReader:

@@ -8,14 +8,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.budget_schemas import BudgetFields, BudgetName, NewBudget
 from api.problems import Problem
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.budgets.model import Budget
 from domain.budgets.view import shown
 from domain.errors import Problem as Reason
 from domain.ports import Budgets
 from topics import codec
 
-PATIENCE_S = 1.8
 _NAME = TypeAdapter(BudgetName)
 Fields = TypeVar("Fields", bound=BaseModel)
 
@@ -56,17 +55,17 @@ class BudgetKeeper:
         return await self.one(tenant, name), made
 
     async def delete(self, tenant: str, name: str) -> None:
-        if not await within(self._budgets.delete(tenant, name), PATIENCE_S, "the ledger"):
+        if not await within(self._budgets.delete(tenant, name), PATIENCE_S, LEDGER):
             raise _missing(name)
 
     async def _put(self, tenant: str, name: str, fields: BudgetFields) -> bool:
         budget = Budget(
             tenant, name, fields.limit_usd, fields.period, fields.api_key_id, fields.template, fields.model
         )  # fmt: skip
-        return await within(self._budgets.put(budget), PATIENCE_S, "the ledger")
+        return await within(self._budgets.put(budget), PATIENCE_S, LEDGER)
 
     async def _all(self, tenant: str) -> list[dict[str, Any]]:
-        return [shown(one) for one in await within(self._budgets.standings(tenant), PATIENCE_S, "the ledger")]
+        return [shown(one) for one in await within(self._budgets.standings(tenant), PATIENCE_S, LEDGER)]
 
 
 def _read(model: type[Fields], body: bytes) -> Fields:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from api import problems
 from api.usage.service import since_of
-from api.within import within
+from api.within import LEDGER, within
 from domain.admission.prepare import Preparer
 from domain.caching.generations import Scope
 from domain.caching.semantic import Trusted, by_template
@@ -61,7 +61,7 @@ class Cache:
             found = await scopes(tenant, wanted, self._preparer, now)
         except Unreadable as error:
             raise problems.of_unreadable(error) from None
-        await within(self._tell(tenant, found), PRODUCE_PATIENCE_S, "the ledger")
+        await within(self._tell(tenant, found), PRODUCE_PATIENCE_S, LEDGER)
         said = records(tenant, found, uuid.uuid4().hex, now)
         await within(self._ports.producer.send(said), PRODUCE_PATIENCE_S, "the broker")
         return orjson.dumps({"invalidated": [_scope(scope) for scope in found], "at": format_time(now)})

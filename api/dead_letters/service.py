@@ -12,7 +12,7 @@ from api.paging import decode_cursor, encode_cursor
 from api.problems import Problem
 from api.redrive_schemas import Filter, RedriveEdit, RedriveMany, RedriveOne
 from api.usage.service import since_of
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.errors import Problem as Reason
 from domain.letters.model import Letter, Wanted
 from domain.letters.redrive import Edit
@@ -20,9 +20,7 @@ from domain.ports import Letters
 from domain.redriving import view
 from domain.redriving.redriver import Order, Redriver, Report
 
-PATIENCE_S = 1.8
 REDRIVE_PATIENCE_S = 30.0
-LEDGER = "the ledger"
 _NAME = re.compile("[0-9a-f]{32}")
 
 

@@ -14,7 +14,7 @@ from api.export_schemas import ExportOrder, NewSchedule, SchedulePause
 from api.paging import decode_cursor, encode_cursor
 from api.problems import Problem
 from api.usage.service import since_of
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.accounts.model import Tenant
 from domain.errors import Problem as Reason
 from domain.exports import schedule as rules
@@ -24,8 +24,6 @@ from domain.exports.view import fields, schedule_fields
 from domain.ports import ExportJobs, ExportSchedules, Files
 from topics.base import format_time
 
-PATIENCE_S = 1.8
-LEDGER = "the ledger"
 BUSY_S = 60
 
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from api.analyze.outcome import JSON, location
 from api.analyze.waiters import FINAL, Waiters
-from api.jobs.service import LEDGER, PATIENCE_S, JobReader, fields_of
+from api.jobs.service import JobReader, fields_of
 from api.problems import Problem
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.errors import Permanent
 from domain.jobs.model import JobView
 from domain.ledger.model import Cancel

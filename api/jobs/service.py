@@ -9,13 +9,10 @@ from api.analyze.outcome import links
 from api.analyze.waiters import FINAL
 from api.paging import decode_cursor, encode_cursor, is_id
 from api.problems import Problem
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.jobs.model import JobView
 from domain.ports import Jobs
 from topics.base import format_time
-
-PATIENCE_S = 1.8
-LEDGER = "the ledger"
 
 
 class JobReader:

@@ -11,14 +11,13 @@ from api.authentication import Caller
 from api.bodies import read
 from api.limit_schemas import LimitFields, TenantLimits
 from api.problems import Problem
-from api.within import within
+from api.within import PATIENCE_S, within
 from domain.accounts.limits import narrows
 from domain.accounts.model import Allowance, ApiKey, Tenant
 from domain.errors import Problem as Reason
 from domain.ports import Accounts
 from topics.base import format_time
 
-PATIENCE_S = 1.8
 ACCOUNTS = "the database of accounts"
 UNLIMITED = Allowance()
 

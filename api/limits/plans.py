@@ -13,13 +13,12 @@ from api.bodies import read
 from api.limit_schemas import NAME_OF_PLAN, LimitFields
 from api.operating import Operators
 from api.problems import Problem
-from api.within import within
+from api.within import PATIENCE_S, within
 from domain.accounts.model import Plan
 from domain.errors import Problem as Reason
 from domain.ports import Accounts
 
 JSON = "application/json"
-PATIENCE_S = 1.8
 ACCOUNTS = "the database of accounts"
 _FIELDS = {"requests_per_minute": 6000, "burst": 100, "concurrency": 50}
 _PLAN = {"name": "pro", **_FIELDS, "tokens_per_minute": 200_000, "token_burst": None}

@@ -4,11 +4,9 @@ import orjson
 
 from api.authentication import Caller
 from api.limits.fields import flights, name_of
-from api.within import within
+from api.within import PATIENCE_S, within
 from domain.admission.model import Charge
 from domain.ports import Limiter
-
-PATIENCE_S = 1.8
 
 
 class LimitReader:

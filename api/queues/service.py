@@ -2,12 +2,10 @@
 
 import orjson
 
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.ports import Queues
 from domain.queues.model import Queue
 from topics.base import format_time
-
-PATIENCE_S = 1.8
 
 
 class QueueReader:
@@ -18,7 +16,7 @@ class QueueReader:
 
     async def page(self, tenant: str) -> bytes:
         """The body of the answer: there are few lanes, and one page holds them all."""
-        look = await within(self._queues.look(tenant), PATIENCE_S, "the ledger")
+        look = await within(self._queues.look(tenant), PATIENCE_S, LEDGER)
         items = [_fields(queue) for queue in look.queues.values()]
         return orjson.dumps({"items": items, "next_cursor": None, "complete": look.complete})
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import orjson
 
 from api.problems import Problem, of_unreadable
-from api.within import within
+from api.within import LEDGER, within
 from domain.errors import InvalidRequest
 from domain.errors import Problem as Reason
 from domain.ports import Schemas
@@ -78,7 +78,7 @@ def registered(made: Registered) -> bytes:
 
 
 async def _soon(call: Awaitable[T]) -> T:
-    return await within(call, PATIENCE_S, "the ledger")
+    return await within(call, PATIENCE_S, LEDGER)
 
 
 def _fields(raw: bytes) -> dict[str, Any]:

@@ -9,14 +9,11 @@ from api.bodies import read
 from api.problems import Problem
 from api.sink_schemas import SinkReplay
 from api.usage.service import since_of
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.errors import Problem as Reason
 from domain.ports import SinkBoard
 from domain.sinks.model import parse_place
 from domain.sinks.view import fields
-
-PATIENCE_S = 1.8
-LEDGER = "the ledger"
 
 
 class Sinks:

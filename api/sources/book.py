@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.errors import Permanent
 from domain.ports import SourceStore
 from domain.sources.model import Source, Wrong
 from domain.sources.stored import Stored, opened
 
-PATIENCE_S = 1.8
-LEDGER = "the ledger"
 LOOK_S = 2.0
 """Seconds for which what was stored is taken to be the same: whoever pushes names that do not exist asks no more."""
 log = structlog.get_logger("sources")

@@ -9,8 +9,8 @@ import orjson
 from api.bodies import read
 from api.problems import Problem
 from api.source_schemas import NewSource
-from api.sources.book import LEDGER, PATIENCE_S, SourceBook
-from api.within import within
+from api.sources.book import SourceBook
+from api.within import LEDGER, PATIENCE_S, within
 from domain.errors import MissingExtra
 from domain.errors import Problem as Reason
 from domain.ports import SinkBoard

@@ -13,7 +13,7 @@ from api.paging import decode_cursor, encode_cursor
 from api.problems import Problem
 from api.webhook_schemas import NewWebhook, WebhookChange
 from api.webhooks import view
-from api.within import within
+from api.within import LEDGER, PATIENCE_S, within
 from domain.errors import ForbiddenAddress
 from domain.errors import Problem as Reason
 from domain.outgoing.addresses import Network
@@ -24,7 +24,6 @@ from domain.webhooks.kinds import Kind
 from domain.webhooks.model import CALLBACK, Change, Endpoint
 from domain.webhooks.view import shown
 
-PATIENCE_S = 1.8
 MOST_ENDPOINTS = 100
 T = TypeVar("T")
 
@@ -165,7 +164,7 @@ class WebhookKeeper(EndpointKeeper):
 
 async def soon(answer: Awaitable[T]) -> T:
     """Raises Problem (unavailable)."""
-    return await within(answer, PATIENCE_S, "the ledger")
+    return await within(answer, PATIENCE_S, LEDGER)
 
 
 def _missing(what: str, id: str, place: str) -> Problem:
