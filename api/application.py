@@ -70,6 +70,7 @@ from api.webhooks.service import WebhookKeeper
 from domain.accounts.keys import pepper
 from domain.errors import Transient
 from domain.redriving.redriver import Redriver
+from domain.redriving.remapping import Remapping
 from domain.registry.schemas import Registry
 from domain.settings import Settings
 
@@ -120,7 +121,9 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(started)
     jobs = JobReader(ports.jobs)
     app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
-    app.include_router(letters_routes.router(_dead_letters(ports, now)))
+    operators = Operators(settings.operating_tenants)
+    book = SourceBook(ports.sources, ports.source_store, pepper(settings.key_pepper.get_secret_value()))
+    app.include_router(letters_routes.router(_dead_letters(ports, book, operators, now)))
     app.include_router(schemas_routes.router(SchemaService(ports.schemas, Registry(ports.schemas, now))))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(budgets_routes.router(BudgetKeeper(ports.budgets)))
@@ -134,12 +137,11 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(openai_routes.router(completions, ports.catalogue, ports.tracing))
     app.include_router(models_routes.router(lambda: listing(ports.catalogue, now())))
     app.include_router(providers_routes.router(Providers(ports.health, ports.catalogue, now)))
-    operators = Operators(settings.operating_tenants)
     app.include_router(limits_plans.router(PlanKeeper(ports.accounts), operators))
     app.include_router(limits_setting.router(LimitKeeper(ports.accounts), operators))
     app.include_router(audit_routes.router(AuditReader(ports.trail, now), operators))
     app.include_router(sinks_routes.router(Sinks(ports.sinks, now), operators))
-    app.include_router(_sources(ports, settings, analyze, now))
+    app.include_router(_sources(ports, settings, book, analyze, now))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
 
@@ -148,8 +150,10 @@ def _cache(ports: ApiPorts, now: Callable[[], datetime]) -> Cache:
     return Cache(CachePorts(ports.usage, ports.similar, ports.producer, ports.trail), ports.preparer, now)
 
 
-def _dead_letters(ports: ApiPorts, now: Callable[[], datetime]) -> DeadLetters:
-    return DeadLetters(ports.letters, Redriver(ports.letters, ports.originals, ports.preparer, now), now)
+def _dead_letters(ports: ApiPorts, book: SourceBook, operators: Operators, now: Callable[[], datetime]) -> DeadLetters:
+    remapping = Remapping(book.open, ports.decoder)
+    redriver = Redriver(ports.letters, ports.originals, ports.preparer, remapping, now)
+    return DeadLetters(ports.letters, redriver, operators, now)
 
 
 def _export_jobs(ports: ApiPorts, settings: Settings, now: Callable[[], datetime]) -> JobKeeper:
@@ -167,9 +171,10 @@ def _destinations(ports: ApiPorts, settings: Settings, now: Callable[[], datetim
     return DestinationKeeper(ports.endpoints, ports.deliveries, secret, settings.webhook_networks, now)
 
 
-def _sources(ports: ApiPorts, settings: Settings, analyze: Analyze, now: Callable[[], datetime]) -> APIRouter:
+def _sources(
+    ports: ApiPorts, settings: Settings, book: SourceBook, analyze: Analyze, now: Callable[[], datetime]
+) -> APIRouter:
     secret = pepper(settings.key_pepper.get_secret_value())
-    book = SourceBook(ports.sources, ports.source_store, secret)
     keeper = SourceKeeper(book, ports.sinks, secret, now)
     events = SourceEvents(book, ports.accounts, analyze, defaults(settings), now)
     return sources_routes.router(keeper, events, Operators(settings.operating_tenants), ports.tracing)

@@ -25,8 +25,9 @@ from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.exporter import ClickHouseExporter
 from connectors.clickhouse.reader import ClickHouseUsage
 from connectors.exports import bucket_of
-from connectors.feeds import sources
+from connectors.feeds import decoder
 from connectors.runtime import calm_collector, take_turns_quickly
+from connectors.source_file import FollowedFile
 from connectors.telemetry import logs, tracing
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -105,6 +106,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             budgets=changing.budgets,
             schemas=changing.schemas,
             sinks=changing.sinks,
+            sources=FollowedFile(settings.sources, environ),
             source_store=changing.sources,
             endpoints=changing.endpoints,
             deliveries=changing.deliveries,
@@ -114,7 +116,7 @@ async def connected(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             catalogue=models,
             metrics=metrics,
             exposition=metrics.render,
-            sources=sources(settings, environ) if settings.sources else {},
+            decoder=decoder,
             tracing=tracer,
             dependencies=_dependencies(outside, clickhouse),
         )

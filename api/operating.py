@@ -19,7 +19,11 @@ class Operators:
 
     def check(self, request: Request) -> None:
         """Raises Problem (forbidden) where the caller is a customer like any other."""
-        if not self.include(caller_of(request).tenant.name):
+        self.demand(caller_of(request).tenant.name)
+
+    def demand(self, tenant: str) -> None:
+        """The same, of the caller's tenant."""
+        if not self.include(tenant):
             raise Problem(
                 "forbidden",
                 "this is for operators of the service: the key's tenant is not in STRUCTURED_PROMPT_OPERATORS",

@@ -10,6 +10,7 @@ from domain.ports import (
     Accounts,
     Budgets,
     Chunks,
+    Decoder,
     Deliveries,
     Endpoints,
     Exporter,
@@ -28,17 +29,23 @@ from domain.ports import (
     Schemas,
     SimilarAnswers,
     SinkBoard,
+    SourceFile,
     SourceStore,
     Trail,
     UsageReader,
 )
 from domain.routing.catalogue import Catalogue
+from domain.sources.decoding import JsonDecoder
 from domain.sources.model import Source
 from domain.tracing import NoTracing, Tracing
 
 
 async def _nothing() -> None:
     """Nothing to open or close."""
+
+
+def _of_json(_: Source) -> Decoder:
+    return JsonDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class ApiPorts:
     """`exposition` is what /metrics answers: the Prometheus text format, version 0.0.4.
 
     Ports that change what may be done leave rows of `trail` (connectors/audited). The producer gives up within two
-    seconds: the client is waiting. `open` and `close` run with the server.
+    seconds: the client is waiting. `open` and `close` run with the server. decoder: of records that a source reads.
     """
 
     jobs: Jobs
@@ -75,6 +82,7 @@ class ApiPorts:
     budgets: Budgets
     schemas: Schemas
     sinks: SinkBoard
+    sources: SourceFile
     source_store: SourceStore
     endpoints: Endpoints
     deliveries: Deliveries
@@ -85,7 +93,7 @@ class ApiPorts:
     metrics: Metrics
     exposition: Callable[[], bytes]
     export_files: Files | None = None
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    decoder: Callable[[Source], Decoder] = _of_json
     tracing: Tracing = field(default_factory=NoTracing)
     dependencies: Mapping[str, Dependency] = field(default_factory=dict)
     open: Callable[[], Awaitable[None]] = _nothing

@@ -11,6 +11,8 @@ Moment = Annotated[
     str, Field(max_length=40, description="A span back from now (`90m`, `24h`, `7d`) or an RFC 3339 time.")
 ]
 MAX_LETTERS = 1_000
+SourceName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
+OF_SOURCE = "Only records of this source that it could not map. For operators."
 
 
 class Filter(BaseModel):
@@ -18,6 +20,7 @@ class Filter(BaseModel):
 
     code: str | None = Field(None, max_length=64, description="Only with this code.")
     id: str | None = Field(None, max_length=255, description="Only of this request.")
+    source: SourceName | None = Field(None, description=OF_SOURCE)
     since: Moment | None = None
     until: Moment | None = Field(None, description="The same; excluded.")
     redriven: bool | None = Field(None, description="Only those that were redriven, or were not.")
@@ -45,11 +48,13 @@ class RedriveOne(BaseModel):
 
 
 class RedriveMany(RedriveOne):
-    """Which letters to redrive and how fast. At least one of `letters`, `code`, `id`, `since` and `until` is needed."""
+    """Which letters to redrive and how fast. At least one of `letters`, `code`, `id`, `source`, `since` and
+    `until` is needed."""
 
     letters: list[LetterName] | None = Field(default=None, max_length=MAX_LETTERS)
     code: Annotated[str, Field(max_length=64)] | None = None
     id: Annotated[str, Field(max_length=255)] | None = None
+    source: SourceName | None = Field(None, description=OF_SOURCE)
     since: Moment | None = None
     until: Moment | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_LETTERS, description="The newest so many.")] = MAX_LETTERS
@@ -57,4 +62,5 @@ class RedriveMany(RedriveOne):
 
     @property
     def names_something(self) -> bool:
-        return any(value is not None for value in (self.letters, self.code, self.id, self.since, self.until))
+        named = (self.letters, self.code, self.id, self.source, self.since, self.until)
+        return any(value is not None for value in named)

@@ -14,6 +14,7 @@ class Choice:
     tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None
     reason: Annotated[str | None, typer.Option(metavar="CODE", help="Only with this code, e.g. unreadable.")] = None
     request: Annotated[str | None, typer.Option(metavar="ID", help="Only of this request.")] = None
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source's records.")] = None
     since: Annotated[str | None, typer.Option(help="How far back: 30m, 24h, 7d, or an RFC 3339 time.")] = None
     until: Annotated[str | None, typer.Option(help="The same; excluded.")] = None
 

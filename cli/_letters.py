@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -15,12 +16,13 @@ from cli._stack import Stack
 from cli._submit import read_schema
 from cli._target import Target, find
 from cli._time import parse_since
-from connectors import catalog
+from connectors import catalog, feeds
 from connectors.audited.postgres import Repositories
 from connectors.kafka import security
 from connectors.kafka.originals import KafkaOriginals
 from connectors.postgres.pool import connect
 from domain.errors import Conflict
+from domain.feeding.letters import stage_of
 from domain.letters.model import Letter, Wanted
 from domain.letters.redrive import Edit
 from domain.ports import Letters
@@ -63,14 +65,15 @@ def redrive(stack: Stack, choice: Choice, edits: Edits, pace: Pace, names: list[
     wanted = _wanted(choice, redriven=None if names else False, letters=tuple(names) if names else None)
     order = Order(wanted, pace.limit, pace.rate, _edit(edits), pace.dry_run)
 
-    def work(letters: Letters) -> Awaitable[Report]:
+    def work(found: Repositories) -> Awaitable[Report]:
         find_schemas = partial(catalog.find_schemas, target.settings.database_url.get_secret_value())
         models = catalog.catalogue(target.settings, target.environ)
         preparer = catalog.preparer(target.settings, models, find_schemas)
         originals = KafkaOriginals(security.librdkafka(target.settings))
-        return Redriver(letters, originals, preparer, lambda: datetime.now(UTC)).redrive(order)
+        remapping = feeds.remapping(target.settings, {**os.environ, **target.environ}, found.sources)
+        return Redriver(found.letters, originals, preparer, remapping, lambda: datetime.now(UTC)).redrive(order)
 
-    report = _with_letters(target, work)
+    report = _with(target, work)
     if names and report.matched < len(set(names)):
         raise Conflict(f"{len(set(names)) - report.matched} of the letters do not exist; the others were worked on")
     _tell(report, pace.as_json)
@@ -95,7 +98,8 @@ def _tell(report: Report, as_json: bool) -> None:
 def _wanted(choice: Choice, redriven: bool | None, letters: tuple[str, ...] | None = None) -> Wanted:
     since = parse_since(choice.since) if choice.since else None
     until = parse_since(choice.until) if choice.until else None
-    return Wanted(choice.tenant, choice.reason, choice.request, since, until, redriven, letters)
+    stage = stage_of(choice.source) if choice.source else None
+    return Wanted(choice.tenant, choice.reason, choice.request, since, until, redriven, letters, stage)
 
 
 def _edit(edits: Edits) -> Edit:
@@ -116,10 +120,14 @@ def _cell(row: dict[str, Any], name: str) -> object:
 
 
 def _with_letters(target: Target, work: Callable[[Letters], Awaitable[T]]) -> T:
+    return _with(target, lambda found: work(found.letters))
+
+
+def _with(target: Target, work: Callable[[Repositories], Awaitable[T]]) -> T:
     async def run() -> T:
         pool = await connect(target.settings.database_url.get_secret_value(), 1)
         try:
-            return await work(Repositories(pool).letters)
+            return await work(Repositories(pool))
         finally:
             await pool.close()
 

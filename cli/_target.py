@@ -86,6 +86,8 @@ def _from_directory(data: Path, named: bool) -> Target:
     pepper = data / "secrets" / "key_pepper"
     if pepper.exists():
         settings["STRUCTURED_PROMPT_KEY_PEPPER"] = pepper.read_text(encoding="utf-8").strip()
+    if named_file := os.environ.get("STRUCTURED_PROMPT_SOURCES"):
+        settings["STRUCTURED_PROMPT_SOURCES"] = named_file
     if "PROVIDER_URL" in environ:
         settings["STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL"] = environ["PROVIDER_URL"]
     if _is_here(settings.get("KAFKA_BOOTSTRAP_SERVERS", "")):

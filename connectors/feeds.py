@@ -5,9 +5,8 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from connectors.catalog import utc_now, with_key_files
+from connectors.catalog import utc_now
 from connectors.kafka import security
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
@@ -19,10 +18,11 @@ from connectors.registry.client import SchemaRegistry
 from connectors.registry.decoder import RegistryDecoder
 from connectors.s3.client import S3, Bucket
 from connectors.s3.source import ObjectSource
-from domain.errors import InvalidSettings
+from connectors.source_file import FollowedFile
+from domain.accounts.keys import pepper
 from domain.ports import BatchSource, Decoder, SourceStore
+from domain.redriving.remapping import Remapping, finder
 from domain.settings import Settings
-from domain.sources import model
 from domain.sources.decoding import JsonDecoder
 from domain.sources.model import Source
 from domain.sources.objects import Prefix
@@ -42,17 +42,6 @@ class Feed:
     reading: BatchSource
     source: Source | None
     objects: ObjectSource | None = None
-
-
-def sources(settings: Settings, environ: Mapping[str, str]) -> dict[str, Source]:
-    """Those of the file; none without one. Raises InvalidSettings."""
-    if settings.sources is None:
-        return {}
-    try:
-        text = Path(settings.sources).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(f"STRUCTURED_PROMPT_SOURCES: cannot read {settings.sources}: {error}") from error
-    return model.load(text, with_key_files(environ, model.secret_names(text)))
 
 
 @asynccontextmanager
@@ -100,6 +89,15 @@ def decoder(source: Source) -> Decoder:
     kind = avro if format.name == "avro" else protobuf
     kind.needed()
     return RegistryDecoder(SchemaRegistry(format.registry, format.auth), kind.compile)
+
+
+def remapping(settings: Settings, environ: Mapping[str, str], store: SourceStore) -> Remapping:
+    """Of dead letters of sources; the file is read when one is met."""
+
+    def secret() -> bytes:
+        return pepper(settings.key_pepper.get_secret_value())
+
+    return Remapping(finder(lambda: FollowedFile(settings.sources, environ).sources, store, secret), decoder)
 
 
 def producers(settings: Settings) -> tuple[KafkaProducer, KafkaProducer]:

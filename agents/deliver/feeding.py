@@ -7,12 +7,11 @@ dead letter, and a batch that comes again makes the same records, which intake a
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from domain.errors import BatchRefused, Permanent
+from domain.feeding.requests import fields_of, request_record
 from domain.ports import Decoder, Item, Producer, Record, Refused
 from domain.sources.mapping import Unmappable
-from domain.sources.model import HEADER, Source, encoded
-from topics import headers as head
-from topics.base import format_time
-from topics.table import REQUESTS, RESULTS
+from domain.sources.model import HEADER, Source
+from topics.table import RESULTS
 
 
 class RequestSink:
@@ -48,16 +47,7 @@ class RequestSink:
 
     def _record(self, item: Item) -> Record:
         event = self._decoder.decode(item.value)
-        fields = self._source.request(event, f"{item.topic}:{item.partition}:{item.offset}")
-        try:
-            carried = head.restored(head.carried(item.headers))
-        except ValueError as error:
-            raise Unmappable(str(error)) from None
-        own = [*(pair for pair in carried if pair[0] != HEADER), (HEADER, self._source.name.encode())]
-        parent = head.text_of(dict(item.headers), head.TRACEPARENT) if item.headers else None
-        named = head.request_id(fields["tenant"], fields["id"])
-        headers = head.REQUEST.headers(named, format_time(item.timestamp), parent, own)
-        return Record(REQUESTS, encoded(fields), item.key, headers)
+        return request_record(self._source.name, item, fields_of(self._source, event, item))
 
 
 class OutputSink:

@@ -19,9 +19,10 @@ from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from agents.deliver.shelf import Entry, Shelf
 from agents.deliver.watcher import Watcher
-from connectors.feeds import Feed, connect_store, decoder, feed, producers, results, sources
+from connectors.feeds import Feed, connect_store, decoder, feed, producers, results
 from connectors.kafka.producer import KafkaProducer
 from connectors.sinks import connect_board
+from connectors.source_file import FollowedFile
 from connectors.telemetry.logs import set_up
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -29,7 +30,7 @@ from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.watchdog import Watchdog
 from domain.accounts.keys import pepper
 from domain.health import Health
-from domain.ports import Sink, SinkBoard
+from domain.ports import Sink, SinkBoard, SourceFile
 from domain.settings import Settings
 from domain.sources.model import Source
 
@@ -42,10 +43,10 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
     Raises InvalidSettings, and Conflict when the metrics port or a member's name is taken.
     """
     set_up(level=settings.log_level, format=settings.log_format, stage="sources")
-    uvloop.run(_run(settings, sources(settings, environ)))
+    uvloop.run(_run(settings, FollowedFile(settings.sources, environ)))
 
 
-async def _run(settings: Settings, file: Mapping[str, Source]) -> None:
+async def _run(settings: Settings, file: SourceFile) -> None:
     metrics = PrometheusMetrics()
     async with AsyncExitStack() as stack:
         board = await stack.enter_async_context(connect_board(settings))

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from domain.errors import Permanent, Transient
+from domain.feeding.letters import published, source_of
 from domain.letters.model import Letter
 from domain.letters.redrive import kept
 from domain.metrics import Metrics
@@ -56,6 +57,8 @@ class Republisher:
 
 
 def _record(letter: Letter, value: bytes | None) -> Record:
-    """As it came, but for an edited value."""
+    """As it came, but for an edited value; of a source the request that it was mapped to."""
+    if value is not None and source_of(letter) is not None:
+        return published(letter, value)
     found = kept(letter)
     return Record(letter.topic, found.value if value is None else value, found.key, found.headers)

@@ -55,7 +55,7 @@ _MANY = {"code": "invalid_output", "since": "24h", "dry_run": True, "edit": {"mo
 _ONE = {"edit": {"template": {"name": "sentiment", "version": 2}}}
 _LISTING: dict[int | str, dict[str, Any]] = {
     200: documentation.answer("A page, newest first.", {"items": [_LETTER], "next_cursor": None}),
-    **documentation.errors("invalid_request"),
+    **documentation.errors("invalid_request", "forbidden"),
 }
 _SHOWN: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(
@@ -67,7 +67,7 @@ _SHOWN: dict[int | str, dict[str, Any]] = {
 _REDRIVEN: dict[int | str, dict[str, Any]] = {
     200: documentation.answer("Nothing was started: a dry run, or nothing that could be.", _REPORT),
     202: documentation.answer("Started; each letter's job tells how it goes.", {**_REPORT, "dry_run": False}),
-    **documentation.errors("invalid_request", "not_found", "too_large"),
+    **documentation.errors("invalid_request", "forbidden", "not_found", "too_large"),
 }
 
 
@@ -87,7 +87,10 @@ def _reading(routes: APIRouter, letters: DeadLetters) -> None:
         response_class=Response,
     )
     async def listing(request: Request, asked: Annotated[Filter, Query()]) -> Response:
-        """What failed for good and may be redriven: requests of the tenant, and its records that could not be read."""
+        """What failed for good and may be redriven: requests of the tenant, and its records that could not be read.
+
+        With `source`, which is for operators, the records that a source could not map.
+        """
         return Response(await letters.page(caller_of(request).tenant.name, asked), media_type=JSON)
 
     @routes.get(
@@ -112,7 +115,8 @@ def _redriving(routes: APIRouter, letters: DeadLetters) -> None:
         openapi_extra={"requestBody": documentation.body("RedriveMany", _MANY)},
     )
     async def redrive(request: Request) -> Response:
-        """Starts the next run of each request that failed, and publishes again what never became a request.
+        """Starts the next run of each request that failed, and publishes again what never became a request. What a
+        source could not map is mapped again as the source is now.
 
         Runs start at a rate, as jobs that wait for `redrive`. Repeating the call starts nothing twice.
         """

@@ -40,7 +40,8 @@ class SourceKeeper:
     async def listing(self) -> bytes:
         """Every source, by name; secrets and passwords stay here."""
         found = await self._all()
-        return orjson.dumps({"items": [item for _, item in sorted(found.items())], "next_cursor": None})
+        items = [item for _, item in sorted(found.items())]
+        return orjson.dumps({"items": items, "next_cursor": None, "file_error": self._book.file_error})
 
     async def one(self, name: str) -> bytes:
         found = (await self._all()).get(name)
@@ -50,6 +51,7 @@ class SourceKeeper:
 
     async def put(self, name: str, body: bytes) -> tuple[bytes, bool]:
         """(the source, whether it is new)."""
+        await self._book.follow()
         self._not_of_the_file(name)
         asked = read(NewSource, body).model_dump(mode="json", by_alias=True, exclude_unset=True)
         fields, values = parted(asked)
@@ -66,6 +68,7 @@ class SourceKeeper:
         return await self.one(name), is_new
 
     async def delete(self, name: str) -> None:
+        await self._book.follow()
         self._not_of_the_file(name)
         if not await within(self._book.store.delete(name), PATIENCE_S, LEDGER):
             raise _missing(name)
@@ -76,7 +79,7 @@ class SourceKeeper:
             raise Problem(
                 "in_use",
                 f"the source {name!r} is one of the file STRUCTURED_PROMPT_SOURCES, and changed there; "
-                "take another name, or take it out of the file and start API and sources again",
+                "take another name, or take it out of the file, which is followed within seconds",
             )
 
     async def _check_beside(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -92,6 +95,7 @@ class SourceKeeper:
             raise Wrong(new)
 
     async def _all(self) -> dict[str, dict[str, Any]]:
+        await self._book.follow()
         stored = {one.name: one for one in await self._book.stored()}
         heard = {one.name: one for one in await within(self._board.look(), PATIENCE_S, LEDGER)}
         found = {name: _of_http(one) for name, one in stored.items()}

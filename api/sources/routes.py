@@ -67,7 +67,11 @@ _STANDS = (
     "lost), paused or stopped; null where there is only a webhook."
 )
 _LISTING: dict[int | str, dict[str, Any]] = {
-    200: documentation.answer(_STANDS, {"items": [_SOURCE], "next_cursor": None}), **documentation.errors("forbidden"),
+    200: documentation.answer(
+        _STANDS + " `file_error` tells what is wrong with the file since it was changed; what it said before holds.",
+        {"items": [_SOURCE], "next_cursor": None, "file_error": None},
+    ),
+    **documentation.errors("forbidden"),
 }  # fmt: skip
 _SHOWN: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(_STANDS, _SOURCE), **documentation.errors("forbidden", "not_found"),

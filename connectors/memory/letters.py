@@ -107,10 +107,9 @@ def _place(letter: Letter) -> tuple[datetime, str]:
 
 
 def _is_wanted(letter: Letter, wanted: Wanted) -> bool:
-    named = (wanted.tenant, wanted.code, wanted.id)
-    if any(
-        asked not in (None, said) for asked, said in zip(named, (letter.tenant, letter.code, letter.id), strict=True)
-    ):
+    named = (wanted.tenant, wanted.code, wanted.id, wanted.stage)
+    said = (letter.tenant, letter.code, letter.id, letter.stage)
+    if any(asked not in (None, one) for asked, one in zip(named, said, strict=True)):
         return False
     if wanted.since is not None and letter.last_seen < wanted.since:
         return False

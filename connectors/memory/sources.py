@@ -1,7 +1,8 @@
-"""Sources that operators made over HTTP, in this process: the twin of connectors/postgres/sources.py."""
+"""Sources in this process: the twins of connectors/postgres/sources.py and connectors/source_file.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from domain.sources.model import Source
 from domain.sources.stored import Stored
 
 
@@ -21,3 +22,30 @@ class MemorySources:
 
     async def delete(self, name: str) -> bool:
         return self._stored.pop(name, None) is not None
+
+
+class MemorySourceFile:
+    """Implements domain.ports.SourceFile. `write` is what somebody does to it: what it says, or why it is wrong."""
+
+    def __init__(self, sources: Mapping[str, Source] | None = None) -> None:
+        self.sources: Mapping[str, Source] = sources or {}
+        self.wrong: str | None = None
+        self._first = dict(self.sources)
+        self._written: Mapping[str, Source] | str | None = None
+        self._looks = 0
+
+    def write(self, said: Mapping[str, Source] | str) -> None:
+        self._written, self._looks = said, 0
+
+    def is_of_start(self, name: str) -> bool:
+        return name in self._first and self._first[name] == self.sources.get(name)
+
+    def look(self) -> None:
+        self._looks += 1
+        if self._written is None or self._looks < 2:
+            return
+        if isinstance(self._written, str):
+            self.wrong = self._written
+        else:
+            self.sources, self.wrong = self._written, None
+        self._written = None

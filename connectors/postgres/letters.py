@@ -31,7 +31,8 @@ class PostgresLetters:
     async def page(self, wanted: Wanted, limit: int, before: tuple[datetime, str] | None) -> list[Letter]:
         statement = _SQL["page_of_all" if wanted.tenant is None else "page"]
         named = None if wanted.letters is None else list(wanted.letters)
-        filters = (wanted.tenant, wanted.code, wanted.id, wanted.since, wanted.until, wanted.redriven, named)
+        times = wanted.since, wanted.until
+        filters = (wanted.tenant, wanted.code, wanted.id, *times, wanted.redriven, named, wanted.stage)
         rows = await self._pool.fetch(statement, *filters, *(before or (None, None)), limit)
         return [Letter(**row) for row in rows]
 

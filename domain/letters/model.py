@@ -46,7 +46,7 @@ class Letter:
 class Wanted:
     """Which letters. `tenant` None is the operator's view over all tenants and over letters of nobody.
 
-    since, until: of `last_seen`, the second excluded. redriven: None for both kinds. letters: these only.
+    since, until: of `last_seen`, the second excluded. redriven: None for both kinds. letters: these only. stage: whose.
     """
 
     tenant: str | None
@@ -56,6 +56,7 @@ class Wanted:
     until: datetime | None = None
     redriven: bool | None = None
     letters: tuple[str, ...] | None = None
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

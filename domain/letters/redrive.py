@@ -104,8 +104,15 @@ def next_record(letter: Letter, edit: Edit) -> bytes | None:
         return None
     if not is_requests(letter.topic):
         raise InvalidRequest("invalid_request", f"a record of {letter.topic} is published as it came: edit nothing")
+    return edited(record.value, edit)
+
+
+def edited(value: bytes, edit: Edit) -> bytes:
+    """A request with the edit, unless that is empty. Raises InvalidRequest."""
+    if edit.empty:
+        return value
     try:
-        fields = read_object(record.value)
+        fields = read_object(value)
         _apply(fields, edit)
         value = orjson.dumps(fields)
         check_request(read_object(value), value)

@@ -22,7 +22,7 @@ from domain.ports.safety import ContentFilter, Prompt
 from domain.ports.schemas import Schemas
 from domain.ports.similar import Embedder, SimilarAnswers
 from domain.ports.sinks import BatchSource, Item, Refused, Sink, SinkBoard, StreamBook
-from domain.ports.sources import SourceStore
+from domain.ports.sources import SourceFile, SourceStore
 from domain.ports.stream import Changes, Chunk, Chunks, Producer, Record, Replies, Reply
 from domain.ports.trail import Pen, Trail
 from domain.ports.webhooks import Deliveries, Endpoints, Outlet
@@ -72,6 +72,7 @@ __all__ = [
     "SimilarAnswers",
     "Sink",
     "SinkBoard",
+    "SourceFile",
     "SourceStore",
     "StreamBook",
     "Trail",

@@ -1,16 +1,18 @@
 """Redriving many letters: found, planned, priced, started at a rate. Both the API and the command line use it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from domain.admission.prepare import Preparer
 from domain.errors import InvalidRequest, Permanent
 from domain.letters.model import Letter, Redriven, Republish, Rerun, Wanted
-from domain.letters.redrive import Edit, body_hash_of, kept, next_call, next_record, reference_in
+from domain.letters.redrive import Edit, body_hash_of, edited, kept, next_call, next_record, reference_in
 from domain.ports import Letters, Originals
 from domain.pricing.estimate import Estimate, Estimator
+from domain.redriving.remapping import Remapped, Remapping
 from domain.schemas.model import is_reference
+from domain.sources.model import encoded
 from topics.codec import Tombstone, Unreadable, read_request
 from topics.table import TABLE, is_requests
 
@@ -54,16 +56,30 @@ class Report:
     last_due: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What letters need beside themselves, by their names: records of requests, and requests that sources make."""
+
+    originals: Mapping[str, bytes]
+    requests: Remapped
+
+
 class Redriver:
     """`clock` is the process's; the started runs wait until their time by the ledger's."""
 
     def __init__(
-        self, letters: Letters, originals: Originals, preparer: Preparer, clock: Callable[[], datetime]
+        self,
+        letters: Letters,
+        originals: Originals,
+        preparer: Preparer,
+        remapping: Remapping,
+        clock: Callable[[], datetime],
     ) -> None:
         self._letters = letters
         self._originals = originals
         self._preparer = preparer
         self._clock = clock
+        self.remapping = remapping
 
     async def redrive(self, order: Order) -> Report:
         """Repeating an order starts nothing twice. Raises Unavailable; what was started until then stays started."""
@@ -104,14 +120,14 @@ class Redriver:
         return [next(answers if isinstance(plan, Rerun) else others) for plan in plans]
 
     def plan(
-        self, letter: Letter, order: Order, original: bytes | None, due: datetime, estimator: Estimator
+        self, letter: Letter, order: Order, found: Found, due: datetime, estimator: Estimator
     ) -> Rerun | Republish:
         """Raises InvalidRequest when this letter cannot be redriven so."""
         if letter.redriven_at is not None:
             run = f" as run {letter.redriven_run}" if letter.redriven_run else ""
             raise InvalidRequest("invalid_request", f"it was redriven before{run}")
         if letter.of_a_run:
-            call = next_call(letter, order.edit, original, self._preparer, self._clock())
+            call = next_call(letter, order.edit, found.originals.get(letter.letter), self._preparer, self._clock())
             estimator.add_call(call)
             return Rerun(
                 letter.letter, call.tenant, call.id, letter.run or 1, call.encode(), call.lane,
@@ -119,12 +135,20 @@ class Redriver:
             )  # fmt: skip
         if order.wanted.tenant is not None and not is_requests(letter.topic):
             raise InvalidRequest("invalid_request", "only the operator redrives what a sink refused")
-        if letter.topic not in _TOPICS and not is_requests(letter.topic):
-            raise InvalidRequest("invalid_request", f"its topic {letter.topic!r} is none of ours")
-        value = next_record(letter, order.edit)
+        value = self._record(letter, order.edit, found)
         _price(kept(letter).value if value is None else value, estimator)
         later = _MENDED_AFTER if letter.code == "unknown_tenant" else timedelta(0)
         return Republish(letter.letter, letter.tenant, due + later, value)
+
+    def _record(self, letter: Letter, edit: Edit, found: Found) -> bytes | None:
+        """What to publish instead of the record as it came, if anything. Raises InvalidRequest."""
+        if (request := found.requests.get(letter.letter)) is not None:
+            if isinstance(request, InvalidRequest):
+                raise request
+            return edited(encoded(request), edit)
+        if letter.topic not in _TOPICS and not is_requests(letter.topic):
+            raise InvalidRequest("invalid_request", f"its topic {letter.topic!r} is none of ours")
+        return next_record(letter, edit)
 
 
 @dataclass(slots=True)
@@ -141,8 +165,9 @@ class _Chunk:
         report, order = self.report, self.order
         report.matched += len(batch)
         originals = await self.redriver.originals(batch, order.edit)
+        requests = await self.redriver.remapping.requests(batch)
         await self.redriver.load(batch, order.edit)
-        plans = list(self._plans(batch, originals))
+        plans = list(self._plans(batch, Found(originals, requests)))
         if order.dry_run:
             report.redriven += len(plans)
             return
@@ -153,12 +178,12 @@ class _Chunk:
                 said = str(answer) if isinstance(answer, Permanent) else _SAID[answer]
                 report.skipped.append((plan.letter, said))
 
-    def _plans(self, batch: Sequence[Letter], originals: dict[str, bytes]) -> Iterable[Rerun | Republish]:
+    def _plans(self, batch: Sequence[Letter], found: Found) -> Iterable[Rerun | Republish]:
         planned = 0
         for letter in batch:
             due = self.now + _after(self.report.redriven + planned, self.order.per_second)
             try:
-                yield self.redriver.plan(letter, self.order, originals.get(letter.letter), due, self.estimator)
+                yield self.redriver.plan(letter, self.order, found, due, self.estimator)
                 planned += 1
             except InvalidRequest as error:
                 self.report.skipped.append((letter.letter, str(error)))

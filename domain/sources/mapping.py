@@ -24,7 +24,14 @@ class Mapping:
         unknown = [name for name in tree if name not in PromptRequest.model_fields]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no field of a request")
+        self._said = tree
         self._tree = _compiled(tree, "")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and self._said == other._said
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._said))
 
     def apply(self, event: Any) -> dict[str, Any]:
         """The fields that were found, an id where one is mapped. Raises Unmappable."""

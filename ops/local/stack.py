@@ -60,7 +60,7 @@ class Stack:
         self._api_port = self._ports.asked("api", wishes.port, 8000)
         self._engines = plan_engines(wishes.data, self._ports, self._base, wishes.cache, wishes.use_env)
         self._provider = None if "providers" in wishes.use_env else self._plan_provider()
-        self._sources, self._reads = source_settings(wishes.sources, wishes.caller)
+        self._sources = source_settings(wishes.sources, wishes.caller)
         self._settings = self._plan_settings()
         self._front = (
             plan_front(wishes.data, self._ports, self._base, wishes.domain, self._api_port) if wishes.domain else None
@@ -142,7 +142,7 @@ class Stack:
         ]
         names = (*SINKS, "exports") if self._wishes.exports else SINKS
         sinks = [self._own(f"sink-{name}", ("sink", name)) for name in names]
-        sources = [self._own("sources", ("sources",))] if self._reads else []
+        sources = [self._own("sources", ("sources",))] if self._sources else []
         return (self._own_api(), *workers, *sinks, *sources)
 
     def _own_api(self) -> Program:

@@ -35,7 +35,7 @@ from connectors.memory.schemas import MemorySchemas
 from connectors.memory.similar import MemorySimilarAnswers
 from connectors.memory.sink import MemorySink, MemoryUsage
 from connectors.memory.sink_board import MemorySinkBoard
-from connectors.memory.sources import MemorySources
+from connectors.memory.sources import MemorySourceFile, MemorySources
 from connectors.memory.store import MemoryStore
 from connectors.memory.trail import MemoryTrail
 from connectors.memory.webhooks import MemoryDeliveries, MemoryEndpoints
@@ -186,6 +186,7 @@ class Door:
         self.export_jobs, self.export_files = MemoryExportJobs(), MemoryFiles()
         self.export_schedules = MemoryExportSchedules(self.export_jobs)
         self.sink_board, self.source_store = MemorySinkBoard(utc_now), MemorySources()
+        self.source_file = MemorySourceFile()
         self.schemas, self.similar = MemorySchemas(), MemorySimilarAnswers()
         self.trail = MemoryTrail(utc_now)
 
@@ -205,7 +206,7 @@ class Door:
             preparer=self.preparer, catalogue=self.catalogue, metrics=self.metrics,
             exposition=lambda: b"structured_prompt_http_waiters 0.0\n",
             letters=self.letters, originals=MemoryOriginals(self.broker), queues=MemoryQueues(self.store),
-            sinks=self.sink_board, source_store=self.source_store, health=self.health,
+            sinks=self.sink_board, sources=self.source_file, source_store=self.source_store, health=self.health,
             budgets=self.budgets, schemas=self.schemas, similar=self.similar,
             endpoints=self.endpoints, deliveries=self.deliveries, export_jobs=self.export_jobs,
             export_schedules=self.export_schedules, export_files=self.export_files, trail=self.trail,

@@ -238,3 +238,46 @@ async def test_queues_show_what_is_unfinished_and_what_it_waits_for(door: Door) 
     assert lanes["standard"]["next_due"] == lanes["standard"]["reasons"][0]["next_due"]
     other = (await door.client.get("/v1/queues", headers=door.bearer(door.other))).json()
     assert sum(row["waiting"] for row in other["items"]) == 0
+
+
+# --- of sources ------------------------------------------------------------------------------------------------------
+
+BOUND = {"topic": "crm.tickets", "request": {"tenant": "acme"}, "map": {"id": "nr", "prompt": "text"}}
+
+
+async def bury(door: Door, event: dict[str, Any]) -> None:
+    """A record that the source `tickets` could not map."""
+    one = delivery("crm.tickets", orjson.dumps(event))
+    await keep(door, one, Reason("deliver.source-tickets", "refused_by_sink", "source tickets: no id"))
+
+
+async def test_operators_redrive_what_a_source_could_not_map(door: Door) -> None:
+    await bury(door, {"nr": "7", "text": "Where is it?"})
+    await fail(door, "a")
+    operator = door.bearer(door.other)
+    found = await door.client.get("/v1/dead-letters?source=tickets", headers=operator)
+    (letter,) = found.json()["items"]
+    assert (letter["tenant"], letter["stage"]) == (None, "deliver.source-tickets")
+    path = f"{letter['links']['self']}/redrive"
+    refused = (await door.client.post(path, headers=operator)).json()
+    assert (refused["redriven"], "'tickets' is gone" in refused["reasons"][0]["reason"]) == (0, True)
+    made = await door.client.put("/v1/sources/tickets", headers=operator, content=orjson.dumps(BOUND))
+    assert made.status_code == 201
+    order = orjson.dumps({"source": "tickets"})
+    started = await door.client.post("/v1/dead-letters/redrive", headers=operator, content=order)
+    assert (started.status_code, started.json()["matched"], started.json()["redriven"]) == (202, 1, 1)
+    ((_, value),) = await door.letters.due(9)
+    assert orjson.loads(value or b"")["id"] == "7"
+    again = await door.client.post(path, headers=operator)
+    assert again.json()["reasons"][0]["reason"] == "it was redriven before"
+
+
+async def test_customers_neither_see_nor_redrive_what_a_source_could_not_map(door: Door) -> None:
+    await bury(door, {"nr": "7", "text": "Where is it?"})
+    [(_, name)] = door.store.letters
+    assert (await door.client.get("/v1/dead-letters")).json()["items"] == []
+    assert_problem(await door.client.get("/v1/dead-letters?source=tickets"), 403, "forbidden")
+    assert_problem(await door.client.get(f"/v1/dead-letters/{name}"), 404, "not_found")
+    assert_problem(await door.client.post(f"/v1/dead-letters/{name}/redrive"), 404, "not_found")
+    order = orjson.dumps({"source": "tickets"})
+    assert_problem(await door.client.post("/v1/dead-letters/redrive", content=order), 403, "forbidden")

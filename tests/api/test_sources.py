@@ -11,6 +11,7 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from connectors.memory.sources import MemorySourceFile
 from domain.sources.model import load
 from tests.api.door import Door, assert_problem
 
@@ -35,7 +36,7 @@ EVENT = {"number": 4711, "body": {"text": "I love it"}}
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
     door = Door()
-    door.ports = replace(door.ports, sources=load(FILE, {"FORMS": SECRET}))
+    door.ports = replace(door.ports, sources=MemorySourceFile(load(FILE, {"FORMS": SECRET})))
     async with door.opened() as opened:
         yield opened
 
@@ -141,3 +142,15 @@ async def test_operators_see_what_is_bound_and_no_secret(door: Door) -> None:
 
 async def test_customers_do_not(door: Door) -> None:
     assert_problem(await door.client.get("/v1/sources"), 403, "forbidden")
+
+
+async def test_a_file_that_became_wrong_is_told_to_operators_and_the_old_one_holds(door: Door) -> None:
+    door.client.headers.update(door.bearer(door.other))
+    assert (await door.client.get("/v1/sources")).json()["file_error"] is None
+    file = door.ports.sources
+    assert isinstance(file, MemorySourceFile)
+    file.write("forms: it needs a `topic`")
+    file.look()
+    file.look()
+    answer = (await door.client.get("/v1/sources")).json()
+    assert (answer["file_error"], len(answer["items"])) == ("forms: it needs a `topic`", 5)

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from connectors.memory.sources import MemorySourceFile
 from domain.sinks.model import Report
 from domain.sources.model import load
 from tests.api.door import Door, assert_problem
@@ -25,7 +26,7 @@ FORMS = {"webhook": {"secret": SECRET}, "request": {"tenant": "acme"}, "map": {"
 async def door() -> AsyncIterator[Door]:
     """Its client is an operator."""
     door = Door()
-    door.ports = replace(door.ports, sources=load(FILE, {}))
+    door.ports = replace(door.ports, sources=MemorySourceFile(load(FILE, {})))
     async with door.opened() as opened:
         opened.client.headers.update(opened.bearer(opened.other))
         yield opened

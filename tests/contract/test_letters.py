@@ -75,10 +75,12 @@ async def test_letters_are_filtered_by_code_request_time_and_name(world: World) 
         Wanted("acme", id="new"),
         Wanted("acme", since=AT + timedelta(minutes=9)),
         Wanted("acme", letters=(new.letter,)),
+        Wanted("acme", stage="infer", since=AT + timedelta(minutes=9)),
     ):
         assert names(await world.letters.page(wanted, 9, None)) == ["new"], wanted
     assert names(await world.letters.page(Wanted("acme", until=AT + timedelta(minutes=9)), 9, None)) == ["old"]
     assert await world.letters.page(Wanted("acme", letters=()), 9, None) == []
+    assert await world.letters.page(Wanted("acme", stage="deliver.source-tickets"), 9, None) == []
 
 
 async def test_tenants_are_walls_and_what_belongs_to_nobody_is_the_operators(world: World) -> None:

@@ -10,9 +10,9 @@ from agents.deliver.condition import Condition
 from agents.deliver.keeping import Keeper
 from agents.deliver.shelf import OUTPUTS, Entry, Shelf
 from connectors.memory.sink_board import MemorySinkBoard
-from connectors.memory.sources import MemorySources
+from connectors.memory.sources import MemorySourceFile, MemorySources
 from domain.errors import Permanent, Unavailable
-from domain.sources.model import load
+from domain.sources.model import Source, load
 from domain.sources.stored import Stored, kept, parted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,7 +36,8 @@ class World:
 
     def __init__(self) -> None:
         self.store, self.board, self.condition = Away(), MemorySinkBoard(lambda: NOW), Condition("sources")
-        self.shelf = Shelf(FILE, self.store, lambda: b"p" * 32, self.carry, self.condition)
+        self.file = MemorySourceFile(FILE)
+        self.shelf = Shelf(self.file, self.store, lambda: b"p" * 32, self.carry, self.condition)
         self.keeper = Keeper("w1", self.board, again_s=0.05)
         self.log: list[str] = []
         self.broken: dict[str, Exception] = {}
@@ -165,3 +166,49 @@ async def test_at_the_stop_every_one_ends(world: World) -> None:
     await world.until("+tickets of crm.tickets")
     world.keeper.stop()
     await world.until("+tickets of crm.tickets", "-tickets of crm.tickets")
+
+
+def of_file(**topics: str) -> dict[str, Source]:
+    """A file with these sources."""
+    rest = "request: {tenant: acme}, map: {prompt: text}"
+    entries = ", ".join(f"{name}: {{topic: {topic}, {rest}}}" for name, topic in topics.items())
+    return load(f"sources: {{{entries}}}", {})
+
+
+async def test_a_file_that_changes_is_followed_and_what_stayed_goes_on() -> None:
+    world = World()
+    world.file.write(of_file(tickets="crm.tickets", forms="forms"))
+    assert [one.name for one in await world.shelf.turn()] == ["source-tickets"]
+    before = world.shelf.wanted()[0].mark
+    after = {one.name: one for one in await world.shelf.turn()}
+    assert set(after) == {"source-tickets", "source-forms"}
+    assert after["source-tickets"].mark == before
+    # a fault of what came later is told of, and ends no other
+    assert (after["source-tickets"].vital, after["source-forms"].vital) == (True, False)
+    world.file.write(of_file(tickets="crm.others"))
+    await world.shelf.turn()
+    (changed,) = await world.shelf.turn()
+    assert (changed.mark == before, changed.vital) == (False, False)
+
+
+async def test_a_file_that_became_wrong_is_told_and_the_old_one_holds() -> None:
+    world = World()
+    world.file.write("tickets: it needs a `topic`")
+    await world.shelf.turn()
+    assert [one.name for one in await world.shelf.turn()] == ["source-tickets"]
+    health = world.condition.health()
+    assert (health.ready, "it needs a `topic`" in (health.checks["sources"].detail or "")) == (False, True)
+    world.file.write(of_file(tickets="crm.tickets"))
+    await world.shelf.turn()
+    await world.shelf.turn()
+    assert world.condition.health().ready
+
+
+async def test_one_over_http_takes_over_when_its_name_leaves_the_file() -> None:
+    world = World()
+    await world.put("tickets", "crm.http")
+    assert [one.name for one in await world.shelf.turn()] == ["source-tickets"]
+    world.file.write({})
+    await world.shelf.turn()
+    (taken,) = await world.shelf.turn()
+    assert taken.mark[0].fields["topic"] == "crm.http"

@@ -19,9 +19,10 @@ WHERE tenant = $1
   AND ($5::timestamptz IS NULL OR last_seen < $5)
   AND ($6::boolean IS NULL OR (redriven_at IS NOT NULL) = $6)
   AND ($7::text[] IS NULL OR letter = ANY ($7))
-  AND ($8::timestamptz IS NULL OR (last_seen, letter) < ($8, $9::text))
+  AND ($8::text IS NULL OR stage = $8)
+  AND ($9::timestamptz IS NULL OR (last_seen, letter) < ($9, $10::text))
 ORDER BY last_seen DESC, letter DESC
-LIMIT $10;
+LIMIT $11;
 
 -- name: page_of_all
 -- The operator's, $1 NULL. A statement of its own, so that each has one plan: along its index, newest first.
@@ -35,9 +36,10 @@ WHERE $1::text IS NULL
   AND ($5::timestamptz IS NULL OR last_seen < $5)
   AND ($6::boolean IS NULL OR (redriven_at IS NOT NULL) = $6)
   AND ($7::text[] IS NULL OR letter = ANY ($7))
-  AND ($8::timestamptz IS NULL OR (last_seen, letter) < ($8, $9::text))
+  AND ($8::text IS NULL OR stage = $8)
+  AND ($9::timestamptz IS NULL OR (last_seen, letter) < ($9, $10::text))
 ORDER BY last_seen DESC, letter DESC
-LIMIT $10;
+LIMIT $11;
 
 -- name: get
 SELECT nullif(tenant, '') AS tenant, letter, id, run, code, stage, reason, topic, attempts, size, first_seen,
