@@ -119,8 +119,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     documentation.serve(app)
     app.include_router(contact.router(settings.security_contact, now))
     app.include_router(started)
-    jobs = JobReader(ports.jobs)
-    app.include_router(jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters)))
+    app.include_router(_jobs(ports, waiters))
     operators = Operators(settings.operating_tenants)
     book = SourceBook(ports.sources, ports.source_store, pepper(settings.key_pepper.get_secret_value()))
     app.include_router(letters_routes.router(_dead_letters(ports, book, operators, now)))
@@ -144,6 +143,11 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(_sources(ports, settings, book, analyze, now))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
+
+
+def _jobs(ports: ApiPorts, waiters: Waiters) -> APIRouter:
+    jobs = JobReader(ports.jobs)
+    return jobs_routes.router(jobs, Canceller(jobs, ports.ledger, waiters))
 
 
 def _cache(ports: ApiPorts, now: Callable[[], datetime]) -> Cache:

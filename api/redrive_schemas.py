@@ -12,7 +12,6 @@ Moment = Annotated[
 ]
 MAX_LETTERS = 1_000
 SourceName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
-OF_SOURCE = "Only records of this source that it could not map. For operators."
 
 
 class Filter(BaseModel):
@@ -20,7 +19,7 @@ class Filter(BaseModel):
 
     code: str | None = Field(None, max_length=64, description="Only with this code.")
     id: str | None = Field(None, max_length=255, description="Only of this request.")
-    source: SourceName | None = Field(None, description=OF_SOURCE)
+    source: SourceName | None = None
     since: Moment | None = None
     until: Moment | None = Field(None, description="The same; excluded.")
     redriven: bool | None = Field(None, description="Only those that were redriven, or were not.")
@@ -54,7 +53,7 @@ class RedriveMany(RedriveOne):
     letters: list[LetterName] | None = Field(default=None, max_length=MAX_LETTERS)
     code: Annotated[str, Field(max_length=64)] | None = None
     id: Annotated[str, Field(max_length=255)] | None = None
-    source: SourceName | None = Field(None, description=OF_SOURCE)
+    source: SourceName | None = None
     since: Moment | None = None
     until: Moment | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_LETTERS, description="The newest so many.")] = MAX_LETTERS

@@ -2,18 +2,22 @@
 
 KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL and CLICKHOUSE_URL of this machine, and versitygw on PATH for s3; topics and
 databases of its own, and a bucket, which it removes. The rows lie on Kafka before the process that production runs is
-started. CPU is that of the process.
+started. CPU is that of the process. `--bytes N`: results alone, of N bytes each, whose answers nobody can compress.
+Settings of the sinks (STRUCTURED_PROMPT_SINK_…) are passed on. What clickhouse and postgres hold at the end is counted.
 """
 
+import argparse
 import asyncio
+import base64
 import os
+import random
 import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import asyncpg
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
@@ -22,15 +26,25 @@ from benchmarks.destinations import bucket
 from benchmarks.engines import free_port
 from benchmarks.processes import Failed, Process, get, run
 from benchmarks.report import Figure, table
-from benchmarks.sink import items
+from benchmarks.sink import RESULT, items
+from connectors.clickhouse.answers import store_answers
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.migrate import upgrade
-from topics.table import TABLE
+from topics.table import RESULTS, TABLE
 
 SINKS = ("clickhouse", "postgres", "kafka", "s3")
 WRITTEN = re.compile(rb"^structured_prompt_sink_rows_total\{[^}]*\} (\S+)$", re.MULTILINE)
 PIECE = 50_000
-PATIENCE_S = 600
+PATIENCE_S = 1_800
+OWN = "STRUCTURED_PROMPT_"
+MIB = 1024 * 1024
+ANSWER = b"positive"
+HELD = {
+    # without FINAL: a row that came twice counts twice
+    "clickhouse": "SELECT count() AS rows, uniqExact(id) AS ids, sum(length(output)) AS bytes FROM results",
+    "postgres": "SELECT count(*) AS rows, count(DISTINCT id) AS ids, sum(length(output::text)) AS bytes "
+    "FROM structured_prompt.results",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,10 @@ def place() -> Iterator[dict[str, str]]:
     with own_database() as url, bucket() as (store, _):
         name, kafka = url.rpartition("/")[2], os.environ["KAFKA_BOOTSTRAP_SERVERS"]
         clickhouse = f"{os.environ['CLICKHOUSE_URL'].rpartition('/')[0]}/{name}"
-        own = "STRUCTURED_PROMPT_"
+        own = OWN
+        given = {key: value for key, value in os.environ.items() if key.startswith(f"{own}SINK_")}
         environment = {
+            **given,
             "KAFKA_BOOTSTRAP_SERVERS": kafka, "DATABASE_URL": url, "CLICKHOUSE_URL": clickhouse,
             "REDIS_URL": "redis://127.0.0.1:1/0", f"{own}TOPIC_PREFIX": f"{name}.", f"{own}REPLICATION_FACTOR": "1",
             f"{own}KEY_PEPPER": "p" * 32, f"{own}SINK_POSTGRES_URL": url, f"{own}SINK_KAFKA_BOOTSTRAP_SERVERS": kafka,
@@ -74,16 +90,41 @@ async def _execute(url: str, statement: str) -> None:
         await clickhouse.execute(statement, database="default")
 
 
-def fill(environment: dict[str, str], rows: int) -> None:
-    """Half results, half usage records, each with an id of its own."""
-    kafka, prefix = environment["KAFKA_BOOTSTRAP_SERVERS"], environment["STRUCTURED_PROMPT_TOPIC_PREFIX"]
-    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 20, "queue.buffering.max.messages": 2 * PIECE})
+def fill(environment: dict[str, str], rows: int, size: int | None = None) -> None:
+    """Half results, half usage records, each with an id of its own; with a size, results of so many bytes alone."""
+    kafka, prefix = environment["KAFKA_BOOTSTRAP_SERVERS"], environment[f"{OWN}TOPIC_PREFIX"]
+    bounds = {"queue.buffering.max.messages": 2 * PIECE, "queue.buffering.max.kbytes": 128 * 1024}
+    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 20, "message.max.bytes": 2 * MIB, **bounds})
+    written = large(rows, size) if size else small(rows)
+    for topic, key, value in written:
+        while True:
+            try:
+                producer.produce(prefix + topic, value, key=key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    if producer.flush(120):
+        raise Failed("Kafka does not take the rows within 120 s")
+
+
+def small(rows: int) -> Iterator[tuple[str, bytes, bytes]]:
     for at in range(0, rows, PIECE):
         for row in items(min(PIECE, rows - at)):
             own = b"o%07d-" % at
-            producer.produce(prefix + row.topic, row.value.replace(b"order-", own), key=own + (row.key or b""))
-        if producer.flush(120):
-            raise Failed("Kafka does not take the rows within 120 s")
+            yield row.topic, own + (row.key or b""), row.value.replace(b"order-", own)
+
+
+def large(rows: int, size: int) -> Iterator[tuple[str, bytes, bytes]]:
+    """Answers are pieces of noise, as text: no two are the same, and none gets smaller on the way."""
+    chance = random.Random(7)
+    noise = base64.b64encode(chance.randbytes(4 * size + MIB))
+    for n in range(rows):
+        id = b"order-%08d" % n
+        value = RESULT % id
+        length = max(1, size - len(value) + len(ANSWER))
+        start = chance.randrange(len(noise) - length)
+        yield RESULTS, id, value.replace(ANSWER, noise[start : start + length], 1)
 
 
 def catch_up(name: str, environment: dict[str, str], rows: int) -> Caught:
@@ -116,9 +157,32 @@ def _written(metrics: str) -> int:
     return sum(int(float(rows)) for rows in WRITTEN.findall(get(metrics)))
 
 
-def main(rows: int, sinks: Sequence[str]) -> None:
+async def held(name: str, environment: dict[str, str]) -> str:
+    """What the destination has of results, where it can be asked."""
+    if name == "clickhouse":
+        async with ClickHouse(environment["CLICKHOUSE_URL"]) as clickhouse:
+            (found,) = await clickhouse.select(HELD[name], {})
+    elif name == "postgres":
+        connection = await asyncpg.connect(environment["DATABASE_URL"])
+        found = dict(await connection.fetchrow(HELD[name]))
+        await connection.close()
+    else:
+        return ""
+    return f"`{name}` holds {found['rows']:,} results of {found['ids']:,} ids, {int(found['bytes']):,} bytes of answers"
+
+
+async def agree(environment: dict[str, str]) -> None:
+    """ClickHouse keeps the answers of tenants that agreed."""
+    async with ClickHouse(environment["CLICKHOUSE_URL"]) as clickhouse:
+        await store_answers(clickhouse, "acme", True)
+
+
+def main(rows: int, size: int | None, sinks: Sequence[str]) -> None:
     with place() as environment:
-        fill(environment, rows)
+        if size:
+            environment[f"{OWN}SINK_ANSWERS"] = "all"
+            asyncio.run(agree(environment))
+        fill(environment, rows, size)
         for name in sinks:
             found = catch_up(name, environment, rows)
             figures = [
@@ -127,7 +191,13 @@ def main(rows: int, sinks: Sequence[str]) -> None:
                 Figure("… its RSS at most, MB", [found.peak_mb], goal="≤ 150"),
             ]
             print(table(figures), flush=True)
+            print(asyncio.run(held(name, environment)), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000, sys.argv[2:] or SINKS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("sinks", nargs="*", default=SINKS)
+    parser.add_argument("--bytes", type=int)
+    asked = parser.parse_args()
+    main(asked.rows, asked.bytes, asked.sinks)
