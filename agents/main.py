@@ -15,7 +15,7 @@ from agents.departures import Departures
 from agents.emit import Emitter
 from agents.process import Process
 from connectors.catalog import connect_all
-from connectors.runtime import calm_collector, take_turns_quickly
+from connectors.runtime import calm_collector, one_arena, take_turns_quickly
 from connectors.telemetry import logs
 from connectors.telemetry.loop import watch_loop
 from connectors.telemetry.metrics import PrometheusMetrics
@@ -32,6 +32,7 @@ def run(settings: Settings, environ: Mapping[str, str], names: Sequence[str]) ->
     """Serve the named stages of the flow; leaves by SystemExit. Raises InvalidSettings before anything starts."""
     logs.set_up(level=settings.log_level, format=settings.log_format, stage=",".join(names))
     report_faults(settings.dsn, f"structured-prompt-{'-'.join(names)}", version("structured-prompt"))
+    one_arena()
     take_turns_quickly()
     # a policy, not only a loop: Faust's consumer runs one of its own in a thread
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

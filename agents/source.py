@@ -22,8 +22,6 @@ log = structlog.get_logger("stage")
 
 RECENTLY = 2.0
 """Seconds for which a better lane counts as in use after its last record, and a quiet tenant as being there."""
-CROWDED = 4
-"""Beside them, the usual number that may be inside is divided by this."""
 
 
 class Source(ABC):
@@ -103,8 +101,8 @@ class EachSource(Source):
         self._outside.more = self._more
 
     def begin(self) -> None:
-        running, outside = self.stage.running, self._outside
-        if not self._singly and (not self._ready or len(running) >= self._room(1) + outside.count):
+        running, outside, most = self.stage.running, self._outside, self._room(self.stage.policy.inside)
+        if not self._singly and (not self._ready or len(running) >= most + outside.count):
             return  # nothing to begin, or no room even where no other lane and no other tenant is
         inside = self._inside()
         while self._singly and self.stage.open and len(running) < self._slots:
@@ -125,7 +123,7 @@ class EachSource(Source):
     def _queue(self, delivery: Delivery) -> None:
         tenant = tenant_of(delivery)
         self._crowd.saw(tenant, self.used_at)
-        room = self._room(CROWDED)
+        room = self._room(self.stage.policy.crowded)
         singly = len(self._ready) > room and not self._ready.holds(tenant) and self._is_flooded(self.used_at)
         if singly and len(self._singles) < room:
             self._singles.add(delivery)
@@ -136,10 +134,11 @@ class EachSource(Source):
 
     def _inside(self) -> int:
         """How many may be inside for one more of this lane to begin."""
-        return self._room(CROWDED if self._is_crowded() else 1)
+        policy = self.stage.policy
+        return self._room(policy.crowded if self._is_crowded() else policy.inside)
 
-    def _room(self, part: int) -> int:
-        return max(1, int(self.stage.policy.inside * self._share / part))
+    def _room(self, most: int) -> int:
+        return max(1, int(most * self._share))
 
     def _is_crowded(self) -> bool:
         now = time.monotonic()

@@ -8,12 +8,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from agents import source as lanes
 from agents.contract import Outside, Policy
 from agents.line import Delivery
+from agents.source import EachSource
 from agents.stage import Stage
 from connectors.memory.metrics import MemoryMetrics
 from domain.batching import Batcher
@@ -90,10 +92,10 @@ class Calls:
 class Worker:
     """One lane of infer, fed from a partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy) -> None:
         self.calls = Calls()
-        self._lane = lanes.EachSource("calls", self.calls, PLACES * 10 // 9, 0.9)
-        stage = Stage(Policy("infer"), [self._lane], MemoryMetrics())
+        self._lane = EachSource("calls", self.calls, PLACES * 10 // 9, 0.9)
+        stage = Stage(policy, [self._lane], MemoryMetrics())
         stage.bind(SimpleNamespace(consumer=SimpleNamespace(hold=print, resume=print)))
         self._records: deque[bytes] = deque()
         self._news = asyncio.Event()
@@ -153,8 +155,8 @@ async def paced(worker: Worker, name: bytes) -> list[float]:
     return sorted(1_000 * (worker.calls.done[key] - at) for key, at in zip(keys, due, strict=True))
 
 
-async def measure() -> str:
-    worker = Worker()
+async def measure(policy: Policy) -> str:
+    worker = Worker(policy)
     feeding = asyncio.ensure_future(worker.feed())
     alone = await paced(worker, b"alone")
     flooding = asyncio.ensure_future(flood(worker, b"flood"))
@@ -180,9 +182,9 @@ def run(work: Callable[[], Awaitable[str]]) -> str:
 
 
 def main() -> None:
-    print(f"with the rule:    {run(measure)}", flush=True)
-    lanes.CROWDED = 1
-    print(f"without the rule: {run(measure)}", flush=True)
+    rule = Policy("infer")
+    for name, policy in (("with", rule), ("without", replace(rule, crowded=rule.inside))):
+        print(f"{name} the rule: {run(partial(measure, policy))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from connectors.packed import packed
 from domain.errors import Unavailable
 from domain.ports import Item, Refused, Sink
+from topics.packed import packed
 from topics.table import RESULTS
 
 LOOK_EVERY_S = 5.0

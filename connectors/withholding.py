@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from connectors.packed import packed
 from domain.ports import Item, Refused, Sink
 from domain.safety.withholding import Withheld
+from topics.packed import packed
 
 
 class Withholding:

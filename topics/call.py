@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import orjson
 
+from topics.packed import packed
+
 CALL_VERSION = 1
 """The version this code writes. A reader older than `min_reader` of a record pauses its partition (rule S7)."""
 
@@ -67,7 +69,7 @@ class PromptCall:
     def encode(self) -> bytes:
         """JSON without what is empty and optional (an empty schema is not empty: it asks for any JSON)."""
         fields = {name: getattr(self, name) for name in self.__slots__}
-        return orjson.dumps({name: v for name, v in fields.items() if v or (name in _KEPT and v is not None)})
+        return packed({name: v for name, v in fields.items() if v or (name in _KEPT and v is not None)})
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:

@@ -15,6 +15,7 @@ import orjson
 from pydantic import ValidationError
 
 from topics.base import Message, format_money, format_time
+from topics.packed import packed
 from topics.request import PromptRequest
 
 MAX_BYTES = 1024 * 1024
@@ -121,7 +122,7 @@ def encode(message: Message | Mapping[str, Any]) -> bytes:
     """
     if isinstance(message, Message):
         return message.__pydantic_serializer__.to_json(message)
-    return orjson.dumps(message, _scalar, orjson.OPT_PASSTHROUGH_DATETIME)
+    return packed(message, _scalar, orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def is_tenant_name(text: str) -> bool:

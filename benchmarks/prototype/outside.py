@@ -55,6 +55,8 @@ class Produced:
                 "queue.buffering.max.messages": 500_000,
             }
         )
+        self._in_flight = asyncio.Event()
+        self._left = 0
         self._polling = asyncio.ensure_future(self._poll())
 
     async def send(self, records: Sequence[tuple[str, bytes, bytes]]) -> None:
@@ -74,11 +76,20 @@ class Produced:
 
         for topic, key, value in records:
             self._producer.produce(topic, value, key=key, on_delivery=delivered)
-        await done
+        self._left += 1
+        self._in_flight.set()
+        try:
+            await done
+        finally:
+            self._left -= 1
 
     async def _poll(self) -> None:
+        """Each millisecond while something is in flight: a line at rest takes nothing from the one beside it."""
         while True:
+            await self._in_flight.wait()
             self._producer.poll(0)
+            if not self._left:
+                self._in_flight.clear()
             await asyncio.sleep(0.001)
 
 

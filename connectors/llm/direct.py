@@ -19,6 +19,7 @@ from connectors.llm import anthropic, failures, openai
 from connectors.llm.streaming import Cut, Gathering, gather
 from domain.errors import ModelError
 from domain.routing.model import Deployment, ModelCall, ModelReply, Tokens
+from topics.packed import packed
 
 MAX_BODY = 16 * 1024 * 1024
 CONNECT_S = 10.0
@@ -62,7 +63,7 @@ class DirectModel:
             async with asyncio.timeout(call.timeout_s):
                 fields = target.dialect.body(call)
                 gathering = None if call.say is None else target.dialect.streamed(fields)
-                data = orjson.dumps(fields)
+                data = packed(fields)
                 async with session.post(target.url, data=data, headers=head, allow_redirects=False) as response:
                     status, received, raw = response.status, response.headers, await _read(response, call, gathering)
         except Cut as error:

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import orjson
 
-from connectors.packed import packed
 from connectors.snowflake import statements as say
 from connectors.snowflake.client import Snowflake
 from domain.errors import Unavailable
 from domain.ports import Item, Refused
 from domain.sinks.columns import COLUMNS, TABLES, NoRow, row
+from topics.packed import packed
 
 
 class SnowflakeSink:

@@ -139,7 +139,7 @@ async def test_a_quiet_tenant_gets_the_next_slot_however_many_calls_another_has_
 
 
 async def test_a_flood_of_bulk_leaves_interactive_a_quarter_of_the_room_inside(handler: Held) -> None:
-    _, best, least = lanes(handler, inside=8)
+    _, best, least = lanes(handler, inside=8, crowded=2)
     await least.consume(Calls("bulk", [b"t/%d" % n for n in range(100)]))
     await turns()
     assert len(handler.begun) == 6
@@ -148,22 +148,22 @@ async def test_a_flood_of_bulk_leaves_interactive_a_quarter_of_the_room_inside(h
     assert handler.begun[6:] == [b"t/i1", b"t/i2"]
 
 
-async def test_beside_interactive_in_use_bulk_takes_a_quarter_of_its_room(handler: Held) -> None:
-    _, best, least = lanes(handler, inside=32)
+async def test_beside_interactive_in_use_bulk_takes_its_share_of_a_crowd(handler: Held) -> None:
+    _, best, least = lanes(handler, inside=32, crowded=8)
     await best.consume(Calls("interactive", [b"t/i1"]))
     await turns()
     await least.consume(Calls("bulk", [b"t/%d" % n for n in range(100)]))
     await turns()
-    assert len(handler.begun) == 6  # a quarter of three quarters of 32, the interactive one among them
+    assert len(handler.begun) == 6  # three quarters of 8, the interactive one among them
     best.used_at = float("-inf")
     least.begin()
     await turns()
     assert len(handler.begun) == 24
 
 
-async def test_who_comes_singly_begins_beside_a_flood_which_then_takes_a_quarter_of_its_room(handler: Held) -> None:
+async def test_who_comes_singly_begins_beside_a_flood_which_then_takes_what_a_crowd_may(handler: Held) -> None:
     source = EachSource("standard", handler, slots=1_000)
-    Stage(Policy("test", inside=32), [source], MemoryMetrics())
+    Stage(Policy("test", inside=32, crowded=8), [source], MemoryMetrics())
     await source.consume(Calls("standard", [b"flood/%d" % n for n in range(100)] + [b"quiet/1"]))
     await turns()
     assert handler.begun[32:] == [b"quiet/1"], "it waits for nobody of the flood"
@@ -181,9 +181,9 @@ async def test_who_comes_singly_begins_beside_a_flood_which_then_takes_a_quarter
     assert len(handler.begun) == 59
 
 
-async def test_a_flood_takes_a_quarter_of_its_room_from_its_beginning_where_another_was_here(handler: Held) -> None:
+async def test_a_flood_takes_what_a_crowd_may_from_its_beginning_where_another_was_here(handler: Held) -> None:
     source = EachSource("standard", handler, slots=1_000)
-    Stage(Policy("test", inside=80), [source], MemoryMetrics())
+    Stage(Policy("test", inside=80, crowded=20), [source], MemoryMetrics())
     await source.consume(Calls("standard", [b"quiet/1"]))
     await turns()
     await source.consume(Calls("standard", [b"flood/%d" % n for n in range(100)]))
@@ -193,15 +193,15 @@ async def test_a_flood_takes_a_quarter_of_its_room_from_its_beginning_where_anot
 
 async def test_tenants_that_flood_together_have_all_of_the_room(handler: Held) -> None:
     source = EachSource("standard", handler, slots=1_000)
-    Stage(Policy("test", inside=80), [source], MemoryMetrics())
+    Stage(Policy("test", inside=80, crowded=20), [source], MemoryMetrics())
     await source.consume(Calls("standard", [b"t%d/%d" % (n % 5, n) for n in range(500)]))
     await turns()
     assert len(handler.begun) == 80
 
 
-async def test_of_those_who_come_singly_no_more_than_a_quarter_of_the_room_begin_beside_a_flood(handler: Held) -> None:
+async def test_of_those_who_come_singly_no_more_than_a_crowd_may_begin_beside_a_flood(handler: Held) -> None:
     source = EachSource("standard", handler, slots=1_000)
-    Stage(Policy("test", inside=32), [source], MemoryMetrics())
+    Stage(Policy("test", inside=32, crowded=8), [source], MemoryMetrics())
     await source.consume(Calls("standard", [b"flood/%d" % n for n in range(100)] + [b"q%d/1" % n for n in range(20)]))
     await turns()
     assert handler.begun[32:] == [b"q%d/1" % n for n in range(8)]
@@ -209,7 +209,7 @@ async def test_of_those_who_come_singly_no_more_than_a_quarter_of_the_room_begin
 
 async def test_S2_who_came_singly_on_a_partition_that_left_is_forgotten(handler: Held) -> None:
     source = EachSource("standard", handler, slots=1)
-    stage = Stage(Policy("test", inside=4), [source], MemoryMetrics())
+    stage = Stage(Policy("test", inside=4, crowded=1), [source], MemoryMetrics())
     await source.consume(Calls("standard", [b"flood/%d" % n for n in range(9)] + [b"quiet/1"]))
     await turns()
     stage.revoked([("standard", 0)])

@@ -4,7 +4,7 @@ import tracemalloc
 
 import orjson
 
-from connectors.packed import packed
+from topics.packed import packed
 
 ROWS = 200
 VALUE = {"id": "order-1", "output": None, "text": "x" * 500}
