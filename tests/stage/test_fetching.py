@@ -1,11 +1,12 @@
 """What is taken of the topics of which something was fetched."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka.errors import KafkaError
 
+from agents.consumer import WHILE_HELD_S, StageConsumer
 from agents.fetching import Fetched, by_topic, in_turn
 
 
@@ -68,3 +69,39 @@ async def test_S2_what_was_taken_before_an_error_is_handed_on_and_the_error_come
     assert await buffers.take(500) == {"own": 5}
     with pytest.raises(KafkaError):
         await buffers.take(500)
+
+
+class Waits(StageConsumer):
+    """Says for how long it would wait for records, before it looks again at who is held."""
+
+    def __init__(self, active: set[Place], held: Any) -> None:
+        self._active = active
+        self._buffered_partitions = held
+        self.waits: list[float] = []
+
+    def _get_active_partitions(self) -> Any:
+        return self._active
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        self.waits.append(timeout)
+        return {}, self._active
+
+    async def sleep(self, n: Any) -> None:
+        self.waits.append(n)
+
+
+@pytest.mark.parametrize(
+    ("active", "held", "wait"),
+    [
+        ({Place("t", 0), Place("t", 1)}, set(), 1.0),
+        ({Place("t", 0)}, {Place("t", 1)}, WHILE_HELD_S),
+        (set(), {Place("t", 0), Place("t", 1)}, WHILE_HELD_S),
+    ],
+    ids=["nothing held", "one held", "all held"],
+)
+async def test_S3_what_was_held_is_taken_from_soon_after_it_may_be(
+    active: set[Place], held: set[Place], wait: float
+) -> None:
+    consumer = Waits(active, held)
+    await consumer._next(1.0)
+    assert consumer.waits == [wait]

@@ -168,14 +168,6 @@ def test_S3_one_partition_is_held_at_its_cap_while_the_others_go_on(line: Line) 
     assert max(line.seen.values()) == 1
 
 
-def test_S3_a_partition_that_was_held_goes_on_at_once_though_nothing_comes_of_the_others(line: Line) -> None:
-    line.send(10_000, lambda number: {}, partition=0)
-    line.start("batch")
-    assert line.drain(250, 40) >= 250, "the worker does not work"
-    # it is held forty times; a second each time made 35 of them
-    assert line.drain(line.sent, 20) == line.sent
-
-
 def test_S4_SIGTERM_finishes_the_calls_in_flight_repeats_none_and_exits_in_time(line: Line) -> None:
     worker = line.start()
     line.send(120, lambda number: {"sleep": 2.0})
