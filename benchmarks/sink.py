@@ -24,9 +24,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from agents.deliver.condition import Condition
 from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
-from connectors.clickhouse.client import INSERT_SETTINGS, ClickHouse
+from connectors.clickhouse.client import INSERT_SETTINGS, ClickHouse, Rows
 from connectors.clickhouse.migrate import apply
-from connectors.clickhouse.sink import ClickHouseSink, body
+from connectors.clickhouse.sink import ClickHouseSink
 from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
 from connectors.memory.metrics import MemoryMetrics
@@ -86,10 +86,10 @@ def listener(port: int | None) -> psutil.Process | None:
 
 async def clients(meter: Meter, url: str, batch: Sequence[Item]) -> None:
     """The same insert over aiohttp and over clickhouse-connect."""
-    results = body([item for item in batch if item.topic == RESULTS])
-    rows = results.count(b"\n")
+    values = [item.value for item in batch if item.topic == RESULTS]
+    rows, results = len(values), b"".join([b'{"value":' + value + b"}\n" for value in values])
     async with ClickHouse(url) as ours:
-        await meter.measure("one insert over aiohttp", rows, lambda: ours.insert("results_inlet", results))
+        await meter.measure("one insert over aiohttp", rows, lambda: ours.insert("results_inlet", Rows(values)))
     other = await clickhouse_connect.get_async_client(dsn=url, settings=INSERT_SETTINGS)
 
     def insert() -> Awaitable[object]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.client import ClickHouse, Rows
 from connectors.clickhouse.errors import BadRows, ServerTrouble
 from domain.ports import Item, Refused
 from topics.table import EVENTS, RESULTS, USAGE
@@ -50,7 +50,7 @@ class ClickHouseSink:
         if not items:
             return []
         try:
-            await self._clickhouse.insert(INLETS[topic], body(items))
+            await self._clickhouse.insert(INLETS[topic], Rows([item.value for item in items]))
         except BadRows as error:
             return await self._without_foreign(topic, items) or await self._halves(topic, items, str(error))
         except ServerTrouble:
@@ -75,11 +75,6 @@ class ClickHouseSink:
             return [Refused(items[0], reason)]
         middle = len(items) // 2
         return await self._insert(topic, items[:middle]) + await self._insert(topic, items[middle:])
-
-
-def body(items: Sequence[Item]) -> bytes:
-    """JSONEachRow in which each value is one field: a value that is not exactly one JSON value breaks its row."""
-    return b'{"value":' + b'}\n{"value":'.join([item.value for item in items]) + b"}\n"
 
 
 def foreign(topic: str, value: bytes) -> str | None:

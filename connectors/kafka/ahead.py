@@ -25,6 +25,8 @@ class Bounds:
 
 
 BOUNDS = Bounds()
+LARGE = 512 * 1024
+"""Bytes that a record may have before one was seen: a hundred of the largest would be twelve batches."""
 
 
 class ReadAhead:
@@ -34,6 +36,7 @@ class ReadAhead:
         self._bounds = bounds
         self._items: list[Item] = []
         self._size = 0
+        self._usual = LARGE
         self._lost: set[Place] = set()
         self.due = math.inf
         """The monotonic time at which the batch ends though it is not full."""
@@ -50,15 +53,19 @@ class ReadAhead:
 
     @property
     def room(self) -> int:
-        """Rows until it is full, at most."""
-        return self._bounds.rows - len(self._items)
+        """Rows until it is full, at most, where those that come are as large as those that came last."""
+        rows, size = self._bounds.rows - len(self._items), self._bounds.size - self._size
+        return max(1, min(rows, size // self._usual))
 
     def add(self, items: Sequence[Item], now: float) -> None:
         """`items` were read at `now`, in the order of their partitions."""
         if items and not self._items:
             self.due = now + self._bounds.seconds
+        size = sum([len(item.value) for item in items])
         self._items += items
-        self._size += sum([len(item.value) for item in items])
+        self._size += size
+        if items:
+            self._usual = max(1, size // len(items))
 
     def revoke(self, places: Iterable[Place]) -> None:
         """Partitions that left: their items are dropped, and the batch handed out may not commit them any more.

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.client import PIECE, ClickHouse, Rows
 from connectors.clickhouse.errors import BadRows, ServerTrouble
 from connectors.clickhouse.sink import ClickHouseSink
 from domain.errors import InvalidSettings, Unavailable
@@ -51,6 +51,20 @@ async def test_sends_credentials_database_and_rows(serve: Serve) -> None:
     assert seen["query"] == "INSERT INTO some_table FORMAT JSONEachRow"
     assert seen["wait_end_of_query"] == "1"
     assert seen["body"] == '{"a":1}\n' * 300_000
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 0), (1, 1), (3, PIECE), (5_000, 500), (1, 3 * PIECE)])
+async def test_values_are_sent_piece_by_piece_and_arrive_as_rows(serve: Serve, count: int, size: int) -> None:
+    seen = {}
+
+    async def handler(request: web.Request) -> web.Response:
+        seen["length"], seen["body"] = request.content_length, await request.read()
+        return web.Response()
+
+    values = [b'"%s"' % (b"x" * (size + n % 7)) for n in range(count)]
+    await (await serve(handler)).insert("t", Rows(values))
+    assert seen["body"] == b"".join(b'{"value":%s}\n' % value for value in values)
+    assert seen["length"] == len(seen["body"])
 
 
 async def test_a_server_that_hangs_is_unavailable(serve: Serve) -> None:

@@ -18,9 +18,8 @@ import psutil
 import pytest
 
 from connectors.clickhouse.answers import store_answers
-from connectors.clickhouse.client import ClickHouse
+from connectors.clickhouse.client import ClickHouse, Rows
 from connectors.clickhouse.migrate import apply
-from connectors.clickhouse.sink import body
 from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.exports import PostgresExportJobs, PostgresExportSchedules
 from connectors.postgres.pool import Pool, connect
@@ -143,7 +142,7 @@ async def _fill(url: str) -> None:
         value = result("NAME", output=TEXT).value
         for at in range(0, ROWS, 20_000):
             values = (value.replace(b"NAME", b"r%06d" % number) for number in range(at, at + 20_000))
-            await clickhouse.insert("results_inlet", body([item(RESULTS, one) for one in values]))
+            await clickhouse.insert("results_inlet", Rows([item(RESULTS, one).value for one in values]))
 
 
 def listed(store: s3.Store) -> list[str]:

@@ -41,6 +41,17 @@ def test_it_is_full_at_its_bytes():
     assert not ahead.far_enough
 
 
+def test_large_records_are_read_few_at_a_time_so_that_a_batch_stays_within_its_bytes():
+    ahead = ReadAhead(Bounds(size=8 * 1024 * 1024))
+    assert ahead.room == 16
+    ahead.add(items(0, range(4), size=1024 * 1024), now=1.0)
+    assert ahead.room == 4
+    ahead.add(items(0, [4], size=10), now=1.0)
+    assert ahead.room > 100
+    ahead.add(items(0, range(5, 9), size=1024 * 1024), now=1.0)
+    assert (ahead.full, ahead.room) == (True, 1)
+
+
 def test_it_is_due_some_seconds_after_its_first_record():
     ahead = ReadAhead(Bounds(seconds=2.0))
     ahead.add([], now=1.0)
