@@ -44,7 +44,10 @@ class Remapping:
             refused = InvalidRequest("invalid_request", f"its source {name!r} cannot be opened here: {error}")
             return {letter.letter: refused for letter in letters}
         if source is None or decoder is None:
-            gone = f"its source {name!r} is gone: make it again, or send the event again where it came from"
+            gone = (
+                f"its source {name!r} is gone, or of a file that STRUCTURED_PROMPT_SOURCES does not name here: make it "
+                "again, name the file, or send the event again where it came from"
+            )
             return {letter.letter: InvalidRequest("invalid_request", gone) for letter in letters}
         try:
             return {letter.letter: await _one(source, decoder, letter) for letter in letters}
