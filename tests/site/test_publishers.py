@@ -4,7 +4,6 @@ Their libraries come from lock files beside this test (Node's into `.tools/`, on
 client is the broker's own. Where a registry cannot be had, the test is skipped.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -19,11 +18,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from ops.local.kafka_jars import default_cache, fetched_jars
 from tests.conftest import Engines
+from tests.npm import installed
 from topics.request import PromptRequest
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 HERE = Path(__file__).parent
-TOOLS = HERE.parents[1] / ".tools"
 PAGE = (HERE.parents[1] / "docs" / "publishing.md").read_text()
 
 
@@ -90,25 +89,10 @@ def test_the_program_in_go_publishes_a_request(engines: Engines, topic: str, tmp
 
 
 def test_the_program_in_node_publishes_a_request(engines: Engines, topic: str, tmp_path: Path) -> None:
-    needs("node", "npm")
-    program = program_in("js", topic, modules() / f"{topic}publish.js")
+    program = program_in("js", topic, installed(HERE / "node", "kafkajs") / f"{topic}publish.js")
     try:
         run(["node", program], engines, tmp_path)
     finally:
         program.unlink()
     key, request = published(engines, topic)
     assert (key, request.id, request.tags) == ("node-1", "node-1", {"team": "support"})
-
-
-def modules() -> Path:
-    """Where kafkajs is."""
-    lock = (HERE / "node" / "package-lock.json").read_bytes()
-    place = TOOLS / f"kafkajs-{hashlib.sha256(lock).hexdigest()[:12]}"
-    if not (place / "node_modules" / "kafkajs").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(HERE / "node" / name, place)
-        done = subprocess.run(["npm", "ci"], cwd=place, capture_output=True, text=True, timeout=110, check=False)
-        if done.returncode:
-            pytest.skip(f"kafkajs cannot be installed here: {done.stderr.strip()[-300:]}")
-    return place
