@@ -1,17 +1,19 @@
 """What the product is made of: `make sbom` writes it down, `make audit` asks which of it has known faults.
 
-Both read the lock file that images are built from. A list or an audit that lacks one of its packages fails, since
-pip-audit also ends well when it audited nothing. The audit needs a network; the list does not.
+The list is of the lock file that images are built from. The audit asks of all lock files, those of npm too, and needs a
+network. What lacks a package fails, since an audit also ends well when it audited nothing.
 """
 
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ops.scan import npm
 from ops.scan.__main__ import ROOT
 from ops.scan.scanners import ScannerFailed, Tools
 
@@ -61,11 +63,32 @@ def sbom(tools: Tools, root: Path) -> int:
 
 
 def audit(tools: Tools, root: Path) -> int:
+    """Every lock is asked about, whatever came of another."""
+    locks = sorted(path.relative_to(root) for path in (root / LOCK).parent.glob("*.lock"))
+    asked = [partial(_audit_python, tools, root, lock) for lock in locks]
+    asked += [partial(_audit_npm, place, root) for place in npm.places(root)]
+    return max([_tried(one) for one in asked])
+
+
+def _audit_python(tools: Tools, root: Path, lock: Path) -> int:
     options = ["--strict", "--require-hashes", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
-    report = tools.report(root, ["pip-audit", *options, "--requirement", str(LOCK)], (0, 1))
-    left_out = missing((root / LOCK).read_text(), report["dependencies"], everywhere=True)
-    print(f"pip-audit: {len(report['dependencies'])} packages of {LOCK}")
+    report = tools.report(root, ["pip-audit", *options, "--requirement", str(lock)], (0, 1))
+    left_out = missing((root / lock).read_text(), report["dependencies"], everywhere=True)
+    print(f"pip-audit: {len(report['dependencies'])} packages of {lock}")
     return _told("not audited", left_out) or _told("known fault", vulnerable(report))
+
+
+def _audit_npm(place: Path, root: Path) -> int:
+    pinned, faults = npm.audited(place)
+    print(f"npm audit: {pinned} packages of {place.relative_to(root)}")
+    return _told("known fault", faults)
+
+
+def _tried(audit: Callable[[], int]) -> int:
+    try:
+        return audit()
+    except ScannerFailed as error:
+        return _told("error", [str(error)])
 
 
 def _told(what: str, wrong: list[str]) -> int:
