@@ -11,6 +11,7 @@ SEED ?= 1
 SEEDS ?= 1,2,3,4,5
 MINUTES ?= 25
 CASES ?= 1000
+JOBS ?= 2
 # programs written in Go that are in no package registry of Python's: a folder each in ops/tools
 TOOLS ?= $(notdir $(patsubst %/go.mod,%,$(wildcard ops/tools/*/go.mod)))
 SCENARIO ?= mixed
@@ -91,11 +92,11 @@ scan: .scan/installed ## look for dangerous code, secrets and workflows that are
 sbom: .scan/installed ## write build/sbom.cdx.json, the bill of materials of the product (CycloneDX)
 	@$(BIN)/python -m ops.scan.supply sbom
 
-audit: .scan/installed ## ask which dependencies of the product have known faults (pip-audit, over the network)
+audit: .scan/installed ## ask which packages of any lock file have known faults (pip-audit, npm audit; over the network)
 	@$(BIN)/python -m ops.scan.supply audit
 
-fuzz: $(STAMP) ## CASES=1000 for each operation of the API, made from its OpenAPI document; exits 1 for a 5xx or what is not documented
-	@$(BIN)/python -m tests.fuzz --cases $(CASES)
+fuzz: $(STAMP) ## CASES=1000 an operation of the API, made from its OpenAPI document, JOBS=2 at a time; exits 1 for a 5xx or what is not documented
+	@$(BIN)/python -m tests.fuzz --cases $(CASES) --jobs $(JOBS)
 
 prowl: .wapiti/installed ## wapiti attacks the running API (on the in-memory twins) and a door with planted faults; no network beyond this machine
 	@$(BIN)/python -m tests.prowl
