@@ -19,6 +19,7 @@ from connectors.postgres.pool import connect
 from domain.accounts import keys
 from domain.ledger.model import Source
 from tests.kafka.oauth import CLIENT, SCOPE, SECRET, token_endpoint
+from tests.kafka.other_sinks import SINKS, OtherSinks
 from tests.kafka.rights import PREFIX, as_user, produced, read, settings
 from tests.kafka.secured import SecuredKafka
 from tests.line.processes import PARTITIONS, TENANT, Processes, Worker, until
@@ -37,7 +38,7 @@ sources:
 COMMANDS = {
     "intake": ("worker", "--stage", "intake"), "infer": ("worker", "--stage", "infer"),
     "wake": ("worker", "--stage", "wake"), "api": ("api",), "clickhouse": ("sink", "clickhouse"),
-    "destinations": ("sink", "destinations"), "sources": ("sources",),
+    "destinations": ("sink", "destinations"), "sources": ("sources",), **{name: ("sink", name) for name in SINKS},
 }  # fmt: skip
 
 
@@ -47,6 +48,7 @@ class Principals:
 
     line: Processes
     broker: SecuredKafka
+    others: OtherSinks
     running_as: dict[str, Worker] = field(default_factory=dict)
     api_port: int = field(default_factory=free_port)
     key: str = ""
@@ -65,7 +67,7 @@ class Principals:
             tokens = {"KAFKA_SASL_MECHANISM": "OAUTHBEARER", "KAFKA_SASL_TOKEN_URL": url, "KAFKA_SASL_SCOPE": SCOPE}
             for name, words in COMMANDS.items():
                 own = as_user(self.broker, CLIENT, SECRET) | tokens if name == "infer" else as_user(self.broker, name)
-                self.running_as[name] = self._start(name, words, own)
+                self.running_as[name] = self._start(name, words, own | self.others.settings(name))
             for worker in self.running_as.values():
                 until(worker.is_ready, 120, worker.log.read_text)
             yield self
@@ -109,6 +111,10 @@ class Principals:
                 return len(await clickhouse.select("SELECT id FROM results WHERE id = {id:String}", {"id": id}))
 
         until(lambda: asyncio.run(count()) > 0, 90, self.said("clickhouse"))
+
+    def is_carried_elsewhere(self, id: str) -> None:
+        for name, there in self.others.seen(id).items():
+            until(there, 90, self.said(name))
 
     def invalidate(self) -> None:
         assert self.call("POST", "/v1/cache", {"all": True})

@@ -1,9 +1,9 @@
 """The list of rights in docs/security.md, on a broker that refuses everything else: TLS, SCRAM-SHA-512 and OAUTHBEARER.
 
 Every process does its work with its principal and the rights of its row alone: requests over HTTP, over a tenant's own
-topic and from a source go through the line into ClickHouse, a callback and the source's output; answers are
-invalidated, dead letters kept and redriven. Infer signs in with a token and the others with a password, so that both
-Kafka clients of a worker do both.
+topic and from a source go through the line into ClickHouse, PostgreSQL, a bucket, another cluster's topics, a callback
+and the source's output; answers are invalidated, dead letters kept and redriven. Infer signs in with a token and the
+others with a password, so that both Kafka clients of a worker do both.
 """
 
 import asyncio
@@ -19,8 +19,10 @@ from confluent_kafka import Consumer, KafkaError, Producer
 
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.migrate import apply
+from connectors.kafka.mirror import KafkaMirror
 from tests.conftest import Engines
 from tests.kafka.oauth import CLIENT
+from tests.kafka.other_sinks import MIRROR, OTHER, SINKS, other_sinks
 from tests.kafka.principals import ANSWERS, TICKETS, Principals
 from tests.kafka.rights import PREFIX, applied, as_user, client, produced, unreadable
 from tests.kafka.secured import SecuredKafka, rights_of, secured
@@ -35,13 +37,14 @@ READER = {"Read": f"`{RESULTS}`, `{DEAD_LETTERS}`", "group (Read)": "`reader`", 
 
 def users_of(rights: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """Names of the page's rows filled in, and who is no process of ours."""
-    sink = {name: cell.replace("NAME", "clickhouse") for name, cell in rights["sink NAME"].items()}
+    names = ("clickhouse", *SINKS)
+    sinks = {sink: {name: cell.replace("NAME", sink) for name, cell in rights["sink NAME"].items()} for sink in names}
     sources = {name: cell.replace("NAME", "tickets") for name, cell in rights["sources"].items()}
     sources["Read"] += f", `{TICKETS}`"
     sources["Write"] += f", `{ANSWERS}`"
     return {
         "api": rights["api"], "intake": rights["worker intake"], CLIENT: rights["worker infer"],
-        "wake": rights["worker wake"], "clickhouse": sink, "destinations": rights["sink destinations"],
+        "wake": rights["worker wake"], "destinations": rights["sink destinations"], **sinks,
         "sources": sources, "publisher": PUBLISHER, "crm": CRM, "reader": READER,
     }  # fmt: skip
 
@@ -54,6 +57,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
             broker.enlist(user)
             broker.allow(user, granted, "")
             broker.allow(user, granted, PREFIX)
+        broker.enlist(MIRROR)
+        broker.allow(MIRROR, rights_of(page)["sink kafka, on the other cluster"], OTHER)
+        broker.create(*(OTHER + name for name in KafkaMirror.topics))
         broker.create(*(topic.name for topic in with_tenants([TENANT])), PREFIX + TICKETS, PREFIX + ANSWERS)
         yield broker
 
@@ -69,9 +75,12 @@ def line(
     urls = [request.getfixturevalue(name) for name in ("database_url", "redis_url")]
     until(lambda: applied(broker), 120)
     asyncio.run(prepare())
-    with processes(replace(engines, kafka=broker.url), *urls, PREFIX, tmp_path) as line:
+    with (
+        processes(replace(engines, kafka=broker.url), *urls, PREFIX, tmp_path) as line,
+        other_sinks(broker, urls[0], 1) as others,
+    ):
         line.environ["CLICKHOUSE_URL"] = clickhouse_url
-        with Principals(line, broker).running() as principals:
+        with Principals(line, broker, others).running() as principals:
             yield principals
 
 
@@ -102,6 +111,7 @@ def test_every_process_does_its_work_with_the_rights_of_its_row(
     line.ask_over_http("http-1", url)
     until(lambda: bool(got), 90, line.said("destinations"))
     line.is_stored("http-1")
+    line.is_carried_elsewhere("http-1")
     line.invalidate()
     line.is_answered_on_its_topic("topic-1")
     line.is_answered_from_its_source("7")
@@ -117,7 +127,8 @@ def test_every_process_does_its_work_with_the_rights_of_its_row(
         ("publisher", RESULTS), ("publisher", CONTROL), ("intake", REQUESTS), ("intake", "prompt.usage"),
         (CLIENT, "prompt.calls.standard"), (CLIENT, REQUESTS), ("reader", RESULTS), ("api", "prompt.calls.standard"),
         ("api", RESULTS), ("wake", CONTROL), ("clickhouse", RESULTS), ("destinations", RESULTS), ("sources", RESULTS),
-        ("sources", "prompt.calls.standard"),
+        ("sources", "prompt.calls.standard"), ("postgres", RESULTS), ("kafka", RESULTS), ("s3", RESULTS),
+        (MIRROR, RESULTS), (MIRROR, OTHER + DEAD_LETTERS),
     ],
 )  # fmt: skip
 def test_nobody_writes_where_the_list_does_not_say(broker: SecuredKafka, user: str, topic: str) -> None:
@@ -132,6 +143,7 @@ def test_nobody_writes_where_the_list_does_not_say(broker: SecuredKafka, user: s
         ("reader", REQUESTS), ("reader", requests_of(TENANT)), ("reader", "prompt.calls.standard"),
         ("publisher", requests_of(TENANT)), ("intake", RESULTS), (CLIENT, DEAD_LETTERS), ("api", RESULTS),
         ("wake", REQUESTS), ("clickhouse", REQUESTS), ("destinations", "prompt.usage"), ("sources", REQUESTS),
+        ("s3", REQUESTS), ("kafka", OTHER + RESULTS), (MIRROR, RESULTS), (MIRROR, OTHER + RESULTS),
     ],
 )  # fmt: skip
 def test_nobody_reads_what_the_list_does_not_say(broker: SecuredKafka, user: str, topic: str) -> None:
