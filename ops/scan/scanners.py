@@ -5,7 +5,6 @@ what the product needs. None of them asks the network.
 """
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from typing import Any
 
 RULES = Path(__file__).with_name("rules.yaml")
 LIMIT_S = 900
-NETWORK = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
-"""What pip-audit has to know where the network has a proxy or an authority of its own."""
 
 
 @dataclass(frozen=True, order=True)
@@ -64,9 +61,7 @@ class Tools:
         program = self.bin / command[0]
         if not program.is_file():
             raise ScannerFailed(f"{program} is not there: `make scan` installs it")
-        environment = {name: os.environ[name] for name in NETWORK if name in os.environ} | {
-            "PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.bin.parent), "SEMGREP_SEND_METRICS": "off"
-        }  # fmt: skip
+        environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.bin.parent), "SEMGREP_SEND_METRICS": "off"}
         done = subprocess.run(
             [str(program), *command[1:]],
             cwd=root, capture_output=True, text=True, check=False, timeout=LIMIT_S, env=environment,
