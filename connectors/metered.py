@@ -11,6 +11,7 @@ from domain.budgets.model import Over
 from domain.errors import Permanent
 from domain.ledger.model import (
     Aside,
+    Attempt,
     Cancel,
     Cancelling,
     Claim,
@@ -132,6 +133,9 @@ class MeteredLedger:
         ).items():
             self._metrics.count("requests_parked", count, stage=self._stage, reason=reason)
         return answers
+
+    async def tried(self, batch: Sequence[tuple[str, str, int]]) -> list[tuple[Attempt, ...]]:
+        return await self._timed("tried", len(batch), self._ledger.tried(batch))
 
     async def cancel(self, batch: Sequence[Cancel]) -> list[Cancelling | Permanent]:
         return await self._timed("cancel", len(batch), self._ledger.cancel(batch))

@@ -13,7 +13,8 @@ async def admitted(ports: InferPorts, found: Where) -> Where:
     caller, alias = ports.caller, found.route
     if caller.pace.free(found.to):
         return found
-    spills = len(alias.deployments) > 1 and alias.spillover_s is not None
+    # a weaker model was asked before
+    spills = len(alias.deployments) > 1 and alias.spillover_s is not None and not found.resumes
     patience = alias.spillover_s if spills and alias.spillover_s != LONGEST_S else None
     after = await caller.token(found.to, found.call, patience)
     if not after:

@@ -7,8 +7,10 @@ from typing import Any
 from agents.infer.work import Work
 from domain.ledger.results import Ending, failed
 from domain.output import reask
-from domain.output.recovery import Budget, Move, move, raised, stronger
+from domain.output.recovery import Budget, Move, Used, move, raised, stronger
 from domain.output.verdict import Verdict
+from domain.routing.model import Deployment
+from topics.call import PromptCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,12 @@ def given_up(work: Work, verdict: Verdict) -> Ending:
 
 def limited(work: Work) -> dict[str, Any]:
     """The parameters of the call, with the limit that was raised because an answer was cut."""
-    limit, parameters = work.used.max_tokens, work.call.parameters
+    return under(work.call, work.deployment, work.used)
+
+
+def under(call: PromptCall, to: Deployment, used: Used) -> dict[str, Any]:
+    """The same, of a call to that deployment after so much of the repair budget was used."""
+    limit, parameters = used.max_tokens, call.parameters
     if limit is None:
         return parameters
-    most = work.deployment.output_limit or work.deployment.max_output_tokens
-    return {**parameters, "max_tokens": min(limit, most)}
+    return {**parameters, "max_tokens": min(limit, to.output_limit or to.max_output_tokens)}

@@ -1,6 +1,5 @@
 """Attempt after attempt at a request that was taken, until its run is over, waits, or is not ours any more."""
 
-from agents.infer.admitting import ELSEWHERE_S
 from agents.infer.embedding import Text
 from agents.infer.hedging import Hedger
 from agents.infer.ports import InferPorts
@@ -19,7 +18,7 @@ class Answering:
 
     async def answer(self, delivery: Delivery, work: Work) -> None:
         """From the attempt that is recorded on."""
-        current = await self._resumed(delivery, work)
+        current: Work | None = work
         while current is not None:
             current, step = await self._step(current)
             if isinstance(step, Finish):
@@ -56,20 +55,6 @@ class Answering:
         if work.route.hedge is not None and (after := self._hedger.after(work)) is not None:
             return await self._hedger.attempt(work, after)
         return work, await caller.attempt(work, caller.speech(work))
-
-    async def _resumed(self, delivery: Delivery, work: Work) -> Work | None:
-        """As it went on before its wait: at a stronger model, or under a raised limit, which needs more money.
-
-        What was taken is not begun then: who takes it has not read yet what came before.
-        """
-        caller, to = self._ports.caller, work.resumes
-        elsewhere = to is not None and to.name != work.deployment.name and caller.routes.well(to)
-        if to is not None and elsewhere and not await caller.token(to, work.call, ELSEWHERE_S):
-            caller.pace.give_back(work.deployment)
-            return await self._following(delivery, work, caller.not_begun(work, to))
-        if not work.reserved or work.used.max_tokens is None:
-            return work
-        return await self._following(delivery, work, caller.not_begun(work, work.deployment))
 
     async def _following(self, delivery: Delivery, work: Work, step: Again) -> Work | None:
         """The next attempt, paid for; None where the run goes on no further for now."""

@@ -132,14 +132,6 @@ class Caller:
         """The step of an attempt that was recorded but may not be made now."""
         return Later(after, reason, unsent(work, self._clock()))
 
-    def not_begun(self, work: Work, to: Deployment) -> Again:
-        """The step from an attempt that was recorded and is not made to the next one, which is: there, and paid for."""
-        raised = work.used.max_tokens is not None
-        why = "the answer was cut at max_tokens" if raised else "the answers before its wait broke its schema"
-        not_made = unsent(work, self._clock())
-        otherwise = Finish(_named(work, failed("invalid_output", why)), not_made)
-        return Again(not_made, replace(work, deployment=to), otherwise)
-
     def _over(self, work: Work, now: datetime, when: str) -> Ending | None:
         """Why no further call may be made; None where it may. This attempt counts as one."""
         if self._cancelled and _key(work) in self._cancelled:

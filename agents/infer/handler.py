@@ -20,6 +20,7 @@ from agents.line import Delivery
 from domain.errors import InvalidRequest
 from domain.ledger.model import Grip
 from domain.ledger.results import Ending, failed, rejected
+from domain.output.recovery import escalated_to
 from domain.routing.parts import kinds
 from domain.tracing import of_request, received
 from topics import headers as head
@@ -87,7 +88,7 @@ class Infer:
                 await self._place(delivery, call, run, epoch, read)
 
     async def _place(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, read: Read) -> None:
-        found, routes = self._where(read), self._ports.caller.routes
+        found, routes = await self._where(read, run, epoch), self._ports.caller.routes
         if isinstance(found, Ending):
             await self._go(delivery, call, run, epoch, found)
             return
@@ -127,7 +128,7 @@ class Infer:
         """False when the row does not stand where its call was produced: what became of it is for the take to say."""
         return epoch is not None and await self._ports.settler.hold(call, run, epoch, after, reason)
 
-    def _where(self, read: Read) -> Where | Ending:
+    async def _where(self, read: Read, run: int, epoch: int | None) -> Where | Ending:
         """Where to call, or why no call may be made any more."""
         call = read.call
         if (ending := self._overdue(_deadline(call)) or read.ending) is not None:
@@ -136,8 +137,13 @@ class Infer:
             route = self._ports.catalogue.route(call.model, kinds(call.messages))
         except InvalidRequest as error:
             return rejected(error.code, str(error), error.problems)
-        to = self._ports.caller.routes.first(route, call)
-        return self._ports.purse.too_dear(call, to) or Where(route, to, call, read.after)
+        earlier = await self._taker.before(call, route, run, epoch)
+        to = escalated_to(earlier, route.deployments) if earlier else None
+        resumes = to is not None and self._ports.caller.routes.well(to)
+        if to is None or not resumes:
+            to = self._ports.caller.routes.first(route, call)
+        too_dear = self._ports.purse.too_dear(call, to)
+        return too_dear or Where(route, to, call, read.after, earlier=earlier, resumes=resumes)
 
     def _overdue(self, deadline: datetime | None) -> Ending | None:
         if deadline is None or self._ports.clock() < deadline:

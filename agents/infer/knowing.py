@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from agents.infer.embedding import Text
-from agents.infer.persisting import persist
 from agents.infer.ports import InferPorts
 from agents.infer.similar import Hit
 from agents.infer.taking import Taker, nothing_called
@@ -40,8 +39,7 @@ class Knowing:
             self._ports.similar.forget(call, run)
 
     async def _was_called(self, call: PromptCall, run: int) -> bool:
-        row = await persist(lambda: self._ports.ledger.find(call.tenant, call.id))
-        return row is not None and row.run == run and bool(row.attempts)
+        return bool(await self._taker.tried(call, run))
 
     async def _give(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, hit: Hit) -> None:
         await self._ports.lease.ready()

@@ -11,6 +11,7 @@ from agents.infer.purse import Purse
 from agents.infer.settler import Settler
 from agents.infer.similar import Similarity
 from agents.lease import LeaseKeeper
+from domain.ledger.model import Attempt
 from domain.ports import Ledger, Producer
 from domain.routing.catalogue import Catalogue
 from domain.routing.model import Alias, Deployment
@@ -22,6 +23,8 @@ class Where(NamedTuple):
     """What a request's model stands for, which of it is called first, and with what.
 
     after: seconds that it has to wait before, `why`: document (what it refers to cannot be read now) or pacing.
+    earlier: the attempts of the run before this take, where they decide on it. resumes: the run had been given a
+    stronger model before it waited, and goes on there.
     """
 
     route: Alias
@@ -29,6 +32,8 @@ class Where(NamedTuple):
     call: PromptCall
     after: float = 0.0
     why: str = "document"
+    earlier: tuple[Attempt, ...] = ()
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from agents.infer.again import limited
+from agents.infer.again import limited, under
 from agents.infer.work import Work
 from domain.budgets.model import Budget, Over, Reserve
 from domain.budgets.rules import Charged, applies
 from domain.ledger.results import Ending, failed, rejected
+from domain.output.recovery import Used
 from domain.ports import Budgets
 from domain.pricing.cost import NANO
 from domain.pricing.worst import FRAME, worst_case
@@ -44,11 +45,15 @@ class Purse:
                 of.setdefault(budget.tenant, []).append(budget)
             self._of, self.version = of, rules.version
 
-    def first(self, call: PromptCall, deployment: Deployment) -> Reserve | None:
-        """For the first attempt of a take, under the limit it begins with."""
+    def pays(self, tenant: str) -> bool:
+        """Whether the tenant has budgets."""
+        return tenant in self._of
+
+    def first(self, call: PromptCall, deployment: Deployment, used: Used) -> Reserve | None:
+        """For the first attempt of a take, under the limit it begins with: raised where an answer was cut before."""
         if call.tenant not in self._of:
             return None
-        return self._reserve(call, deployment, call.messages, call.parameters.get("max_tokens"))
+        return self._reserve(call, deployment, call.messages, under(call, deployment, used).get("max_tokens"))
 
     def next(self, work: Work) -> Reserve | None:
         """For a further attempt."""

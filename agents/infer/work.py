@@ -24,7 +24,7 @@ class Work:
     `route` is what its model stands for, `tried` the deployments that failed in this run, `used` is what was spent of
     its repair budget.
     reserved: money is held for this attempt. risked: what earlier calls of unknown outcome may have cost, where the
-    request limits its cost. resumes: the stronger model that it had been given before it waited.
+    request limits its cost.
     """
 
     call: PromptCall
@@ -43,7 +43,6 @@ class Work:
     used: Used = UNUSED
     reserved: bool = False
     risked: Decimal = Decimal(0)
-    resumes: Deployment | None = None
 
 
 @dataclass(slots=True)

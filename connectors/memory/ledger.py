@@ -15,6 +15,7 @@ from domain.errors import Conflict, Permanent, Transient
 from domain.ledger import rules
 from domain.ledger.model import (
     Aside,
+    Attempt,
     AttemptDone,
     Cancel,
     Cancelling,
@@ -113,6 +114,10 @@ class MemoryLedger:
 
     async def release(self) -> None:
         self._store.leases[self._registered()] = self._now()
+
+    async def tried(self, batch: Sequence[tuple[str, str, int]]) -> list[tuple[Attempt, ...]]:
+        rows = [(self._store.requests.get((tenant, id)), run) for tenant, id, run in batch]
+        return [row.shown if row is not None and row.run == run else () for row, run in rows]
 
     async def find(self, tenant: str, id: str) -> RequestRecord | None:
         row = self._store.requests.get((tenant, id))
@@ -310,5 +315,5 @@ class MemoryLedger:
             emitted_at=row.emitted_at,
             error_code=row.error_code,
             result=row.results.get(row.run),
-            attempts=tuple(attempt.shown(n) for n, attempt in enumerate(row.tried, start=1)),
+            attempts=row.shown,
         )

@@ -113,6 +113,10 @@ class Request:
         return self.attempts.setdefault(self.run, [])
 
     @property
+    def shown(self) -> tuple[Attempt, ...]:
+        return tuple(attempt.shown(n) for n, attempt in enumerate(self.tried, start=1))
+
+    @property
     def usage(self) -> tuple[bytes, ...]:
         return tuple(attempt.record for attempt in self.tried if attempt.record is not None)
 

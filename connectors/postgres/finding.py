@@ -1,8 +1,9 @@
 """Everything the ledger knows about one request."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from connectors.postgres.pool import Pool
+from connectors.postgres.pool import Pool, columns
 from connectors.postgres.queries import statements
 from domain.ledger.model import Attempt, RequestRecord, Source, State
 
@@ -16,6 +17,14 @@ async def find(pool: Pool, tenant: str, id: str) -> RequestRecord | None:
         return None
     attempts = await pool.fetch(_SQL["attempts"], tenant, id, row["run"], row["day"])
     return _record(row, tuple(Attempt(**attempt) for attempt in attempts))
+
+
+async def tried(pool: Pool, runs: Sequence[tuple[str, str, int]]) -> list[tuple[Attempt, ...]]:
+    """One statement, one moment."""
+    found: list[list[Attempt]] = [[] for _ in runs]
+    for n, *attempt in await pool.fetch(_SQL["tried"], *columns(runs, 3)) if runs else ():
+        found[n].append(Attempt(*attempt))
+    return [tuple(attempts) for attempts in found]
 
 
 def _record(row: Any, attempts: tuple[Attempt, ...]) -> RequestRecord:

@@ -20,6 +20,7 @@ from domain.budgets.model import Over
 from domain.errors import Conflict, Permanent, Transient
 from domain.ledger.model import (
     Aside,
+    Attempt,
     Cancel,
     Cancelling,
     Claim,
@@ -134,6 +135,9 @@ class PostgresLedger:
 
     async def release(self) -> None:
         await self._pool.fetch(_WORKERS["release"], self._me())
+
+    async def tried(self, batch: Sequence[tuple[str, str, int]]) -> list[tuple[Attempt, ...]]:
+        return await finding.tried(self._pool, batch)
 
     async def find(self, tenant: str, id: str) -> RequestRecord | None:
         return await finding.find(self._pool, tenant, id)

@@ -8,6 +8,7 @@ from domain.budgets.model import Over
 from domain.errors import Permanent
 from domain.ledger.model import (
     Aside,
+    Attempt,
     Cancel,
     Cancelling,
     Claim,
@@ -114,6 +115,13 @@ class Ledger(Protocol):
 
     async def release(self) -> None:
         """End this worker's lease: what it still holds is stray at once."""
+        ...
+
+    async def tried(self, batch: Sequence[tuple[str, str, int]]) -> list[tuple[Attempt, ...]]:
+        """The attempts of each (tenant, id, run) that is the latest of its request, in their order; else none.
+
+        Under the epoch of its call a take finds the same ones: only outcomes nobody had heard of come in later (L8).
+        """
         ...
 
     async def find(self, tenant: str, id: str) -> RequestRecord | None: ...

@@ -68,6 +68,37 @@ async def test_L6_a_released_lease_is_free_at_once(world: World) -> None:
     assert (await taken(heir)).grip is Grip.TAKEN
 
 
+async def test_L8_the_attempts_before_a_take_are_those_it_finds_under_the_epoch_of_its_call(world: World) -> None:
+    ledger, first = await in_hand(world)
+    assert await ledger.go_on([Next("acme", "a", 1, first.epoch, done(1, "invalid_output"), "openai", "large")]) == [2]
+    assert await ledger.park([park("a", first.epoch, world.now(), done=done(2, "error"))]) == [True]
+    await ledger.claim([claim("b", 2)])
+    (woken,) = await ledger.wake(10)
+    runs = [("acme", "b", 1), ("acme", "a", 1), ("acme", "a", 2), ("acme", "nobody's", 1), ("other", "a", 1)]
+    none, before, *others = await ledger.tried(runs)
+    assert (none, others, await ledger.tried([])) == ((), [(), (), ()], [])
+    assert [(one.attempt, one.model, one.outcome, one.record) for one in before] == [
+        (1, "gpt", "invalid_output", b"usage 1 invalid_output"), (2, "large", "error", b"usage 2 error")
+    ]  # fmt: skip
+    again = await taken(ledger, epoch=woken.epoch)
+    record = await ledger.find("acme", "a")
+    assert again.attempt == 3
+    assert record is not None
+    assert record.attempts[:2] == before
+    assert (await ledger.tried(runs[1:2]))[0] == record.attempts
+
+
+async def test_L8_what_a_fenced_worker_hears_late_is_seen_by_who_looks_again(world: World) -> None:
+    fenced, first = await in_hand(world)
+    await world.later(11)
+    heir = await world.worker()
+    await taken(heir)
+    (before,) = await heir.tried([("acme", "a", 1)])
+    await fenced.settle([settlement(epoch=first.epoch)])
+    (after,) = await heir.tried([("acme", "a", 1)])
+    assert [[one.outcome for one in found] for found in (before, after)] == [["unknown", "started"], ["ok", "started"]]
+
+
 async def test_L7_a_live_lease_of_another_is_looked_at_again_when_it_ends(world: World) -> None:
     owner, _ = await in_hand(world)
     other = await world.worker()

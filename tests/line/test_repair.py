@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from connectors.memory.model import says
-from domain.budgets.model import Budget
 from domain.errors import ModelError
 from domain.routing.model import ModelCall, ModelReply
 from tests.line.memory_line import MemoryLine, outcomes, request
@@ -207,32 +206,6 @@ async def test_a_wish_that_is_not_understood_is_refused(repair: dict[str, Any]) 
 
 
 BROKEN = ModelError("it failed", outcome="error", sent=True, retryable=True, status=500)
-
-
-async def test_a_run_that_waited_goes_on_at_the_stronger_model_it_had_been_given() -> None:
-    line = MemoryLine([UGLY, UGLY, UGLY, BROKEN, BROKEN])
-    assert await line.answer(request(model="careful"), await line.infer(attempts=9)) is None
-    line.pass_time(minutes=5)
-    await line.wake().wake_due()
-    await (await line.infer(attempts=9)).handle(line.calls()[0])
-    (result,) = line.out("prompt.results")
-    assert (result["status"], models(line)) == ("completed", [SMALL] * 3 + [LARGE, SMALL, LARGE])
-    # who took it did not know yet: that attempt was not made
-    assert outcomes(line) == ["invalid_output"] * 3 + ["error"] * 3 + ["ok"]
-    assert result["usage"]["attempts"] == 7
-
-
-async def test_L12_what_was_held_for_an_attempt_that_is_not_made_is_free_again() -> None:
-    line = MemoryLine([UGLY, UGLY, UGLY, BROKEN, BROKEN])
-    await line.budgets.put(Budget("acme", "all", Decimal(5), "day"))
-    await line.answer(request(model="careful"), await line.infer(attempts=9))
-    line.pass_time(minutes=5)
-    await line.wake().wake_due()
-    await (await line.infer(attempts=9)).handle(line.calls()[0])
-    await line.budgets.fold(100)
-    (standing,) = await line.budgets.standings("acme")
-    spent = sum(Decimal(row["cost_usd"]) for row in line.out("prompt.usage"))
-    assert (standing.spent_usd, standing.held_usd, len(outcomes(line))) == (spent, 0, 7)
 
 
 async def test_a_failover_is_no_escalation() -> None:

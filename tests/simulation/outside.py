@@ -13,6 +13,7 @@ from domain.budgets.model import Bill, Budget, Notice, Over, Rules, Standing
 from domain.errors import Permanent
 from domain.ledger.model import (
     Aside,
+    Attempt,
     Cancel,
     Cancelling,
     Claim,
@@ -146,6 +147,10 @@ class Statements:
 
     async def release(self) -> None:
         await self._ask("release")
+
+    async def tried(self, batch: Sequence[tuple[str, str, int]]) -> list[tuple[Attempt, ...]]:
+        answer: list[tuple[Attempt, ...]] = await self._ask("tried", batch)
+        return answer
 
     async def find(self, tenant: str, id: str) -> RequestRecord | None:
         answer: RequestRecord | None = await self._ask("find", tenant, id)
