@@ -1,0 +1,76 @@
+"""What is looked at from outside of our processes: a disk, the door, a receiver of webhooks."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.line.processes import until
+from tests.line.test_takeover import free_port
+from tests.monitoring.faults import causes
+from tests.monitoring.faults.causes import Fault
+from tests.monitoring.faults.place import HOST, Place, listens, program
+from tests.webhooks.receiver import receiving
+
+MODULES = "modules: {http_2xx: {prober: http, timeout: 5s}}\n"
+
+
+def disk(place: Place) -> list[Fault]:
+    """A file system of 32 MB that fills."""
+    exporter = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
+    if exporter is None or os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
+        print("DiskFills is left out: it wants root, mkfs.ext4 and node_exporter", file=sys.stderr)
+        return []
+    image, mounted, port = place.directory / "image", place.directory / "disk", free_port()
+    mounted.mkdir()
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(mounted)], check=True)
+    place.stack.callback(lambda: subprocess.run(["umount", str(mounted)], check=True))
+    words = [exporter, "--collector.disable-defaults", "--collector.filesystem", f"--web.listen-address={HOST}:{port}"]
+    place.stack.enter_context(program(words, place.directory / "node.log"))
+    place.scrapes.append({"job_name": "node", "static_configs": [{"targets": [f"{HOST}:{port}"]}]})
+    like = (("mountpoint", str(mounted)),)
+    return [Fault("DiskFills", "a file system of 32 MB is filled", lambda: causes.fill(mounted), like)]
+
+
+def door(place: Place) -> list[Fault]:
+    """An address that answers, and then does not."""
+    exporter = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter")
+    if exporter is None:
+        print("DoorUnreachable is left out: it wants blackbox_exporter", file=sys.stderr)
+        return []
+    port, ours = free_port(), free_port()
+    (place.directory / "blackbox.yml").write_text(MODULES)
+    words = [exporter, f"--config.file={place.directory / 'blackbox.yml'}", f"--web.listen-address={HOST}:{port}"]
+    place.stack.enter_context(program(words, place.directory / "blackbox.log"))
+    page = [sys.executable, "-m", "http.server", str(ours), "--bind", HOST, "--directory", str(place.directory)]
+    served = place.stack.enter_context(program(page, place.directory / "page.log"))
+    until(lambda: listens(ours), 60)
+    place.scrapes.append({
+        "job_name": "outside", "metrics_path": "/probe", "params": {"module": ["http_2xx"], "target": [f"http://{HOST}:{ours}/"]},
+        "scrape_interval": "30s", "scrape_timeout": "10s", "static_configs": [{"targets": [f"{HOST}:{port}"]}],
+    })  # fmt: skip
+    return [Fault("DoorUnreachable", "what listened at the address is killed", served.kill)]
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Its address; it behaves as the path says (tests/webhooks/receiver.py)."""
+    ready, found = threading.Event(), []
+
+    async def serve() -> None:
+        async with receiving() as one:
+            found.append(one.url("").rstrip("/"))
+            ready.set()
+            await asyncio.Event().wait()
+
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True).start()
+    assert ready.wait(30)
+    yield found[0]
