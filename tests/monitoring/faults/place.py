@@ -144,7 +144,12 @@ class Place:
             async with ClickHouse(url) as clickhouse:
                 await apply(clickhouse)
 
+        async def drop() -> None:
+            async with ClickHouse(self.engines.clickhouse_url) as clickhouse:
+                await clickhouse.execute(f"DROP DATABASE {name}")
+
         asyncio.run(make())
+        self.stack.callback(lambda: asyncio.run(drop()))
         return url
 
     def _redis(self) -> int:
