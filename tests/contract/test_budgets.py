@@ -288,6 +288,14 @@ async def test_the_marks_of_a_budget_are_told_once_a_period(world: World) -> Non
     assert await world.budgets.notices(10) == []
 
 
+async def test_L12_a_refusal_is_told_also_where_nothing_was_ever_charged(world: World) -> None:
+    serial = await budget(world, "0.05")
+    worker = await claimed(world, "a")
+    assert await grips(worker, await paid(world, [serial], "0.10", "a")) == [Grip.OVER_BUDGET]
+    told = [(one.budget, one.mark, one.spent_usd, one.held_usd) for one in await world.budgets.notices(10)]
+    assert told == [("all", 100, 0, 0)]
+
+
 async def test_budgets_of_others_are_not_seen(world: World) -> None:
     await budget(world)
     await world.budgets.put(Budget("globex", "all", TEN, "hour"))

@@ -139,12 +139,14 @@ WITH due AS MATERIALIZED (
 SELECT count(*)::integer AS booked FROM ended;
 
 -- name: exceeded
--- Of refusals: the first one of a period is told.
+-- Of refusals: the first one of a period is told. Where nobody was charged in it yet there is no account: the one that
+-- the refusal was judged by was undone with its transaction.
 INSERT INTO budget_notices (tenant, serial, label, mark, budget, period, limit_usd, spent_usd, held_usd, at, look_at)
-SELECT g.tenant, g.serial, g.label, 100, b.name, b.period, b.limit_usd, a.spent_usd, a.held_usd, now(), now()
+SELECT g.tenant, g.serial, g.label, 100, b.name, b.period, b.limit_usd, coalesce(a.spent_usd, 0),
+       coalesce(a.held_usd, 0), now(), now()
 FROM unnest($1::text[], $2::bigint[], $3::text[]) AS g (tenant, serial, label)
 JOIN budgets b ON b.tenant = g.tenant AND b.serial = g.serial
-JOIN budget_accounts a ON a.tenant = g.tenant AND a.serial = g.serial AND a.label = g.label
+LEFT JOIN budget_accounts a ON a.tenant = g.tenant AND a.serial = g.serial AND a.label = g.label
 ON CONFLICT (tenant, serial, label, mark) DO NOTHING;
 
 -- name: notices
