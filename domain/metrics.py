@@ -101,7 +101,7 @@ _LIST = (
     _counter("similar_checks", "Hits of the semantic cache that were compared with a call.", "template", "outcome"),
     _counter("requests_coalesced", "Requests that were given the answer to an identical one, asked at the same time."),
     _counter("changes_heard", "Messages of prompt.control; known says whether they were about the cache.", "known"),
-    _counter("cache_errors", "Cache calls given up because Redis did not answer; the answer counts as a miss."),
+    _counter("cache_errors", "Cache calls that Redis did not answer: a miss, or an answer that is not kept."),
     # providers
     _counter("provider_calls", "Provider attempts by outcome of UsageRecord.", "provider", "model", "outcome"),
     _gauge(

@@ -10,6 +10,7 @@ from domain.caching.entry import lifetime, remembered
 from domain.errors import Unavailable
 from domain.ledger.model import State
 from domain.ledger.results import Ending, Spent
+from domain.metrics import Metrics
 from domain.ports import Cache
 from topics.base import format_money
 from topics.call import PromptCall
@@ -29,9 +30,10 @@ class Answer:
 class Remembering:
     """Writes to the cache; what cannot be written is asked again one day, and nothing else follows from it."""
 
-    def __init__(self, cache: Cache, ttl: timedelta) -> None:
+    def __init__(self, cache: Cache, ttl: timedelta, metrics: Metrics) -> None:
         self._cache = cache
         self._ttl = ttl
+        self._metrics = metrics
 
     def answer(self, call: PromptCall, ending: Ending, spent: Spent, now: datetime) -> Answer | None:
         """None for what nobody may be answered with again, and for what came from the cache."""
@@ -49,4 +51,5 @@ class Remembering:
             for ttl, entries in by_ttl.items():
                 await self._cache.put_many(entries, timedelta(seconds=ttl))
         except Unavailable as error:
+            self._metrics.count("cache_errors")
             log.warning("cache_not_written", reason=str(error))

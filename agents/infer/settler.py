@@ -65,7 +65,7 @@ class Settler:
 
     def __init__(self, ports: SettlerPorts) -> None:
         self._ports = ports
-        self._remembering = Remembering(ports.cache, ports.cache_ttl)
+        self._remembering = Remembering(ports.cache, ports.cache_ttl, ports.metrics)
         self._nexts: Batcher[Next, int | Over] = Batcher(ports.ledger.go_on)
         self._parks = Batcher(ports.ledger.park)
         self._asides: Batcher[Aside, None] = Batcher(self._aside_all)
