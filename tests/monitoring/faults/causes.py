@@ -1,4 +1,4 @@
-"""What is broken, for each alert. A cause returns when the fault is there."""
+"""What is broken, and how. A cause returns when the fault is there."""
 
 import shutil
 import signal
@@ -17,19 +17,30 @@ from connectors.postgres.pool import Pool
 from domain.webhooks.model import Endpoint
 from tests.line.processes import TENANT, Worker, until
 from tests.monitoring.faults.place import Line, patiently
-from topics.table import REQUESTS, USAGE
+from topics.table import REQUESTS
 
 Cause = Callable[[], None]
+PRICEY = "What is all this? " + "word " * 80_000
+"""A hundred thousand tokens."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """`like` are labels that it must have, so that no other fault's is taken for it."""
+
+    name: str
+    like: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`like` are labels of the alert that it must have, so that no other fault's is taken for it."""
+    """`mend` does what the runbook says, and returns when its effect is seen; `mended` says what that is."""
 
-    alert: str
     what: str
     cause: Cause
-    like: tuple[tuple[str, str], ...] = ()
+    alerts: tuple[Alert, ...]
+    mended: str = ""
+    mend: Cause | None = None
 
 
 def junk(line: Line, topic: str, count: int) -> None:
@@ -44,7 +55,7 @@ def kill(worker: Worker) -> None:
 
 
 def restart(line: Line, worker: Worker, *words: str) -> None:
-    """Five times, half a minute apart, from another thread on."""
+    """Five times, from another thread on."""
 
     def work() -> None:
         found = worker
@@ -76,22 +87,27 @@ def few_descriptors(worker: Worker) -> None:
     process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
 
 
-def dead_letters(line: Line) -> None:
-    junk(line, REQUESTS, 30)
-
-
-def refused_rows(line: Line) -> None:
-    junk(line, USAGE, 3)
+def strangers(line: Line, tenant: str) -> list[str]:
+    """Thirty requests of a tenant that there is not, and some that nobody can read."""
+    junk(line, REQUESTS, 3)
+    return line.ask(30, tenant=tenant)
 
 
 def use_up_a_budget(line: Line) -> None:
     """That of one template, so that everything else goes on."""
     budget = ("tiny", "--tenant", TENANT, "--template", "sentiment", "--limit", "0.0001", "--per", "day")
     line.command("budgets", "create", *budget)
-    line.of.publish([
-        {"id": f"budget-{number}", "template": {"name": "sentiment", "variables": {"text": f"I love number {number}"}}}
-        for number in range(100)
-    ])  # fmt: skip
+    line.of.publish([love(line, number) for number in range(100)])
+
+
+def love(line: Line, number: int, tag: str = "first") -> dict[str, object]:
+    template = {"name": "sentiment", "variables": {"text": f"I love {tag} {number}"}}
+    return {"id": f"{line.name}-{tag}-{number}", "template": template}
+
+
+def spend(line: Line, tenant: str, count: int) -> list[str]:
+    """A quarter of a dollar each."""
+    return line.ask(count, tenant=tenant, model="smart", prompt=PRICEY)
 
 
 def subscribe(line: Line, id: str, url: str) -> None:

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ops.local.monitoring import HOST
 from tests.line.processes import until
 from tests.line.test_takeover import free_port
 from tests.monitoring.faults import causes
-from tests.monitoring.faults.causes import Fault
-from tests.monitoring.faults.place import HOST, Place, listens, program
+from tests.monitoring.faults.causes import Alert, Fault
+from tests.monitoring.faults.place import Place, listens, program
 from tests.webhooks.receiver import receiving
 
 MODULES = "modules: {http_2xx: {prober: http, timeout: 5s}}\n"
@@ -35,8 +36,11 @@ def disk(place: Place) -> list[Fault]:
     words = [exporter, "--collector.disable-defaults", "--collector.filesystem", f"--web.listen-address={HOST}:{port}"]
     place.stack.enter_context(program(words, place.directory / "node.log"))
     place.scrapes.append({"job_name": "node", "static_configs": [{"targets": [f"{HOST}:{port}"]}]})
-    like = (("mountpoint", str(mounted)),)
-    return [Fault("DiskFills", "a file system of 32 MB is filled", lambda: causes.fill(mounted), like)]
+    alert = Alert("DiskFills", (("mountpoint", str(mounted)),))
+    return [
+        Fault("a file system of 32 MB is filled", lambda: causes.fill(mounted), (alert,),
+              "what filled it is deleted", (mounted / "full").unlink)
+    ]  # fmt: skip
 
 
 def door(place: Place) -> list[Fault]:
@@ -56,7 +60,15 @@ def door(place: Place) -> list[Fault]:
         "job_name": "outside", "metrics_path": "/probe", "params": {"module": ["http_2xx"], "target": [f"http://{HOST}:{ours}/"]},
         "scrape_interval": "30s", "scrape_timeout": "10s", "static_configs": [{"targets": [f"{HOST}:{port}"]}],
     })  # fmt: skip
-    return [Fault("DoorUnreachable", "what listened at the address is killed", served.kill)]
+    return [
+        Fault("what listened at the address is killed", served.kill, (Alert("DoorUnreachable"),),
+              "it listens again", lambda: _again(place, page, ours))
+    ]  # fmt: skip
+
+
+def _again(place: Place, page: list[str], port: int) -> None:
+    place.stack.enter_context(program(page, place.directory / "page.log"))
+    until(lambda: listens(port), 60)
 
 
 @contextmanager

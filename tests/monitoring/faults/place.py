@@ -23,12 +23,14 @@ from connectors.clickhouse.migrate import apply
 from connectors.postgres.migrate import upgrade
 from ops.local.environment import read_env
 from ops.local.instance import ProcessState
-from ops.local.monitoring import HOST, configuration, targets
+from ops.local.monitoring import HOST, OPS, configuration, targets
 from tests.conftest import Engines, new_database, with_path
 from tests.line.processes import Processes, Worker, processes, until
 from tests.line.test_takeover import free_port
+from tests.monitoring.faults.faster import copies, hasten
 
-SECONDS = 900
+RULES = OPS / "prometheus" / "rules"
+SECONDS = 1_200
 """What has not fired then does not."""
 
 
@@ -59,58 +61,117 @@ class Line:
         self.started.append(ProcessState(name, metrics_port=port))
         return worker
 
+    def fat(self, name: str, *words: str) -> Worker:
+        """With six hundred megabytes more than it needs."""
+        code = "import sys; held = bytearray(b'x') * (600 << 20); from cli.main import run; run()"
+        port, log = free_port(), self.of.directory / f"{name}.log"
+        worker = self._run(port, log, words, {}, ("-c", code))
+        self.started.append(ProcessState(name, metrics_port=port))
+        return worker
+
     def again(self, worker: Worker, *words: str, **environ: str) -> Worker:
         """On the same port: Prometheus sees it start anew."""
         worker.process.kill()
         worker.process.wait()
         return self._run(worker.port, worker.log, words, environ)
 
-    def _run(self, port: int, log: Path, words: tuple[str, ...], environ: dict[str, str]) -> Worker:
+    def supervise(self, worker: Worker, *words: str) -> None:
+        """It is started again when it ends, as whoever runs it in production does."""
+
+        def work() -> None:
+            found = worker
+            while not self.stop.wait(1):
+                if found.process.poll() is not None:
+                    found = self.again(found, *words)
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def _run(
+        self, port: int, log: Path, words: tuple[str, ...], environ: dict[str, str],
+        program: tuple[str, ...] = ("-m", "cli.main"),
+    ) -> Worker:  # fmt: skip
         own = self.of.environ | {"STRUCTURED_PROMPT_METRICS_PORT": str(port)} | environ
         with log.open("ab") as output:
-            command = [sys.executable, "-m", "cli.main", *words]
+            command = [sys.executable, *program, *words]
             process = subprocess.Popen(command, env=own, stdout=output, stderr=output)
         worker = Worker(process, port, log)
         self.of.workers.append(worker)
         return worker
 
-    def ask(self, count: int, **more: Any) -> None:
+    def ask(self, count: int, prompt: str = "What is it?", **more: Any) -> list[str]:
+        """The ids; no two prompts are the same."""
         at = time.monotonic_ns()
-        self.of.publish([{"id": f"{self.name}-{at}-{n}", "prompt": f"What is {at + n}?", **more} for n in range(count)])
+        ids = [f"{self.name}-{at}-{n}" for n in range(count)]
+        self.of.publish([{"id": id, "prompt": f"{id} {prompt}", **more} for id in ids])
+        return ids
 
-    def keep_asking(self, a_second: int) -> None:
+    def keep_asking(self, a_second: int, **more: Any) -> None:
         def work() -> None:
             while not self.stop.wait(1):
-                self.ask(a_second)
+                self.ask(a_second, **more)
 
         threading.Thread(target=work, daemon=True).start()
 
-    def command(self, *words: str) -> None:
+    def command(self, *words: str) -> str:
+        """What it prints. Raises AssertionError where it fails."""
         environ = self.of.environ | {"STRUCTURED_PROMPT_METRICS_PORT": "0"}
-        subprocess.run([sys.executable, "-m", "cli.main", *words, "--use-env"], env=environ, check=True, timeout=120)
+        line = [sys.executable, "-m", "cli.main", *words, "--use-env"]
+        done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, f"{' '.join(words)}: {done.returncode} {(done.stdout + done.stderr)[-800:]}"
+        return done.stdout
 
-    def hold(self, statement: str) -> None:
-        """A transaction that nobody ends: it keeps the locks of its statement."""
-        locked = threading.Event()
+    def hold(self, statement: str) -> Callable[[], None]:
+        """A transaction that keeps the locks of its statement until what is returned is called."""
+        locked, let_go = threading.Event(), threading.Event()
 
         async def work() -> None:
             connection = await asyncpg.connect(self.of.settings.database_url.get_secret_value())
             async with connection.transaction():
                 await connection.execute(statement)
                 locked.set()
-                await asyncio.sleep(SECONDS)
+                while not let_go.is_set():
+                    await asyncio.sleep(0.2)
+            await connection.close()
 
         threading.Thread(target=lambda: asyncio.run(work()), daemon=True).start()
         assert locked.wait(60), statement
+        return let_go.set
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A database of ClickHouse, as whoever administers it sees it."""
+
+    url: str
+
+    def execute(self, statement: str) -> None:
+        async def work() -> None:
+            async with ClickHouse(self.url) as clickhouse:
+                await clickhouse.execute(statement)
+
+        asyncio.run(work())
+
+    def count(self, table: str) -> int:
+        return int(self.ask(f"SELECT count() AS it FROM {table} FINAL"))
+
+    def ask(self, statement: str) -> str:
+        """The value that it calls `it`, of its one row."""
+
+        async def work() -> str:
+            async with ClickHouse(self.url) as clickhouse:
+                return str((await clickhouse.select(statement, {}))[0]["it"])
+
+        return asyncio.run(work())
 
 
 @dataclass
 class Place:
-    """`scrapes` are jobs beside those of the processes."""
+    """`scrapes` are jobs beside those of the processes; all durations of the rules are divided by `faster`."""
 
     directory: Path
     engines: Engines
     stack: ExitStack
+    faster: int = 1
     started: list[ProcessState] = field(default_factory=list)
     scrapes: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
@@ -133,24 +194,19 @@ class Place:
         of = self.stack.enter_context(processes(own, database, redis, f"faults-{name}-{os.getpid()}.", directory))
         return Line(name, of, self.started)
 
-    def clickhouse(self, line: Line) -> str:
+    def clickhouse(self, line: Line) -> Rows:
         """An empty database, with its tables."""
         name = f"faults_{line.name}_{os.getpid()}"
-        url = with_path(self.engines.clickhouse_url, name)
+        all_of_it, own = Rows(self.engines.clickhouse_url), Rows(with_path(self.engines.clickhouse_url, name))
 
         async def make() -> None:
-            async with ClickHouse(self.engines.clickhouse_url) as clickhouse:
-                await clickhouse.execute(f"CREATE DATABASE {name}")
-            async with ClickHouse(url) as clickhouse:
+            async with ClickHouse(own.url) as clickhouse:
                 await apply(clickhouse)
 
-        async def drop() -> None:
-            async with ClickHouse(self.engines.clickhouse_url) as clickhouse:
-                await clickhouse.execute(f"DROP DATABASE {name}")
-
+        all_of_it.execute(f"CREATE DATABASE {name}")
         asyncio.run(make())
-        self.stack.callback(lambda: asyncio.run(drop()))
-        return url
+        self.stack.callback(lambda: all_of_it.execute(f"DROP DATABASE {name}"))
+        return own
 
     def _redis(self) -> int:
         import redis
@@ -167,6 +223,8 @@ class Place:
         jobs = config["scrape_configs"]
         assert isinstance(jobs, list)
         jobs += self.scrapes
+        config["rule_files"] = [str(path) for path in copies(RULES, folder, self.faster)]
+        hasten(config, self.faster)
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         (folder / "targets.json").write_text(json.dumps(targets(self.started)))
         words = [
@@ -186,12 +244,13 @@ class Place:
 
 
 @contextmanager
-def placed(stack_of: Path, directory: Path) -> Iterator[Place]:
+def placed(stack_of: Path, directory: Path, faster: int) -> Iterator[Place]:
     """On the engines of the stack that runs in `stack_of`."""
     values = read_env(stack_of)
-    names = ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL")
+    kafka, database = values["KAFKA_BOOTSTRAP_SERVERS"], values["DATABASE_URL"]
     with ExitStack() as stack:
-        yield Place(directory, Engines(*(values[name] for name in names), ""), stack)
+        engines = Engines(kafka, database, values["REDIS_URL"], values["CLICKHOUSE_URL"], "")
+        yield Place(directory, engines, stack, faster)
 
 
 def listens(port: int) -> bool:
