@@ -81,9 +81,9 @@ def freeze_again_and_again(worker: Worker) -> None:
 
 
 def few_descriptors(worker: Worker) -> None:
-    """Its limit comes down to little more than it has open."""
+    """Its limit comes down to what it has open."""
     process = psutil.Process(worker.process.pid)
-    most = int(process.num_fds() / 0.9)
+    most = process.num_fds()
     process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
 
 

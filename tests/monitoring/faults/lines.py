@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -13,10 +12,13 @@ from tests.line.processes import TENANT, Worker, until
 from tests.line.test_takeover import free_port
 from tests.monitoring.faults import causes, remedies
 from tests.monitoring.faults.causes import Alert, Cause, Fault
-from tests.monitoring.faults.place import Line, Place, Rows, program
+from tests.monitoring.faults.place import Line, Place, program
+from tests.monitoring.faults.rows import Rows
 
 INFER, INTAKE, WAKE = (("worker", "--stage", stage) for stage in ("infer", "intake", "wake"))
 CLICKHOUSE = ("sink", "clickhouse")
+FAT = ("-c", "held = bytearray(b'x') * (600 << 20); from cli.main import run; run()")
+"""The command line, with six hundred megabytes more than it needs."""
 
 
 def people(place: Place, receiver: str) -> list[Fault]:
@@ -27,11 +29,11 @@ def people(place: Place, receiver: str) -> list[Fault]:
     line.start("worker-intake-1", *INTAKE, REDIS_URL=around["redis"])
     line.start("worker-infer-1", *INFER, REDIS_URL=around["redis"])
     line.start("worker-wake-1", *WAKE)
-    spare, late, full = (line.start(f"worker-wake-{number}", *WAKE) for number in (2, 3, 4))
+    spare, late, full, fat = (line.start(f"worker-wake-{number}", *WAKE) for number in (2, 3, 4, 8))
     sink = line.start("sink-clickhouse-1", *CLICKHOUSE, CLICKHOUSE_URL=around["clickhouse"])
     hooks = line.start("sink-destinations-1", "sink", "destinations", STRUCTURED_PROMPT_WEBHOOK_ALLOW="127.0.0.0/8")
     line.command("tenants", "create", "spender")
-    line.keep_asking(2)
+    line.keep_asking(4)
     line.keep_asking(1, model="smart")
     return [
         _refused(line, rows, sink),
@@ -39,19 +41,19 @@ def people(place: Place, receiver: str) -> list[Fault]:
               lambda: causes.subscribe(line, "wh_gone", f"{receiver}/status/410"), (Alert("WebhooksDisabled"),)),
         Fault("a worker is killed", lambda: causes.kill(spare), (Alert("ProcessDown", at(spare)),),
               "the worker is started", lambda: ready(line.again(spare, *WAKE))),
-        Fault("a worker that runs one second in seven",
+        Fault("a worker that runs a quarter of a second in each 1.75",
               lambda: causes.freeze_again_and_again(late), (Alert("EventLoopLate", at(late)),)),
-        Fault("a limit just above what is open", lambda: causes.few_descriptors(full),
+        Fault("a limit that is what is open", lambda: causes.few_descriptors(full),
               (Alert("FileDescriptorsEnd", at(full)),), "the worker is started with the limit as it was",
               lambda: ready(line.again(full, *WAKE))),
-        _fat(line),
+        _fat(line, fat),
         Fault("a budget of a hundredth of a cent", lambda: causes.use_up_a_budget(line), (Alert("BudgetUsedUp"),),
               "`budgets create … --replace`: its requests are answered", lambda: remedies.raise_budget(line)),
         Fault("fifty calls of a quarter of a dollar", lambda: _spent(line), (Alert("SpendJumps"),),
               "`budgets create`, `tenants limit`: the next are rejected",
               lambda: remedies.bound_spending(line, "spender")),
         Fault("every answer of a model breaks its schema",
-              lambda: line.of.provide(model="large", malformed={"share": 1, "kinds": ["not_json_body"]}),
+              lambda: line.of.provide(model="large", malformed={"share": 1, "kinds": ["wrong_type"]}),
               (Alert("AnswersBreakSchema"),)),
         _overdue(line, hooks),
         Fault("the workers' Redis refuses connections", lambda: breaker.enter("redis", "refuse"),
@@ -82,12 +84,11 @@ def _refused(line: Line, rows: Rows, sink: Worker) -> Fault:
     )  # fmt: skip
 
 
-def _fat(line: Line) -> Fault:
+def _fat(line: Line, worker: Worker) -> Fault:
     found: list[Worker] = []
-    port = (("process", "worker-fat"),)
     return Fault(
-        "a worker that holds 600 MB", lambda: found.append(line.fat("worker-fat-1", *WAKE)),
-        (Alert("MemoryGrows", port),), "the worker is started anew", lambda: ready(line.again(found[0], *WAKE)),
+        "a worker that holds 600 MB", lambda: found.append(line.again(worker, *WAKE, program=FAT)),
+        (Alert("MemoryGrows", at(worker)),), "the worker is started anew", lambda: ready(line.again(found[0], *WAKE)),
     )  # fmt: skip
 
 
@@ -118,8 +119,10 @@ def _cut(line: Line, rows: Rows, breaker: Breaker) -> Fault:
         line.command("sinks", "pause", "clickhouse")
         remedies.resume(line)
 
+    sink, topic = (("sink", "clickhouse"),), (("topic", "prompt.results"),)
     return Fault(
-        "ClickHouse refuses connections", cut, (Alert("SinkErrors"), Alert("SinkBehind", (("sink", "clickhouse"),))),
+        "ClickHouse refuses connections, with five requests a second", cut,
+        (Alert("SinkErrors", sink), Alert("SinkBehind", sink), Alert("ConsumerLagGrows", topic)),
         "ClickHouse is back; `sinks resume` after a pause", mend,
     )  # fmt: skip
 
@@ -143,10 +146,7 @@ def locked(place: Place) -> list[Fault]:
         line.start("worker-intake-9", *INTAKE)
 
     stage, process = (("stage", "intake"),), (("process", "worker-intake"),)
-    alerts = (
-        Alert("DependencyAway", stage), Alert("StageStuck", process), Alert("LeasesFail"), Alert("ApiErrorsFast"),
-        Alert("ConsumerLagGrows", (("topic", f"{line.of.settings.topic_prefix}prompt.requests"),)),
-    )  # fmt: skip
+    alerts = Alert("DependencyAway", stage), Alert("StageStuck", process), Alert("LeasesFail"), Alert("ApiErrorsFast")
     lock = "LOCK TABLE claims, workers IN ACCESS EXCLUSIVE MODE"
     what = "a transaction locks the tables of claims and workers, with twenty requests a second"
     return [
@@ -215,7 +215,7 @@ def _waiting(line: Line) -> Fault:
     ends: list[Cause] = []
 
     def hold() -> None:
-        time.sleep(20)
+        until(lambda: line.waiting() > 10, 240)
         ends.append(line.hold("SELECT FROM waiting FOR UPDATE"))
 
     return Fault(

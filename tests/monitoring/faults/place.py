@@ -21,6 +21,7 @@ import yaml
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.migrate import apply
 from connectors.postgres.migrate import upgrade
+from connectors.postgres.pool import Pool
 from ops.local.environment import read_env
 from ops.local.instance import ProcessState
 from ops.local.monitoring import HOST, OPS, configuration, targets
@@ -28,7 +29,9 @@ from tests.conftest import Engines, new_database, with_path
 from tests.line.processes import Processes, Worker, processes, until
 from tests.line.test_takeover import free_port
 from tests.monitoring.faults.faster import copies, hasten
+from tests.monitoring.faults.rows import Rows
 
+CLI = ("-m", "cli.main")
 RULES = OPS / "prometheus" / "rules"
 SECONDS = 1_200
 """What has not fired then does not."""
@@ -61,19 +64,11 @@ class Line:
         self.started.append(ProcessState(name, metrics_port=port))
         return worker
 
-    def fat(self, name: str, *words: str) -> Worker:
-        """With six hundred megabytes more than it needs."""
-        code = "import sys; held = bytearray(b'x') * (600 << 20); from cli.main import run; run()"
-        port, log = free_port(), self.of.directory / f"{name}.log"
-        worker = self._run(port, log, words, {}, ("-c", code))
-        self.started.append(ProcessState(name, metrics_port=port))
-        return worker
-
-    def again(self, worker: Worker, *words: str, **environ: str) -> Worker:
+    def again(self, worker: Worker, *words: str, program: tuple[str, ...] = CLI) -> Worker:
         """On the same port: Prometheus sees it start anew."""
         worker.process.kill()
         worker.process.wait()
-        return self._run(worker.port, worker.log, words, environ)
+        return self._run(worker.port, worker.log, words, {}, program)
 
     def supervise(self, worker: Worker, *words: str) -> None:
         """It is started again when it ends, as whoever runs it in production does."""
@@ -88,7 +83,7 @@ class Line:
 
     def _run(
         self, port: int, log: Path, words: tuple[str, ...], environ: dict[str, str],
-        program: tuple[str, ...] = ("-m", "cli.main"),
+        program: tuple[str, ...] = CLI,
     ) -> Worker:  # fmt: skip
         own = self.of.environ | {"STRUCTURED_PROMPT_METRICS_PORT": str(port)} | environ
         with log.open("ab") as output:
@@ -111,6 +106,14 @@ class Line:
                 self.ask(a_second, **more)
 
         threading.Thread(target=work, daemon=True).start()
+
+    def waiting(self) -> int:
+        """How many requests wait for their time."""
+
+        async def count(pool: Pool) -> int:
+            return int((await pool.fetch("SELECT count(*) AS n FROM waiting"))[0]["n"])
+
+        return self.of._ask(count)
 
     def command(self, *words: str) -> str:
         """What it prints. Raises AssertionError where it fails."""
@@ -136,32 +139,6 @@ class Line:
         threading.Thread(target=lambda: asyncio.run(work()), daemon=True).start()
         assert locked.wait(60), statement
         return let_go.set
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A database of ClickHouse, as whoever administers it sees it."""
-
-    url: str
-
-    def execute(self, statement: str) -> None:
-        async def work() -> None:
-            async with ClickHouse(self.url) as clickhouse:
-                await clickhouse.execute(statement)
-
-        asyncio.run(work())
-
-    def count(self, table: str) -> int:
-        return int(self.ask(f"SELECT count() AS it FROM {table} FINAL"))
-
-    def ask(self, statement: str) -> str:
-        """The value that it calls `it`, of its one row."""
-
-        async def work() -> str:
-            async with ClickHouse(self.url) as clickhouse:
-                return str((await clickhouse.select(statement, {}))[0]["it"])
-
-        return asyncio.run(work())
 
 
 @dataclass
