@@ -105,9 +105,9 @@ def love(line: Line, number: int, tag: str = "first") -> dict[str, object]:
     return {"id": f"{line.name}-{tag}-{number}", "template": template}
 
 
-def spend(line: Line, tenant: str, count: int) -> list[str]:
+def spend(line: Line, tenant: str, count: int, **more: str) -> list[str]:
     """A quarter of a dollar each."""
-    return line.ask(count, tenant=tenant, model="smart", prompt=PRICEY)
+    return line.ask(count, PRICEY, tenant=tenant, model="smart", **more)
 
 
 def subscribe(line: Line, id: str, url: str) -> None:

@@ -25,7 +25,7 @@ def people(place: Place, receiver: str) -> list[Fault]:
     """A line with sinks, whose ClickHouse and whose cache can be taken away."""
     line = place.line("people")
     rows, around, breaker = _proxied(place, line)
-    causes.subscribe(line, "wh_slow", f"{receiver}/status/503")
+    causes.subscribe(line, "wh_well", f"{receiver}/well")
     line.start("worker-intake-1", *INTAKE, REDIS_URL=around["redis"])
     line.start("worker-infer-1", *INFER, REDIS_URL=around["redis"])
     line.start("worker-wake-1", *WAKE)

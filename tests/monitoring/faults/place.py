@@ -169,7 +169,9 @@ class Place:
         )  # fmt: skip
         redis = with_path(self.engines.redis_url, str(self._redis()))
         of = self.stack.enter_context(processes(own, database, redis, f"faults-{name}-{os.getpid()}.", directory))
-        return Line(name, of, self.started)
+        line = Line(name, of, self.started)
+        self.stack.callback(line.stop.set)  # nobody asks, or starts again, what is ended
+        return line
 
     def clickhouse(self, line: Line) -> Rows:
         """An empty database, with its tables."""

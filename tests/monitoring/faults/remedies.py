@@ -58,7 +58,7 @@ def bound_spending(line: Line, tenant: str) -> None:
     """A budget of a dollar rejects what is over it; the tenant's rate comes down."""
     words = [{"100": "1"}.get(word, word) for word in step("SpendJumps", "budgets", "create")]
     line.command(*words, "--tenant", tenant)
-    statuses = _statuses(line, spend(line, tenant, 20))
+    statuses = _statuses(line, spend(line, tenant, 20, on_limit="reject"))
     assert list(statuses.values()).count("rejected") >= 10, statuses
     line.command(*[{"demo": tenant}.get(word, word) for word in step("SpendJumps", "tenants", "limit")])
     assert f"{tenant}" in line.command("tenants", "list")

@@ -27,12 +27,12 @@ class Course:
         )
         if self.begun is not None and self.fired is None and fires:
             self.fired = time.monotonic()
-        elif self.mended is not None and self.ended is None and not fires:
+        elif self.fired is not None and self.mended is not None and self.ended is None and not fires:
             self.ended = time.monotonic()
 
     def row(self) -> str:
         fired = "did not fire" if self.begun is None or self.fired is None else f"{self.fired - self.begun:.0f} s"
-        ended = "" if self.mended is None else "does not end"
+        ended = "" if self.mended is None or self.fired is None else "does not end"
         if self.mended is not None and self.ended is not None:
             ended = f"{self.ended - self.mended:.0f} s"
         return f"| {self.alert.name} | {self.fault.what} | {fired} | {self.fault.mended} | {ended} |"
