@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,11 +72,12 @@ def freeze_again_and_again(worker: Worker) -> None:
     """It runs for a quarter of a second, then not for one and a half."""
 
     def work() -> None:
-        while worker.process.poll() is None:
-            worker.send(signal.SIGSTOP)
-            time.sleep(1.5)
-            worker.send(signal.SIGCONT)
-            time.sleep(0.25)
+        with suppress(ProcessLookupError):  # it has ended
+            while worker.process.poll() is None:
+                worker.send(signal.SIGSTOP)
+                time.sleep(1.5)
+                worker.send(signal.SIGCONT)
+                time.sleep(0.25)
 
     patiently(work)
 

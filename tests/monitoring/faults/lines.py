@@ -33,8 +33,7 @@ def people(place: Place, receiver: str) -> list[Fault]:
     sink = line.start("sink-clickhouse-1", *CLICKHOUSE, CLICKHOUSE_URL=around["clickhouse"])
     hooks = line.start("sink-destinations-1", "sink", "destinations", STRUCTURED_PROMPT_WEBHOOK_ALLOW="127.0.0.0/8")
     line.command("tenants", "create", "spender")
-    line.keep_asking(4)
-    line.keep_asking(1, model="smart")
+    line.keep_asking(5)
     return [
         _refused(line, rows, sink),
         Fault("an endpoint that answers 410",
@@ -52,9 +51,6 @@ def people(place: Place, receiver: str) -> list[Fault]:
         Fault("fifty calls of a quarter of a dollar", lambda: _spent(line), (Alert("SpendJumps"),),
               "`budgets create`, `tenants limit`: the next are rejected",
               lambda: remedies.bound_spending(line, "spender")),
-        Fault("every answer of a model breaks its schema",
-              lambda: line.of.provide(model="large", malformed={"share": 1, "kinds": ["wrong_type"]}),
-              (Alert("AnswersBreakSchema"),)),
         _overdue(line, hooks),
         Fault("the workers' Redis refuses connections", lambda: breaker.enter("redis", "refuse"),
               (Alert("CacheErrors"),), "Redis is back", lambda: breaker.enter("redis", "pass")),

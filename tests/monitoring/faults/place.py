@@ -100,10 +100,10 @@ class Line:
         self.of.publish([{"id": id, "prompt": f"{id} {prompt}", **more} for id in ids])
         return ids
 
-    def keep_asking(self, a_second: int, **more: Any) -> None:
+    def keep_asking(self, a_second: int) -> None:
         def work() -> None:
             while not self.stop.wait(1):
-                self.ask(a_second, **more)
+                self.ask(a_second)
 
         threading.Thread(target=work, daemon=True).start()
 
