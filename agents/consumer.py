@@ -131,7 +131,15 @@ class StageConsumer(driver.Consumer):
         if self._get_active_partitions():
             return await self._wait_next_records(WHILE_HELD_S)
         await self.sleep(WHILE_HELD_S)
+        self._is_there()
         return None, None
+
+    def _is_there(self) -> None:
+        """aiokafka leaves the group when nothing was asked of it for `broker_max_poll_interval`. A worker that is full,
+        while PostgreSQL or a provider lets it wait, is there all the same: whether it hangs, the watchdog sees."""
+        if (consumer := self._thread._consumer) is not None:
+            with consumer._subscription.fetch_context():
+                pass
 
     def _in_order(self, records: Mapping[Any, Any], active: Any) -> list[list[Any]]:
         """The partitions to hand on, topic by topic."""

@@ -1,9 +1,11 @@
 """What is taken of the topics of which something was fetched."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import KafkaError
 
 from agents.consumer import WHILE_HELD_S, StageConsumer
@@ -77,6 +79,7 @@ class Waits(StageConsumer):
     def __init__(self, active: set[Place], held: Any) -> None:
         self._active = active
         self._buffered_partitions = held
+        self._thread: Any = SimpleNamespace(_consumer=SimpleNamespace(_subscription=SubscriptionState()))
         self.waits: list[float] = []
 
     def _get_active_partitions(self) -> Any:
@@ -105,3 +108,12 @@ async def test_S3_what_was_held_is_taken_from_soon_after_it_may_be(
     consumer = Waits(active, held)
     await consumer._next(1.0)
     assert consumer.waits == [wait]
+
+
+async def test_S6_a_worker_that_is_full_for_long_stays_in_its_group() -> None:
+    consumer = Waits(set(), {Place("t", 0)})
+    subscription = consumer._thread._consumer._subscription
+    subscription._last_fetch_ended -= 299.0
+    assert subscription.fetcher_idle_time >= 299, "by this aiokafka decides whether to leave"
+    await consumer._next(1.0)
+    assert subscription.fetcher_idle_time < 299
