@@ -184,6 +184,16 @@ class MemoryLine:
         offset = self.offsets[REQUESTS, 0] = self.offsets.get((REQUESTS, 0), -1) + 1
         return Delivery((REQUESTS, 0), REQUESTS, 0, offset, 1, key, value, headers, self.now.timestamp())
 
+    async def dies_in_a_call(self, call: Delivery, has_called: Callable[[], bool]) -> Infer:
+        """A worker, whose model holds its answers, dies once it has called; the one that takes over after its lease."""
+        dying = asyncio.ensure_future((await self.infer("dying")).handle(call))
+        while not has_called():
+            await asyncio.sleep(0)
+        dying.cancel()
+        self.model.let_go()
+        self.pass_time(seconds=40)
+        return await self.infer("second")
+
     def calls(self, lane: str = "standard") -> list[Delivery]:
         """What intake and wake produced to a lane since the last look."""
         topic = CALLS[lane]  # type: ignore[index]

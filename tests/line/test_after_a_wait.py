@@ -1,6 +1,5 @@
 """A run that comes back after a wait goes on where it was: no attempt is recorded, or paid for, that is not made."""
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -100,13 +99,7 @@ async def test_L8_who_takes_over_from_a_worker_that_died_at_the_stronger_model_g
 
     line.model._script = [UGLY, UGLY, the_last]
     await line.intake().handle_batch([line.publish(request(model="careful"))])
-    dying = asyncio.ensure_future((await line.infer("dying")).handle(line.calls()[0]))
-    while len(line.model.calls) < 4:
-        await asyncio.sleep(0)
-    dying.cancel()
-    line.model.let_go()
-    line.pass_time(seconds=40)
-    second = await line.infer("second")
+    second = await line.dies_in_a_call(line.calls()[0], lambda: len(line.model.calls) == 4)
     await line.wake().sweep()
     await second.handle(line.calls()[0])
     assert line.out("prompt.results")[0]["status"] == "completed"

@@ -270,13 +270,7 @@ async def test_L8_L15_a_worker_that_dies_in_a_call_leaves_a_request_that_another
     await line.intake().handle_batch([line.publish(request())])
     (delivery,) = line.calls()
     line.model.hold()
-    dying = asyncio.ensure_future((await line.infer("dying")).handle(delivery))
-    while not line.model.in_flight:
-        await asyncio.sleep(0)
-    dying.cancel()
-    line.model.let_go()
-    line.pass_time(seconds=40)
-    second = await line.infer("second")
+    second = await line.dies_in_a_call(delivery, lambda: line.model.in_flight > 0)
     await line.wake().sweep()
     for call in line.calls():
         await second.handle(call)
@@ -292,13 +286,7 @@ async def test_L9_in_fail_mode_a_worker_that_dies_in_a_call_ends_it() -> None:
     await line.intake().handle_batch([line.publish(request(on_unknown_outcome="fail"))])
     (delivery,) = line.calls()
     line.model.hold()
-    dying = asyncio.ensure_future((await line.infer("dying")).handle(delivery))
-    while not line.model.in_flight:
-        await asyncio.sleep(0)
-    dying.cancel()
-    line.model.let_go()
-    line.pass_time(seconds=40)
-    second = await line.infer("second")
+    second = await line.dies_in_a_call(delivery, lambda: line.model.in_flight > 0)
     await second.handle(delivery)
     await line.wake().wake_due()
     for call in line.calls():
