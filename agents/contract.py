@@ -145,7 +145,7 @@ class Policy:
 
     name: str
     batch: int = 500
-    inside: int = 500
+    inside: int = 400
     crowded: int = 50
     drain: float = 25.0
     fault_limit: int = 25

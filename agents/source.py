@@ -122,10 +122,8 @@ class EachSource(Source):
 
     def _queue(self, delivery: Delivery) -> None:
         tenant = tenant_of(delivery)
-        self._crowd.saw(tenant, self.used_at)
-        room = self._room(self.stage.policy.crowded)
-        singly = len(self._ready) > room and not self._ready.holds(tenant) and self._is_flooded(self.used_at)
-        if singly and len(self._singles) < room:
+        self._crowd.came(tenant, self.used_at)
+        if len(self._singles) < self._room(self.stage.policy.crowded) and self._comes_singly(tenant):
             self._singles.add(delivery)
             self._singly.append(delivery)
         else:
@@ -151,6 +149,12 @@ class EachSource(Source):
             if better.used_at > moment:
                 return True
         return False
+
+    def _comes_singly(self, tenant: bytes) -> bool:
+        """Beside a flood of others that waits."""
+        if len(self._ready) <= self._room(self.stage.policy.crowded) or tenant in self._ready.tenants:
+            return False
+        return self._crowd.singly(tenant) and self._is_flooded(self.used_at)
 
     def _is_flooded(self, now: float) -> bool:
         in_hand = max(0, len(self._tasks) - self._outside.count)

@@ -14,12 +14,12 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
 from connectors.kafka.errors import translate
+from connectors.kafka.reports import Reports
 from domain.errors import StructuredPromptError, Unavailable
 from domain.ports import Record
 
 log = logging.getLogger(__name__)
 _FULL_QUEUE_PAUSE_S = 0.005
-_POLL_S = 0.2
 
 
 class KafkaProducer:
@@ -57,6 +57,7 @@ class KafkaProducer:
         except BaseException:
             batch.abandon()
             raise
+        client.reports.expect(batch.count, asyncio.get_running_loop())
         batch.seal()
         await batch.done
 
@@ -91,15 +92,13 @@ class KafkaProducer:
 
 
 class _PolledClient:
-    """A librdkafka producer and the thread that serves its delivery reports."""
+    """A librdkafka producer whose delivery reports are served."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.failed: KafkaError | None = None
         self._client = Client({**config, "error_cb": self._on_error}, logger=log)
         self.produce: Callable[..., None] = self._client.produce
-        self._stopping = False
-        self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
-        self._thread.start()
+        self.reports = Reports(self._client.poll)
 
     def metadata(self, timeout_s: float) -> None:
         try:
@@ -118,21 +117,16 @@ class _PolledClient:
         if left:
             log.error("%d Kafka records were not acknowledged before the producer closed", left)
             self._client.purge()
-        self._stopping = True
-        self._thread.join()
+        self.reports.stop()
         self._client.poll(0)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:
             self.failed = error
 
-    def _poll(self) -> None:
-        while not self._stopping:
-            self._client.poll(_POLL_S)
-
 
 class _Batch:
-    """Counts the delivery reports of one send; they arrive on the polling thread, one at a time."""
+    """Counts the delivery reports of one send; they arrive one at a time, from whichever thread serves them."""
 
     def __init__(
         self,

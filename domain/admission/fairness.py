@@ -1,7 +1,7 @@
 """Whose turn it is: a queue for each tenant, served in turn. Pure."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, KeysView, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -26,13 +26,9 @@ class FairQueue(Generic[T]):
         return (item for queue in self._queues.values() for item in queue)
 
     @property
-    def tenants(self) -> int:
-        """How many have something in it."""
-        return len(self._queues)
-
-    def holds(self, tenant: bytes) -> bool:
-        """Whether something of this tenant is in it."""
-        return tenant in self._queues
+    def tenants(self) -> KeysView[bytes]:
+        """Those that have something in it."""
+        return self._queues.keys()
 
     def put(self, tenant: bytes, item: T) -> None:
         queue = self._queues.get(tenant)

@@ -199,6 +199,18 @@ async def test_tenants_that_flood_together_have_all_of_the_room(handler: Held) -
     assert len(handler.begun) == 80
 
 
+async def test_tenants_that_flood_together_keep_all_of_the_room_when_all_calls_of_one_have_begun(handler: Held) -> None:
+    source = EachSource("standard", handler, slots=1_000)
+    Stage(Policy("test", inside=80, crowded=20), [source], MemoryMetrics())
+    calls = [b"t0/%d" % n for n in range(40)] + [b"t%d/%d" % (1 + n % 4, n) for n in range(240)]
+    await source.consume(Calls("standard", calls))
+    await turns()
+    for _ in range(10):
+        handler.gate.release()
+    await turns()
+    assert len(handler.begun) == 90
+
+
 async def test_of_those_who_come_singly_no_more_than_a_crowd_may_begin_beside_a_flood(handler: Held) -> None:
     source = EachSource("standard", handler, slots=1_000)
     Stage(Policy("test", inside=32, crowded=8), [source], MemoryMetrics())
