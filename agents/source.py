@@ -14,8 +14,7 @@ import structlog
 from agents.contract import Batch, Each, NotForUs, Outside
 from agents.line import Delivery
 from agents.stage import Stage
-from domain.admission.crowd import Crowd
-from domain.admission.fairness import FairQueue
+from agents.turns import Turns
 from domain.errors import Transient
 
 log = structlog.get_logger("stage")
@@ -93,41 +92,31 @@ class EachSource(Source):
         self._handler = handler
         self._slots = max(1, int(slots * share))
         self._share = share
-        self._ready: FairQueue[Delivery] = FairQueue()
-        self._crowd = Crowd(RECENTLY)
-        self._singly: deque[Delivery] = deque()
-        self._singles: set[Delivery] = set()
+        self._turns = Turns(RECENTLY)
         self._outside = handler.outside
         self._outside.more = self._more
 
     def begin(self) -> None:
-        running, outside, most = self.stage.running, self._outside, self._room(self.stage.policy.inside)
-        if not self._singly and (not self._ready or len(running) >= most + outside.count):
+        running, outside, turns = self.stage.running, self._outside, self._turns
+        most = self._room(self.stage.policy.inside)
+        if not turns.singly and (not turns.ready or len(running) >= most + outside.count):
             return  # nothing to begin, or no room even where no other lane and no other tenant is
         inside = self._inside()
-        while self._singly and self.stage.open and len(running) < self._slots:
-            self._begin(self._singly.popleft())
-        while self._ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
-            self._begin(self._ready.take())
+        while turns.singly and self.stage.open and len(running) < self._slots:
+            self._begin(turns.singly.popleft())
+        while turns.ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
+            self._begin(turns.ready.take())
 
     def _begin(self, delivery: Delivery) -> None:
-        self._crowd.saw(tenant_of(delivery), time.monotonic())
+        self._turns.began(delivery, time.monotonic())
         self.stage.began(delivery)
         self._start(self._one(delivery))
 
     def forget(self, gone: Callable[[Delivery], bool]) -> None:
-        self._ready.drop(gone)
-        self._singly = deque(delivery for delivery in self._singly if not gone(delivery))
-        self._singles = {delivery for delivery in self._singles if delivery in self.stage.running or not gone(delivery)}
+        self._turns.forget(gone, self.stage.running)
 
     def _queue(self, delivery: Delivery) -> None:
-        tenant = tenant_of(delivery)
-        self._crowd.came(tenant, self.used_at)
-        if len(self._singles) < self._room(self.stage.policy.crowded) and self._comes_singly(tenant):
-            self._singles.add(delivery)
-            self._singly.append(delivery)
-        else:
-            self._ready.put(tenant, delivery)
+        self._turns.put(delivery, self.used_at, self._in_hand, self._room(self.stage.policy.crowded))
         self.begin()  # before the next: what is queued is what has to wait
 
     def _inside(self) -> int:
@@ -140,7 +129,7 @@ class EachSource(Source):
 
     def _is_crowded(self) -> bool:
         now = time.monotonic()
-        if self._is_flooded(now):
+        if self._turns.flooded(now, self._in_hand):
             return True
         moment = now - RECENTLY
         for better in self.stage.sources:
@@ -150,15 +139,10 @@ class EachSource(Source):
                 return True
         return False
 
-    def _comes_singly(self, tenant: bytes) -> bool:
-        """Beside a flood of others that waits."""
-        if len(self._ready) <= self._room(self.stage.policy.crowded) or tenant in self._ready.tenants:
-            return False
-        return self._crowd.singly(tenant) and self._is_flooded(self.used_at)
-
-    def _is_flooded(self, now: float) -> bool:
-        in_hand = max(0, len(self._tasks) - self._outside.count)
-        return self._crowd.flooded(now, self._ready.tenants, len(self._ready) + in_hand)
+    @property
+    def _in_hand(self) -> int:
+        """Calls of this lane that have begun and do not wait for somebody else."""
+        return max(0, len(self._tasks) - self._outside.count)
 
     def _more(self) -> None:
         self.stage.begin()
@@ -177,7 +161,7 @@ class EachSource(Source):
                 return
             await attempt(partial(self._handler.bury, delivery, error), self.stage)
         finally:
-            self._singles.discard(delivery)
+            self._turns.ended(delivery)
             self.stage.ended(delivery)
         self.stage.finish(delivery)
 
@@ -259,11 +243,6 @@ async def attempt(work: Callable[[], Awaitable[None]], stage: Stage) -> None:
             stage.metrics.count("dependency_waits", stage=stage.policy.name)
             await asyncio.sleep(error.retry_after or wait)
             wait = min(wait * 2, 5.0)
-
-
-def tenant_of(delivery: Delivery) -> bytes:
-    """Whose call it is: its key is `tenant/id`, and a tenant's name has no slash."""
-    return (delivery.key or b"").partition(b"/")[0]
 
 
 def delivery_of(record: Any, generation: int) -> Delivery:

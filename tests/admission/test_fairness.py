@@ -175,7 +175,7 @@ async def test_who_comes_singly_begins_beside_a_flood_which_then_takes_what_a_cr
         handler.gate.release()
     await turns()
     assert handler.begun[33:] == [b"flood/32", b"flood/33"]
-    source._crowd = Crowd(RECENTLY)
+    source._turns.crowd = Crowd(RECENTLY)
     source.begin()
     await turns()
     assert len(handler.begun) == 59
