@@ -37,7 +37,12 @@ def _fields(group: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     return [
         inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=_default(field), annotation=hints[field.name]
         )
         for field in dataclasses.fields(group)
     ]
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    """An option without a default is required, and Typer says so."""
+    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default

@@ -17,13 +17,13 @@ def print_error(message: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table as wide as the terminal; None is shown as a dash."""
+    """A table as wide as the terminal; None is shown as a dash. The first column names its row, and stays in one piece."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*("–" if cell is None else _text(cell) for cell in row))
     console = Console()

@@ -7,6 +7,8 @@ A server that does not answer at all is `Unavailable`. A code that is not known 
 such: a wrong password must not turn a topic into dead letters.
 """
 
+import re
+
 from domain.errors import Permanent, Unavailable
 
 BAD_ROWS = frozenset(
@@ -52,6 +54,8 @@ REMEDIES = {
     516: "check user and password in CLICKHOUSE_URL",  # AUTHENTICATION_FAILED
 }
 REASON_LENGTH = 400
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'?", re.DOTALL)
+"""Parts of the row, which may hold somebody's answer: the dead letter has it, its reason is shown in lists."""
 
 
 class BadRows(Permanent):
@@ -64,9 +68,8 @@ class ServerTrouble(Unavailable):
 
 def translate(code: int, text: str, retry_after: float | None = None) -> BadRows | ServerTrouble:
     """The error for an answer that is not 200. `code` is X-ClickHouse-Exception-Code, 0 when a proxy answered."""
-    reason = text.strip()[:REASON_LENGTH]
     if code in BAD_ROWS:
-        return BadRows(reason)
+        return BadRows(_QUOTED.sub("'…'", text.strip())[:REASON_LENGTH])
     remedy = REMEDIES.get(code, "see the server's log")
     # The text may quote rows, and this message is logged: the code says enough.
     return ServerTrouble(f"ClickHouse answered with exception {code}: {remedy}", retry_after)

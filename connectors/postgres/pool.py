@@ -51,6 +51,12 @@ class BadData(Permanent):
     """PostgreSQL refuses a value; the message says which."""
 
 
+def _said(error: Exception) -> str:
+    """What is wrong, without the value: DETAIL and what follows a colon quote the row, which may hold an answer."""
+    message = str(error.args[0])
+    return message.partition(": ")[0] if isinstance(error, asyncpg.DataError) else message
+
+
 class Statements(Protocol):
     """Where a statement is run: each in a transaction of its own, or several in one."""
 
@@ -153,7 +159,7 @@ class Pool:
         try:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments, timeout=self._timeout)
         except _BAD_DATA as error:
-            raise BadData(f"PostgreSQL refuses a value: {error}") from error
+            raise BadData(f"PostgreSQL refuses a value: {_said(error)}") from error
         except _NO_ANSWER as error:
             if not isinstance(error, asyncpg.PostgresError):
                 connection.terminate()  # what it still does is unknown: never wait for it, never use it again

@@ -25,6 +25,7 @@ def test_an_export_is_ordered_shown_and_cancelled(cli) -> None:
     assert "nightly runs next at" in cli(*words).stdout
     assert isinstance(cli(*words).exception, Conflict)
     assert isinstance(cli("export", "schedule", "x", "--cron", "soon").exception, InvalidRequest)
+    assert "Missing option '--cron'" in cli("export", "schedule", "x").output
     assert cli("export", "pause", "nightly").stdout == "nightly is paused\n"
     (row,) = json.loads(cli("export", "schedules", "--json").stdout)
     assert (row["name"], row["next_at"], bool(row["paused_at"])) == ("nightly", None, True)

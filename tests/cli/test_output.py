@@ -17,3 +17,9 @@ def test_times_are_rfc_3339_in_utc_with_milliseconds(capsys):
 def test_a_table_shows_the_same_times_and_a_dash_for_nothing(capsys):
     print_table(("at", "revoked_at"), [(AT.astimezone(UTC), None)])
     assert capsys.readouterr().out.splitlines()[1].split() == ["2026-01-01T00:00:00.123Z", "–"]
+
+
+def test_what_names_a_row_is_in_one_piece_however_much_stands_beside_it(capsys):
+    id = f"wh_{'7' * 32}"
+    print_table(("id", "url", "last_error"), [(id, "https://hooks.example/" + "in/" * 30, "it answered 404: " * 30)])
+    assert id in capsys.readouterr().out

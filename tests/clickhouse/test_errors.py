@@ -25,6 +25,21 @@ def test_codes_about_rows_condemn_them(code: int, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        r"Constraint `c` is violated at row 1. Column values: output = 'it\'s private'. (VIOLATED_CONSTRAINT)",
+        """Cannot parse input: expected '"' before: 'private"}': (at row 1) (CANNOT_PARSE_TEXT)""",
+        "Cannot parse string 'private, and longer than what is kept",
+    ],
+)
+def test_the_reason_of_a_refused_row_quotes_nothing_of_it(said: str) -> None:
+    error = translate(469, said)
+    assert isinstance(error, BadRows)
+    assert "private" not in str(error)
+    assert str(error).startswith(said.partition("'")[0])
+
+
+@pytest.mark.parametrize(
     "code", [0, 60, 81, 159, 164, 202, 209, 210, 241, 242, 243, 252, 319, 497, 516, 999, 1001, 1002]
 )
 def test_any_other_code_means_later(code: int) -> None:

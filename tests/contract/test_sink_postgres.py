@@ -103,6 +103,16 @@ async def test_poison_is_refused_and_never_its_neighbours(sink: PostgresSink, re
     assert {row["id"] for row in await rows(reader, "results")} == {"before", "after"}
 
 
+async def test_the_reason_of_a_refused_row_quotes_nothing_of_it(sink: PostgresSink, reader: Pool) -> None:
+    await reader.fetch("ALTER TABLE structured_prompt.results ADD CONSTRAINT ours CHECK (subject IS NULL)")
+    unwanted = result("x", subject="private", output="private")._replace(offset=1)
+    broken = item(RESULTS, result("y").value.replace(b'"run":1', b'"run":"private"'), offset=2)
+    refused = await sink.write([unwanted, broken])
+    assert [one.item for one in refused] == [unwanted, broken]
+    assert 'violates check constraint "ours"' in refused[0].reason
+    assert not [one.reason for one in refused if "private" in one.reason]
+
+
 async def test_writes_side_by_side_do_not_stand_in_one_anothers_way(sink: PostgresSink, reader: Pool) -> None:
     many = [result(f"r{n}", run=run) for run in (2, 1) for n in range(300)]
     for _ in range(5):
