@@ -17,7 +17,7 @@ def print_error(message: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table as wide as the terminal; None is shown as a dash. The first column names its row, and stays in one piece."""
+    """A table as wide as the terminal; None is shown as a dash. The first column is copied, so it is not folded."""
     from rich.console import Console
     from rich.table import Table
 

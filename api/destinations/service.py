@@ -14,9 +14,10 @@ from api.webhooks.service import MOST_ENDPOINTS, EndpointKeeper, WebhookKeeper, 
 from domain.errors import ForbiddenAddress
 from domain.errors import Problem as Reason
 from domain.outgoing.urls import check
-from domain.webhooks import payload, sealing, signing
+from domain.webhooks import sealing, signing
 from domain.webhooks.kinds import Bucket, Kind
 from domain.webhooks.model import TYPES, Change, Endpoint, Queued
+from domain.webhooks.sample import sample
 from domain.webhooks.view import destination
 
 COUNTED, COUNTED_IN_LISTS = 100_000, 1_000
@@ -59,7 +60,7 @@ class DestinationKeeper(EndpointKeeper):
         """What Zapier's and Make's editors show fields by: a list of one."""
         if event not in TYPES:
             raise _wrong("/event", f"is no type of event; they are: {', '.join(TYPES)}")
-        return orjson.dumps([payload.sample(event, self._now())])
+        return orjson.dumps([sample(event, self._now())])
 
     async def page(self, tenant: str, limit: int, cursor: str | None) -> bytes:
         found = await soon(self._endpoints.page(tenant, limit + 1, decode_cursor(cursor) if cursor else None))

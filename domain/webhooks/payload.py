@@ -14,11 +14,13 @@ import orjson
 from domain.safety.withholding import Withheld
 from domain.webhooks.flat import flat
 from domain.webhooks.kinds import FLAT
-from domain.webhooks.model import CALLBACK, DERIVED, TEST, Endpoint, Message, Subscriptions
+from domain.webhooks.model import CALLBACK, TEST, Endpoint, Message, Subscriptions
 from topics.base import format_time, parse_time
 
 _TENANT = re.compile(rb'"tenant":"([A-Za-z0-9._-]{1,64})"')
 _HEAD_BYTES = 512
+EVERYBODY = ""
+"""The tenant of an event that concerns all of them: what happens to a provider."""
 _ALWAYS = ("id", "tenant", "run", "status")
 """Fields of a result that every delivery holds: without them nobody knows what it is about."""
 
@@ -61,26 +63,15 @@ def test_event(endpoint: Endpoint, nonce: str, at: datetime) -> Message:
     return _message(endpoint, nonce, TEST, at, data)
 
 
-def sample(kind: str, at: datetime) -> dict[str, Any]:
-    """A flat body as Zapier or Make would get it, to map fields by before anything has happened."""
-    result = {
-        "id": "order-981", "tenant": "acme", "run": 1, "status": kind.partition(".")[2],
-        "output": {"label": "negative"}, "error": None, "model": "small", "provider": "simulated", "cached": None,
-        "usage": {"input_tokens": 31, "output_tokens": 8, "cost_usd": "0.0000094", "attempts": 1},
-        "tags": {"team": "support"}, "metadata": {"ticket": "4711"}, "subject": None,
-        "submitted_at": format_time(at), "completed_at": format_time(at),
-    }  # fmt: skip
-    told = result if kind in DERIVED else {"id": result["id"], "run": 1}
-    return flat(kind, message_id("acme", "sample", kind), format_time(at), told)
-
-
 def subscribers(subscriptions: Subscriptions, value: bytes) -> Sequence[Endpoint]:
-    """The enabled endpoints of the record's tenant. Raises Unfit."""
+    """The enabled endpoints of the record's tenant; of all tenants where it concerns everybody. Raises Unfit."""
     if not subscriptions.endpoints:
         return ()
     tenant = tenant_of(value)
     if tenant is None:
         tenant = _read(value).get("tenant")
+    if tenant == EVERYBODY:
+        return [one for endpoints in subscriptions.endpoints.values() for one in endpoints]
     return subscriptions.endpoints.get(cast(str, tenant), ())
 
 

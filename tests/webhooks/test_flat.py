@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 import orjson
+import pytest
 
 from domain.webhooks.flat import flat
-from domain.webhooks.model import Endpoint
-from domain.webhooks.payload import of_event, of_result, sample
+from domain.webhooks.model import DERIVED, TYPES, Endpoint
+from domain.webhooks.payload import of_event, of_result
+from domain.webhooks.sample import sample
 from tests.contract.messages import event, result
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,5 +39,49 @@ def test_hooks_get_results_and_events_flat_and_the_fields_that_were_chosen() -> 
     assert orjson.loads(told.body)["event"] == told.type
 
 
-def test_a_sample_has_no_level_but_one() -> None:
-    assert not any(isinstance(value, dict | list) for value in sample("batch.completed", NOW).values())
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_sample_has_no_level_but_one(kind: str) -> None:
+    assert not any(isinstance(value, dict | list) for value in sample(kind, NOW).values())
+
+
+FAILED = {
+    "output": None,
+    "error": {"code": "invalid_output", "message": "no", "attempts": 2, "errors": [{"path": "/a", "message": "no"}]},
+}
+FULL = {
+    "template": {"name": "sentiment", "version": 2}, "output_schema": {"name": "label", "version": 1},
+    "output": {"label": "negative"}, "metadata": {"ticket": "4711"}, "subject": "customer-7",
+}  # fmt: skip
+OF_RESULTS = {
+    "request.completed": {},
+    "request.failed": {"status": "failed", **FAILED},
+    "request.rejected": {"status": "rejected", **FAILED},
+    "cache.hit": {"cached": "exact", "cache": {"age_s": 1.0, "saved_usd": "0.1"}},
+    "cache.miss": {},
+}
+
+
+@pytest.mark.parametrize("kind", DERIVED)
+def test_a_sample_has_every_field_of_a_result_that_is_sent_and_no_other(kind: str) -> None:
+    hook = Endpoint("acme", "zap_1", "https://z.example", (kind,), b"s", NOW, kind="zapier")
+    [message] = of_result(result(**{**FULL, **OF_RESULTS[kind]}).value, [hook], None)
+    sent, shown = orjson.loads(message.body), sample(kind, NOW)
+    assert set(shown) == set(sent)
+    assert (shown["status"], shown["cached"]) == (sent["status"], sent["cached"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("request.waiting", {"id", "run", "reason", "until", "epoch"}),
+        ("request.cancelled", {"id", "run", "code"}),
+        ("error.occurred", {"id", "run", "code", "reason"}),
+        ("rate_limit.exceeded", {"id", "run", "wait_s", "rejected", "epoch"}),
+        ("budget.exceeded", {"budget", "percent", "period", "period_start", "period_end", "limit_usd", "spent_usd",
+                             "reserved_usd"}),
+        ("provider.degraded", {"deployment", "provider", "model", "failures", "answers"}),
+        ("webhook.disabled", {"endpoint", "reason", "failing_since"}),
+    ],
+)  # fmt: skip
+def test_a_sample_of_an_event_has_what_the_event_says(kind: str, names: set[str]) -> None:
+    assert set(sample(kind, NOW)) == {"event", "delivery_id", "timestamp", *names}

@@ -1,5 +1,6 @@
 """Which deliveries follow from a record, and what they say."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,6 +99,15 @@ def test_the_subscribers_are_found_without_reading_the_record() -> None:
     assert subscribers(Subscriptions(1), b"not JSON") == ()
     with pytest.raises(Unfit):
         subscribers(known, b"not JSON")
+
+
+def test_what_happens_to_a_provider_is_told_to_every_tenant_that_subscribes() -> None:
+    other = replace(endpoint("provider.degraded", id="wh_2"), tenant="globex")
+    known = Subscriptions(1, {"acme": [endpoint("request.completed"), endpoint(id="wh_3")], "globex": [other]})
+    value = event(tenant="", id=None, run=None, type="provider.degraded", data={"deployment": "a/b"}).value
+    found = of_event(value, subscribers(known, value))
+    assert [(one.tenant, one.endpoint) for one in found] == [("acme", "wh_3"), ("globex", "wh_2")]
+    assert said(found[0])["data"] == {"deployment": "a/b"}
 
 
 @pytest.mark.parametrize("value", [b"[]", b"nope", b'{"tenant": "acme"}', b'{"tenant":"acme","completed_at":1}'])
