@@ -19,19 +19,20 @@ from connectors.postgres.accounts import PostgresAccounts
 from connectors.postgres.pool import Pool, connect
 from domain.errors import Conflict
 from domain.exports import schedule as rules
-from domain.exports.job import URL_S, Job, Order, permitted
+from domain.exports.job import URL_S, Job, Order, need_bucket, permitted
 from domain.exports.model import FORMATS, Status
 from domain.exports.schedule import Schedule
 from domain.exports.view import fields, schedule_fields
 
 T = TypeVar("T")
+BUCKET = "STRUCTURED_PROMPT_EXPORT_S3_BUCKET"
 COLUMNS = ("id", "status", "format", "since", "until", "rows", "bytes", "schedule", "detail")
 SCHEDULE_COLUMNS = ("name", "cron", "time_zone", "format", "next_at", "paused_at", "last_export")
 
 
 def create(stack: Stack, what: What, span: tuple[str, str | None], tenant: str | None, as_json: bool) -> None:
     """Raises Conflict, InvalidRequest."""
-    target, now = find(stack), datetime.now(UTC)
+    target, now = _with_bucket(find(stack)), datetime.now(UTC)
     since, until = parse_since(span[0]), now if span[1] is None else parse_since(span[1])
 
     async def add(pool: Pool) -> Job:
@@ -90,7 +91,7 @@ def cancel(stack: Stack, id: str, tenant: str | None) -> None:
 
 def schedule(stack: Stack, name: str, timing: Timing, what: What, tenant: str | None) -> None:
     """Raises Conflict, InvalidRequest."""
-    target, now = find(stack), datetime.now(UTC)
+    target, now = _with_bucket(find(stack)), datetime.now(UTC)
     since = now if timing.since is None else parse_since(timing.since)
     following = rules.check(timing.cron, timing.zone, now)
 
@@ -127,6 +128,12 @@ def unschedule(stack: Stack, name: str, tenant: str | None) -> None:
     whose = target.tenant_or(tenant)
     _known(name, _with_pool(target, lambda pool: Repositories(pool).export_schedules.delete(whose, name)))
     print(f"{name} is removed")
+
+
+def _with_bucket(target: Target) -> Target:
+    """Raises InvalidRequest where there is none. That of an embedded stack is told by its env file."""
+    need_bucket(target.settings.export_s3_bucket is not None or BUCKET in target.environ)
+    return target
 
 
 async def _order(pool: Pool, target: Target, tenant: str | None, what: What, span: tuple[datetime, datetime]) -> Order:

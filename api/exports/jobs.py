@@ -18,7 +18,7 @@ from api.within import LEDGER, PATIENCE_S, within
 from domain.accounts.model import Tenant
 from domain.errors import Problem as Reason
 from domain.exports import schedule as rules
-from domain.exports.job import MOST_UNFINISHED, URL_S, Job, Order, id_of_key, is_job, permitted
+from domain.exports.job import MOST_UNFINISHED, URL_S, Job, Order, id_of_key, is_job, need_bucket, permitted
 from domain.exports.schedule import MOST_SCHEDULES, Schedule
 from domain.exports.view import fields, schedule_fields
 from domain.ports import ExportJobs, ExportSchedules, Files
@@ -67,7 +67,7 @@ class JobKeeper:
         return None if known is None else known.ordered
 
     def _ordered(self, tenant: Tenant, order: ExportOrder, key: str | None) -> Job:
-        self._check_bucket()
+        need_bucket(self._bucket.files is not None)
         if order.after is not None:
             reason = Reason("/after", "is for exports that are streamed: a job goes on by itself")
             raise Problem("invalid_request", reason.message, (reason,))
@@ -108,7 +108,7 @@ class JobKeeper:
         return orjson.dumps({"items": [schedule_fields(one) for one in found], "next_cursor": None})
 
     async def schedule(self, tenant: Tenant, body: bytes) -> bytes:
-        self._check_bucket()
+        need_bucket(self._bucket.files is not None)
         asked, now = read(NewSchedule, body), self._bucket.now()
         names = self._permitted(tenant, asked.fields)
         since = now if asked.since is None else since_of(asked.since, now, "/since")
@@ -136,11 +136,6 @@ class JobKeeper:
         if found is None:
             raise Problem("not_found", f"no export has the id {id[:64]!r}; GET /v1/exports lists them")
         return found
-
-    def _check_bucket(self) -> None:
-        if self._bucket.files is None:
-            reason = Reason("/to", "no bucket is set up here (STRUCTURED_PROMPT_EXPORT_S3_BUCKET)")
-            raise Problem("invalid_request", f"exports into a bucket cannot be made: {reason.message}", (reason,))
 
     def _permitted(self, tenant: Tenant, names: list[str] | None) -> tuple[str, ...] | None:
         found = permitted(names, self._bucket.answers and tenant.store_answers)

@@ -42,6 +42,17 @@ class UploadGone(StoreTrouble):
     """The upload in parts is not there any more, or is not what it was: begin anew."""
 
 
+def need_bucket(is_there: bool) -> None:
+    """Nothing is ordered that nobody can make. Raises InvalidRequest."""
+    if not is_there:
+        reason = Problem(
+            "/to",
+            "no bucket is set up here: set STRUCTURED_PROMPT_EXPORT_S3_BUCKET where the API, this command and "
+            "`structured-prompt sink exports`, which makes files, are started (of an embedded stack: `up --exports`)",
+        )
+        raise InvalidRequest("invalid_request", f"exports into a bucket cannot be made: {reason.message}", (reason,))
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """Which results; `fields` None is all that the tenant may have."""

@@ -1,16 +1,39 @@
 """Exports into a bucket from the command line."""
 
 import json
+import os
 
 import pytest
 
+from cli._target import ENGINES
 from domain.errors import Conflict, InvalidRequest
+from ops.local.environment import write_env
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stack")]
 
 
-def test_an_export_is_ordered_shown_and_cancelled(cli) -> None:
-    assert cli("tenants", "create", "demo").exit_code == 0
+def test_nothing_is_ordered_that_nobody_can_make(cli) -> None:
+    assert cli("tenants", "create", "demo", "--if-missing").exit_code == 0
+    before = [cli("export", words, "--json").stdout for words in ("list", "schedules")]
+    for words in (("create",), ("schedule", "nightly", "--cron", "0 3 * * *")):
+        refused = cli("export", *words).exception
+        assert isinstance(refused, InvalidRequest), words
+        assert "no bucket is set up here: set STRUCTURED_PROMPT_EXPORT_S3_BUCKET" in str(refused)
+    assert [cli("export", words, "--json").stdout for words in ("list", "schedules")] == before
+
+
+def test_the_bucket_of_an_embedded_stack_is_told_by_its_env_file(cli, tmp_path) -> None:
+    assert cli("tenants", "create", "demo", "--if-missing").exit_code == 0
+    addresses = {name: os.environ[name] for name in ENGINES}
+    write_env(tmp_path, addresses)
+    assert isinstance(cli("export", "create", "--data", str(tmp_path)).exception, InvalidRequest)
+    write_env(tmp_path, {**addresses, "STRUCTURED_PROMPT_EXPORT_S3_BUCKET": "exports"})
+    assert "is queued" in cli("export", "create", "--data", str(tmp_path)).stdout
+
+
+def test_an_export_is_ordered_shown_and_cancelled(cli, monkeypatch) -> None:
+    monkeypatch.setenv("STRUCTURED_PROMPT_EXPORT_S3_BUCKET", "exports")
+    assert cli("tenants", "create", "demo", "--if-missing").exit_code == 0
     made = json.loads(cli("export", "create", "--format", "csv", "--fields", "id,cost_usd", "--json").stdout)
     assert (made["status"], made["fields"]) == ("queued", ["id", "cost_usd"])
     assert made["id"] in cli("export", "list").stdout
