@@ -1,11 +1,12 @@
 """The batch consumer on the real broker."""
 
 import asyncio
+import gc
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 
 from connectors.kafka import consumer as consumer_module
 from connectors.kafka.consumer import BatchConsumer, Bounds
@@ -56,6 +57,16 @@ async def test_items_carry_what_the_record_had(producer, make_topic, member):
     assert (item.topic, item.key, item.value, item.offset) == (topic, b"key", b"1", 0)
     assert list(item.headers) == [("name", b"value"), ("empty", b"")]
     assert item.timestamp.tzinfo is not None
+
+
+async def test_items_keep_no_message_of_librdkafka(producer, make_topic, member):
+    topic, headers = make_topic(), [("name", b"value"), ("other", b"\x00\xff")]
+    await producer.send([Record(topic, b"%d" % n, b"key", headers) for n in range(50)])
+    async with member(topic) as consumer:
+        batches = await read(consumer, 50)
+        gc.collect()
+        assert not [one for one in gc.get_objects() if type(one) is Message]
+    assert all(list(item.headers) == headers for batch in batches for item in batch)
 
 
 async def test_a_batch_is_bounded_in_rows_and_in_bytes(producer, make_topic, member):
