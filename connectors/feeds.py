@@ -34,14 +34,11 @@ BOUNDS = Bounds(500, 4 * 1024 * 1024, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What is read, under the name that operators pause it by. source: whose records these are, None of results.
-    objects: the same as `reading` where it is a bucket.
-    """
+    """What is read, under the name that operators pause it by. source: whose records these are, None of results."""
 
     name: str
     reading: BatchSource
     source: Source | None
-    objects: ObjectSource | None = None
 
 
 @asynccontextmanager
@@ -58,8 +55,7 @@ def feed(settings: Settings, source: Source) -> Feed:
     """What a source with a topic or a bucket reads. Nothing is connected yet. Raises MissingExtra."""
     name = f"source-{source.name}"
     if source.bucket is not None:
-        objects = _objects(settings, source.name, source.bucket)
-        return Feed(name, objects, source, objects)
+        return Feed(name, _objects(settings, source.name, source.bucket), source)
     group = f"{settings.topic_prefix}structured-prompt.{name}"
     connection, topics = security.librdkafka(settings), [source.topic or ""]
     return Feed(name, BatchConsumer(connection, topics, group, BOUNDS, instance=settings.worker_name), source)

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 import uvloop
@@ -19,7 +18,7 @@ from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from agents.deliver.shelf import Entry, Shelf
 from agents.deliver.watcher import Watcher
-from connectors.feeds import Feed, connect_store, decoder, feed, producers, results
+from connectors.feeds import connect_store, decoder, feed, producers, results
 from connectors.kafka.producer import KafkaProducer
 from connectors.sinks import connect_board
 from connectors.source_file import FollowedFile
@@ -96,7 +95,6 @@ class _Line:
         source = entry()
         sink = self._sink(source)
         fed = results(self.settings) if source is None else feed(self.settings, source)
-        _tell(fed, condition)
         watcher = Watcher(fed.name, self.member, fed.reading, self.board, condition, self.metrics)
         beside = asyncio.ensure_future(watcher.keep())
         try:
@@ -109,13 +107,6 @@ class _Line:
         if source is not None:
             return RequestSink(source, self.ours, decoder(source))
         return OutputSink(self.outputs or {}, self.others, self.look)
-
-
-def _tell(fed: Feed, condition: Condition) -> None:
-    """A bucket that is away is told like a destination that is; Kafka's clients wait for their brokers silently."""
-    if fed.objects is not None:
-        fed.objects.when_away = lambda reason: condition.troubled("read", f"read: {reason}")
-        fed.objects.when_back = partial(condition.well, "read")
 
 
 def _together(conditions: Iterable[Condition]) -> Health:

@@ -12,6 +12,7 @@ from domain.sinks.model import Orders, Place, Report, State
 from topics.base import format_time
 
 EVERY_S = 2.0
+READ = "read"
 UNKNOWN = "whether it is paused is not known yet: PostgreSQL has not answered"
 log = structlog.get_logger("deliver")
 
@@ -31,6 +32,7 @@ class Watcher:
         self._condition = condition
         self._metrics = metrics
         self._measured: set[Place] = set()
+        self._is_troubled = False
         condition.hold(UNKNOWN, ready=False)
 
     async def keep(self, every_s: float = EVERY_S) -> None:
@@ -46,12 +48,21 @@ class Watcher:
         except Transient:
             lag = {}
         self._measure(lag)
+        self._tell(await self._source.trouble())
         try:
             orders = await self._board.tell(self._report(sum(lag.values())))
             self._pause(orders)
             await self._replay(orders, frozenset(lag))
         except Transient as error:
             log.warning("orders_unknown", sink=self._name, reason=str(error))
+
+    def _tell(self, trouble: str | None) -> None:
+        """What is not there to be read is told like a destination that is away."""
+        if trouble is not None:
+            self._condition.troubled(READ, f"{READ}: {trouble}")
+        elif self._is_troubled:
+            self._condition.well(READ)
+        self._is_troubled = trouble is not None
 
     def left(self) -> None:
         """Nothing is read here any more, while the process goes on: no lag of it stays."""

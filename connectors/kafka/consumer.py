@@ -102,6 +102,10 @@ class BatchConsumer:
         """Records behind the end, by (topic, partition) that this member reads. Empty before the first assignment."""
         return await self._call(self._lag)
 
+    async def trouble(self) -> str | None:
+        """See domain.ports.BatchSource."""
+        return await self._call(self._trouble)
+
     async def rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
         """See domain.ports.BatchSource. Raises Unavailable when the broker does not answer."""
         return await self._call(self._rewind, starts)
@@ -126,7 +130,6 @@ class BatchConsumer:
                     await self._call(self._poll_paused)
 
     # --- on the consumer's thread ---
-
     def _open(self) -> Consumer:
         if self._client is None:
             self._client = Consumer(self._config, logger=log)
@@ -222,6 +225,12 @@ class BatchConsumer:
                 position = here.offset if here.offset >= 0 else self._start(place, here, low)
                 lag[place] = max(0, high - ahead.get(place, position))
         return lag
+
+    def _trouble(self) -> str | None:
+        if self._client is None:
+            return None
+        read = {here.topic for here in self._client.assignment()}
+        return reading.unreadable(self._client, {topic: self._names[topic] for topic in self._names.keys() - read})
 
     def _start(self, place: Place, partition: TopicPartition, low: int) -> int:
         """Where reading began in a partition that has delivered nothing yet."""

@@ -12,8 +12,13 @@ from connectors.kafka.errors import translate
 from domain.errors import Conflict, Unavailable
 from domain.ports import Item
 from domain.sinks.model import Place
+from topics.table import TABLE
 
 PATIENCE_S = 5.0
+ASK_S = 2.0
+"""For the answer to a question that is asked again in a moment."""
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+OURS = frozenset(topic.name for topic in TABLE)
 log = logging.getLogger(__name__)
 LEFT_TO_OTHERS = {
     # a rebalance is under way or over: these records come again, to us or to the partition's new owner
@@ -67,6 +72,23 @@ def judge(error: KafkaError) -> None:
         return
     tell(error)
     raise Unavailable(str(translate(error, "commit offsets")))
+
+
+def unreadable(client: Consumer, names: Mapping[str, str]) -> str | None:
+    """What keeps the first of these topics from being read, with the remedy. `names` as `items` takes them."""
+    for topic, name in names.items():
+        try:
+            error = client.list_topics(topic, timeout=ASK_S).topics[topic].error
+        except KafkaException as exception:
+            error = exception.args[0]
+        if error is not None and error.code() in MISSING and name not in OURS:
+            return (
+                f"the topic {topic} does not exist; create it, or give the source the name of another one: it is read "
+                "as soon as it is there"
+            )
+        if error is not None:
+            return str(translate(error, f"read {topic}"))
+    return None
 
 
 def items(messages: Sequence[Message], names: Mapping[str, str]) -> list[Item]:
@@ -160,6 +182,8 @@ def configuration(connection: Mapping[str, Any], group: str, instance: str | Non
         # when the queue was full: the default of 1 s would cap the throughput at 2 MiB a second
         "fetch.queue.backoff.ms": 5,
         "reconnect.backoff.max.ms": 1000,
+        # a topic that is made later is found so soon; by default within five minutes
+        "topic.metadata.refresh.interval.ms": 10_000,
         "socket.keepalive.enable": True,
     }
     return config if instance is None else {**config, "group.instance.id": instance}

@@ -114,6 +114,7 @@ class MemorySource:
         self._rows = rows
         self._stopping = False
         self._lost: set[tuple[str, int]] = set()
+        self.missing: str | None = None
         self._next = {
             (topic, partition): broker.committed(group, topic, partition)
             for topic in self._topics
@@ -144,6 +145,9 @@ class MemorySource:
 
     async def lag(self) -> dict[tuple[str, int], int]:
         return {place: self._broker.end(*place) - start for place, start in self._next.items()}
+
+    async def trouble(self) -> str | None:
+        return self.missing
 
     async def rewind(self, starts: Mapping[tuple[str, int], datetime | int]) -> frozenset[tuple[str, int]]:
         here = {place: start for place, start in starts.items() if place in self._next}

@@ -47,18 +47,17 @@ class ObjectSource:
         self._reading: _Reading | None = None
         self._unread = 0
         self._stopped = asyncio.Event()
-        self.when_away: Callable[[str], None] = lambda _: None
-        self.when_back: Callable[[], None] = lambda: None
+        self._away: str | None = None
 
     async def batches(self) -> AsyncIterator[Sequence[Item]]:
         while not self._stopped.is_set():
             try:
                 await self._store.open()
-                self.when_back()
+                self._away = None
                 async for batch in self._look():
                     yield batch
             except Unavailable as error:
-                self.when_away(str(error))
+                self._away = str(error)
                 log.warning("source_waits", source=self._name, reason=str(error))
             await self._wait(self._prefix.every_s)
 
@@ -78,6 +77,9 @@ class ObjectSource:
     async def lag(self) -> dict[Place, int]:
         """Objects that the last look found unread, not rows: how many those are is known when they are read."""
         return {(self._prefix.topic, 0): self._unread}
+
+    async def trouble(self) -> str | None:
+        return self._away
 
     async def rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
         """From a time on: of the objects. Offsets of rows mean nothing here, and move nothing."""

@@ -68,6 +68,12 @@ class BatchSource(Protocol):
         """Records not handed out yet, by (topic, partition) that this member reads."""
         ...
 
+    async def trouble(self) -> str | None:
+        """What keeps it from reading, with the remedy, in words for operators: a topic that does not exist, a bucket
+        that is away. None where nothing is known to. It goes on by itself when that is mended.
+        """
+        ...
+
     async def rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
         """Read these partitions again from an offset, or from the first record of a time, and commit that.
 

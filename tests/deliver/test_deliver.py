@@ -306,6 +306,20 @@ async def test_nothing_is_carried_before_the_orders_are_known(line: Delivery) ->
     await asyncio.wait_for(running, 5)
 
 
+async def test_what_cannot_be_read_is_told_until_it_can(line: Delivery) -> None:
+    watcher = line.watcher()
+    await watcher.look()
+    line.source.missing = "the topic orders does not exist; create it"
+    await watcher.look()
+    (view,) = await line.board.look()
+    assert (view.state(NOON), view.alive(NOON)[0].detail) == ("waiting", f"read: {line.source.missing}")
+    assert not line.health.health().ready
+    line.source.missing = None
+    await watcher.look()
+    (view,) = await line.board.look()
+    assert (view.state(NOON), view.alive(NOON)[0].detail) == ("running", "")
+
+
 async def test_a_paused_sink_carries_nothing_and_goes_on_where_it_was(line: Delivery) -> None:
     watcher = line.watcher()
     await watcher.look()

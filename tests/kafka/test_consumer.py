@@ -289,3 +289,28 @@ async def test_a_rewind_is_durable_at_once(producer, make_topic, member):
         assert await consumer.rewind({(topic, 0): 4}) == {(topic, 0)}
     async with member(topic) as consumer:
         assert numbers(await read(consumer, 6)) == list(range(4, 10))
+
+
+async def test_a_topic_that_does_not_exist_is_told_and_read_as_soon_as_it_is_there(
+    producer, make_topic, member, topic_prefix
+):
+    async with member("things") as consumer:
+        assert await consumer.trouble() is None  # it has not begun
+        reading = asyncio.ensure_future(read(consumer, 1))
+        async with asyncio.timeout(60):
+            while (trouble := await consumer.trouble()) is None:
+                await asyncio.sleep(0.05)
+        assert f"the topic {topic_prefix}things does not exist; create it" in trouble
+        await producer.send([Record(make_topic(), b"1")])
+        assert numbers(await reading) == [1]
+        assert await consumer.trouble() is None
+
+
+async def test_a_topic_of_ours_that_does_not_exist_names_the_command_that_makes_it(member):
+    async with member("prompt.results") as consumer:
+        reading = asyncio.ensure_future(read(consumer, 1))
+        async with asyncio.timeout(60):
+            while (trouble := await consumer.trouble()) is None:
+                await asyncio.sleep(0.05)
+        reading.cancel()
+        assert "run `structured-prompt topics apply`" in trouble

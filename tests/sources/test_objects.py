@@ -192,19 +192,26 @@ async def test_one_member_reads_at_a_time_and_a_bucket_that_is_away_is_told(stor
     feeding = Feeding(store, "held")
     feeding.put("in/a.jsonl", lines("one"))
     assert await feeding.book.hold("tickets", "w0", feeding.line.now, timedelta(minutes=1))
-    reader, told = feeding.reader("w1"), []
+    reader = feeding.reader("w1")
     where = replace(feeding.prefix, bucket="missing")
     away = ObjectSource("tickets", where, S3(Bucket("missing", where.endpoint, where.region, "a", "b")), feeding.book,
                         "w2", feeding.line.clock)  # fmt: skip
-    away.when_away = lambda reason: (told.append(reason), away.stop(), reader.stop())[0]
-    reader.when_back = lambda: None
 
     async def read(source: ObjectSource) -> int:
         return sum([len(batch) async for batch in source.batches()])
 
+    async def stop_when_told() -> str:
+        while (reason := await away.trouble()) is None:
+            await asyncio.sleep(0.01)
+        away.stop()
+        reader.stop()
+        return reason
+
     async with asyncio.timeout(60):
-        assert await asyncio.gather(read(reader), read(away)) == [0, 0]
-    assert "NoSuchBucket" in told[0]
+        *counts, told = await asyncio.gather(read(reader), read(away), stop_when_told())
+    assert counts == [0, 0]
+    assert "NoSuchBucket" in told
+    assert await reader.trouble() is None
     await reader.close()
     await away.close()
 
