@@ -43,7 +43,7 @@ def asked(body: Mapping[str, Any], catalogue: Catalogue) -> Asked:
     _refuse(body)
     given = {name: value for name, value in body.items() if value is not None}
     fields: dict[str, Any] = {
-        "model": _model(given.get("model"), catalogue),
+        "model": full_name(given.get("model"), catalogue),
         "messages": _messages(given.get("messages")),
         "parameters": _parameters(given),
         "provider_options": {name: value for name, value in given.items() if name not in _TAKEN},
@@ -65,7 +65,7 @@ def _refuse(body: Mapping[str, Any]) -> None:
             raise _invalid(f"/{name}", "is not supported; use tools and tool_choice")
 
 
-def _model(name: Any, catalogue: Catalogue) -> Any:
+def full_name(name: Any, catalogue: Catalogue) -> Any:
     """A bare name, as OpenAI's clients use it, means the catalogue's first model of that name."""
     if not isinstance(name, str) or "/" in name or name in catalogue.aliases:
         return name

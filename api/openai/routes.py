@@ -1,4 +1,4 @@
-"""POST /openai/v1/chat/completions and GET /openai/v1/models: OpenAI's clients as they are, another `base_url`."""
+"""POST /openai/v1/chat/completions, and the models: OpenAI's clients as they are, another `base_url`."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -19,6 +19,7 @@ from api.analyze.submission import Ask, checked_key, id_of_key
 from api.analyze.waiters import Standing
 from api.authentication import caller_of
 from api.middleware import GIVE_UP_AT
+from api.openai import models
 from api.openai.answering import Answer, chunks, unfinished
 from api.openai.asking import Asked, asked
 from api.problems import of_unreadable
@@ -35,17 +36,12 @@ _ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "On its way."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 12, "completion_tokens": 4, "total_tokens": 16},
 }
-_MODELS = {"object": "list", "data": [{"id": "fast", "object": "model", "created": 0, "owned_by": "structured-prompt"}]}
 _BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}, "example": _EXAMPLE}}}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": documentation.answer("OpenAI's error object.", {"error": {"message": "…", "code": "model_not_found"}}),
-    "5XX": documentation.answer("The same.", {"error": {"message": "…", "code": "unavailable"}}),
-}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: documentation.answer(
         "A chat completion, or its chunks as server-sent events.", _ANSWER, sends=("X-Accel-Buffering",)
     ),
-    **_ERRORS,
+    **models.ERRORS,
 }
 
 
@@ -110,7 +106,6 @@ async def _chained(first: Happening, rest: AsyncIterator[Happening]) -> AsyncIte
 def router(completions: Completions, catalogue: Catalogue, tracing: Tracing) -> APIRouter:
     """Errors below /openai/ are OpenAI's error objects (api/rendering.py)."""
     routes = APIRouter(tags=["openai"])
-    models = _models(catalogue)
 
     @routes.post(
         "/openai/v1/chat/completions",
@@ -126,23 +121,5 @@ def router(completions: Completions, catalogue: Catalogue, tracing: Tracing) -> 
         """
         return await completions.answer(request, spans.begin(tracing, request, "/openai/v1/chat/completions"))
 
-    @routes.get(
-        "/openai/v1/models",
-        summary="List models as OpenAI does",
-        operation_id="openai_models",
-        responses={200: documentation.answer("Aliases, then models.", _MODELS), **_ERRORS},
-        response_class=Response,
-    )
-    async def list_models() -> Response:
-        """What a request's `model` may be."""
-        return Response(models, 200, media_type=JSON)
-
+    routes.include_router(models.router(catalogue))
     return routes
-
-
-def _models(catalogue: Catalogue) -> bytes:
-    """Aliases first; `created` has no meaning here."""
-    names = [(alias, "structured-prompt") for alias, members in catalogue.aliases.items() if members]
-    names += [(one.name, one.provider) for one in catalogue.deployments]
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in names]
-    return orjson.dumps({"object": "list", "data": data})

@@ -64,6 +64,22 @@ async def test_models_are_listed(client: AsyncOpenAI) -> None:
     assert {"fast", "smart", "simulated/small"} <= set(names)
 
 
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [("fast", "structured-prompt"), ("simulated/small", "simulated"), ("small", "simulated")],
+)
+async def test_one_model_is_read_before_it_is_asked(client: AsyncOpenAI, name: str, owner: str) -> None:
+    model = await client.models.retrieve(name)
+    assert (model.id, model.object, model.owned_by) == (name, "model", owner)
+
+
+@pytest.mark.parametrize("name", ["nope", "simulated/nope"])
+async def test_a_model_that_is_not_there_is_not_found(client: AsyncOpenAI, name: str) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        await client.models.retrieve(name)
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
 async def test_a_parsed_answer_has_the_class_it_was_asked_for(door: Door, client: AsyncOpenAI) -> None:
     door.line.endings["a"] = completed({"label": "negative"})
     answer = await client.chat.completions.parse(

@@ -87,6 +87,10 @@ async def test_models_are_listed(door: Door, modules: Path) -> None:
     assert {"fast", "smart", "simulated/small"} <= set(await step(door, modules, "models"))
 
 
+async def test_a_model_is_read_by_its_name_with_a_slash(door: Door, modules: Path) -> None:
+    assert await step(door, modules, "model") == "simulated/small"
+
+
 async def test_a_whole_answer(door: Door, modules: Path) -> None:
     assert await step(door, modules, "whole") == ["a", "chat.completion", "stop", "On its way."]
 

@@ -22,6 +22,7 @@ const steps = {
     for await (const model of client.models.list()) found.push(model.id);
     return found;
   },
+  model: async () => (await client.models.retrieve("simulated/small")).id,
   whole: async () => {
     const answer = await client.chat.completions.create(asked({temperature: 0}));
     return [answer.id, answer.object, answer.choices[0].finish_reason, answer.choices[0].message.content];
