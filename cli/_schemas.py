@@ -5,17 +5,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cli._output import print_error, print_json, print_rows
 from cli._stack import Stack
 from cli._submit import read_schema
 from cli._target import Target, find
+from connectors import catalog
 from connectors.audited.postgres import Repositories
 from connectors.postgres.pool import connect
 from domain.errors import Conflict
+from domain.output.lint import lint_aliases
+from domain.output.schema import compile as compile_schema
 from domain.ports import Schemas
 from domain.registry.schemas import Incompatible, Registry
+from domain.routing.catalogue import Catalogue
 from domain.schemas.model import SchemaRef
 
 T = TypeVar("T")
@@ -65,6 +69,7 @@ def add(stack: Stack, tenant: str | None, addition: Addition) -> None:
         raise
     done = "would be" if addition.dry_run else "is now" if made.created else "is already"
     print(f"{made.version.name} {done} at version {made.version.version} ({made.compatibility})")
+    _warn(schema, catalog.catalogue(target.settings, target.environ))
 
 
 def set_compatibility(stack: Stack, tenant: str | None, name: str, mode: str) -> None:
@@ -74,6 +79,13 @@ def set_compatibility(stack: Stack, tenant: str | None, name: str, mode: str) ->
     if not _with_schemas(target, lambda schemas: Registry(schemas, _now).set_compatibility(ref, mode.upper())):
         raise Conflict(f"there is no output schema {name!r}; `structured-prompt schemas list` shows the names")
     print(f"{name}: the next version must be {mode.upper()} compatible")
+
+
+def _warn(schema: dict[str, Any], catalogue: Catalogue) -> None:
+    """What models that aliases stand for first will not enforce of it."""
+    for name, problems in lint_aliases(compile_schema(schema), catalogue.aliases).items():
+        for one in problems:
+            print(f"warning: {name}: {one.path or 'the root'}: {one.message}")
 
 
 def _with_schemas(target: Target, work: Callable[[Schemas], Awaitable[T]]) -> T:

@@ -10,13 +10,15 @@ from api import documentation
 from api.acting import AS_CALLER
 from api.analyze.outcome import JSON
 from api.authentication import caller_of
-from api.schemas.service import SchemaService, registered
+from api.schemas.service import SchemaService
 
 _AT = "2026-01-01T00:00:00.000Z"
 _SCHEMA = {"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}, "required": ["label"]}
 _VERSION = {"version": 2, "schema": _SCHEMA, "created_at": _AT}
 _LINE = {"name": "verdict", "compatibility": "BACKWARD", "latest_version": 2, "updated_at": _AT}
-_ADDED = {"name": "verdict", **_VERSION, "compatibility": "BACKWARD", "created": True}
+_OPEN = "the object is open; say additionalProperties: false"
+_WARNING = {"model": "openai/gpt-4o-mini", "path": "", "message": _OPEN}
+_ADDED = {"name": "verdict", **_VERSION, "compatibility": "BACKWARD", "created": True, "warnings": [_WARNING]}
 _ADD: dict[int | str, dict[str, Any]] = {
     201: documentation.answer("The new version.", _ADDED),
     200: documentation.answer("The newest version is this schema, or it was a dry run.", {**_ADDED, "created": False}),
@@ -54,9 +56,10 @@ def router(service: SchemaService) -> APIRouter:
         """A new name, or the next version of one. It must fit the version before as `compatibility` says: `BACKWARD`
         (results of the version before are valid under this one; the default), `FORWARD` (the other way round), `FULL`
         (both) or `NONE`; else 409 with the reasons. A request then says `"output_schema": {"name", "version"}`.
+        `warnings` tell, for the first model of each alias, what it will not enforce of the schema while it writes.
         """
         made = await service.add(caller_of(request).tenant.name, await request.body(), dry_run)
-        return Response(registered(made), 201 if made.created else 200, media_type=JSON)
+        return Response(service.registered(made), 201 if made.created else 200, media_type=JSON)
 
     @routes.get(
         "/v1/schemas", summary="List output schemas", operation_id="list_schemas", responses=_LIST,

@@ -9,8 +9,11 @@ from api.problems import Problem, of_unreadable
 from api.within import LEDGER, within
 from domain.errors import InvalidRequest
 from domain.errors import Problem as Reason
+from domain.output.lint import lint_aliases
+from domain.output.schema import compile as compile_schema
 from domain.ports import Schemas
 from domain.registry.schemas import Incompatible, Registered, Registry
+from domain.routing.catalogue import Catalogue
 from domain.schemas.model import SchemaName, SchemaRef, SchemaVersion, is_name
 from topics import codec
 from topics.base import format_time
@@ -23,9 +26,10 @@ T = TypeVar("T")
 class SchemaService:
     """Raises Problem, and Transient where PostgreSQL does not answer."""
 
-    def __init__(self, schemas: Schemas, registry: Registry) -> None:
+    def __init__(self, schemas: Schemas, registry: Registry, catalogue: Catalogue) -> None:
         self._schemas = schemas
         self._registry = registry
+        self._catalogue = catalogue
 
     async def add(self, tenant: str, raw: bytes, dry_run: bool) -> Registered:
         """Adds a version, or tells that it is there already."""
@@ -39,6 +43,12 @@ class SchemaService:
             raise Problem("incompatible_schema", str(error), error.problems) from None
         except InvalidRequest as error:
             raise Problem("invalid_request", *_renamed(error)) from None
+
+    def registered(self, made: Registered) -> bytes:
+        """The body of an answer to POST."""
+        mode = {"compatibility": made.compatibility, "created": made.created}
+        said = {**mode, "warnings": self._warnings(made.version.schema)}
+        return orjson.dumps({"name": made.version.name, **_version(made.version), **said})
 
     async def change(self, tenant: str, name: str, raw: bytes) -> bytes:
         """Changes how the next version must fit."""
@@ -70,11 +80,10 @@ class SchemaService:
             raise _unknown(name, version)
         return orjson.dumps({"name": name, **_version(found)})
 
-
-def registered(made: Registered) -> bytes:
-    """The body of an answer to POST."""
-    mode = {"compatibility": made.compatibility, "created": made.created}
-    return orjson.dumps({"name": made.version.name, **_version(made.version), **mode})
+    def _warnings(self, schema: dict[str, Any]) -> list[dict[str, str]]:
+        """What models that aliases stand for first will not enforce of it, and where: there it may cost re-asks."""
+        found = lint_aliases(compile_schema(schema), self._catalogue.aliases)
+        return [{"model": name, "path": one.path, "message": one.message} for name in found for one in found[name]]
 
 
 async def _soon(call: Awaitable[T]) -> T:

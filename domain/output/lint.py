@@ -4,7 +4,7 @@ A model that is free to break a rule breaks it now and then, and each time costs
 could be written so that the provider holds the model to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from domain.errors import Problem
@@ -30,6 +30,15 @@ def lint(schema: OutputSchema, deployment: Deployment) -> tuple[Problem, ...]:
         reason = "is passed on as a wish only, of which nothing is enforced"
         warnings.insert(0, Problem("", f"{reason}: {_reason(schema, warnings)}"))
     return tuple(warnings[:MAX_WARNINGS])
+
+
+def lint_aliases(
+    schema: OutputSchema, aliases: Mapping[str, Sequence[Deployment]]
+) -> dict[str, tuple[Problem, ...]]:
+    """By the name of each deployment that an alias stands for first: what it will not enforce, if there is anything."""
+    firsts = {members[0].name: members[0] for members in aliases.values() if members}
+    found = {name: lint(schema, one) for name, one in firsts.items()}
+    return {name: problems for name, problems in found.items() if problems}
 
 
 def _as_a_whole(schema: OutputSchema, deployment: Deployment) -> str | None:

@@ -55,6 +55,17 @@ async def test_a_dry_run_adds_nothing(door: Door) -> None:
     assert_problem(await door.client.get("/v1/schemas/verdict"), 404, "not_found")
 
 
+async def test_what_the_first_model_of_an_alias_will_not_enforce_is_told_with_its_place(door: Door) -> None:
+    closed = {**LABEL, "additionalProperties": False}
+    assert (await add(door, closed)).json()["warnings"] == []
+    warnings = (await door.ask({"name": "open", "schema": LABEL}, "/v1/schemas?dry_run=true")).json()["warnings"]
+    # of each alias the first only: `careful` has the same two
+    assert [(one["model"], one["path"]) for one in warnings] == [
+        ("simulated/small", ""), ("simulated/small", ""), ("simulated/large", ""), ("simulated/large", ""),
+    ]  # fmt: skip
+    assert warnings[1]["message"] == "the object is open; say additionalProperties: false"
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [

@@ -74,7 +74,9 @@ def test_schemas_get_versions_that_fit(cli, tenant, tmp_path):
     first.write_text('{"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}}')
     second.write_text('{"type": "object", "properties": {"label": {"enum": ["good"]}}}')
     of = ("--tenant", tenant)
-    assert "verdict is now at version 1 (BACKWARD)" in cli("schemas", "add", "verdict", str(first), *of).output
+    added = cli("schemas", "add", "verdict", str(first), *of).output
+    assert "verdict is now at version 1 (BACKWARD)" in added
+    assert "warning: simulated/small: the root: the object is open; say additionalProperties: false" in added
     assert "is already at version 1" in cli("schemas", "add", "verdict", str(first), *of).output
     refused = cli("schemas", "add", "verdict", str(second), *of)
     assert isinstance(refused.exception, Incompatible)
