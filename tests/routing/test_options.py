@@ -18,3 +18,9 @@ def test_ours_are_refused_with_what_to_use() -> None:
         "/provider_options/max_tokens",
     }
     assert "parameters.max_tokens" in caught.value.problems[1].message
+
+
+def test_L12_a_tier_above_the_price_that_budgets_hold_is_refused_and_a_cheaper_one_passes() -> None:
+    check({"service_tier": "flex"})
+    with pytest.raises(InvalidRequest, match=r"/provider_options/service_tier priority is sold above"):
+        check({"service_tier": "priority"})
