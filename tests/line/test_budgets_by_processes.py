@@ -55,7 +55,7 @@ def url(line: Processes, tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "api.log").open("wb") as log:
         api = subprocess.Popen([sys.executable, "-m", "cli.main", "api"], env=line.environ | own, stderr=log)
     try:
-        until(lambda: _answers(port), 30, (tmp_path / "api.log").read_text)
+        until(lambda: _answers(port), 90, (tmp_path / "api.log").read_text)
         yield f"http://127.0.0.1:{port}"
     finally:
         api.kill()
@@ -86,12 +86,12 @@ def test_L12_a_budget_holds_whatever_is_wiped_or_killed_and_what_is_over_it_is_a
     assert ends["rejected", "budget_exceeded"] > 75
     assert _billed(line) <= LIMIT
 
-    until(lambda: _http(f"{url}/v1/budgets/all")[1]["spent_usd"] != "0", 10)
+    until(lambda: _http(f"{url}/v1/budgets/all")[1]["spent_usd"] != "0", 30)
     _assert_refused(*_http(f"{url}/v1/analyze", {"id": "over", **asked, "parameters": {"max_tokens": 16_000}}))
     _, standing = _http(f"{url}/v1/budgets/all")
     assert Decimal(standing["spent_usd"]) + Decimal(standing["reserved_usd"]) <= LIMIT
     assert _billed(line) <= Decimal(standing["spent_usd"]) + Decimal(standing["reserved_usd"])
-    until(lambda: _marks(line)[100] > 0, 10)
+    until(lambda: _marks(line)[100] > 0, 30)
     assert set(_marks(line).values()) == {1}
     assert _http(f"{url}/v1/budgets/all", method="DELETE")[0] == 204
     assert _http(f"{url}/v1/analyze", {"id": "free", **asked})[0] == 200
