@@ -32,9 +32,7 @@ def lint(schema: OutputSchema, deployment: Deployment) -> tuple[Problem, ...]:
     return tuple(warnings[:MAX_WARNINGS])
 
 
-def lint_aliases(
-    schema: OutputSchema, aliases: Mapping[str, Sequence[Deployment]]
-) -> dict[str, tuple[Problem, ...]]:
+def lint_aliases(schema: OutputSchema, aliases: Mapping[str, Sequence[Deployment]]) -> dict[str, tuple[Problem, ...]]:
     """By the name of each deployment that an alias stands for first: what it will not enforce, if there is anything."""
     firsts = {members[0].name: members[0] for members in aliases.values() if members}
     found = {name: lint(schema, one) for name, one in firsts.items()}

@@ -1,9 +1,12 @@
 """Texts as vectors: the adapter over HTTP, the one in this process, the models of a catalogue."""
 
+import importlib
 import importlib.util
 import math
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +22,20 @@ from domain.settings import Settings
 from ops.local.provider.server import Provider
 from tests.llm.wire import HANG, RESET, http, wire
 
+pytestmark = pytest.mark.timeout(600)
+"""Importing PyTorch takes minutes on a machine in use."""
 TEXTS = ["How do I reset my password?", "How can I reset my password?", "A völlig anderes Thema."]
 
 
-@pytest.fixture(params=["simulated", "memory"])
-async def embedder(request: pytest.FixtureRequest) -> AsyncIterator[Embedder]:
+@pytest.fixture(params=["simulated", "memory", "local"])
+async def embedder(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Embedder]:
     if request.param == "memory":
         yield MemoryEmbedder()
+        return
+    if request.param == "local":
+        own = LocalEmbedder(local(model_of_words(tmp_path)), 300.0)
+        yield own
+        await own.close()
         return
     provider = Provider()
     found = ApiEmbedder(simulated(f"http://127.0.0.1:{await provider.serve('127.0.0.1', 0)}/v1"), 2.0)
@@ -34,8 +44,34 @@ async def embedder(request: pytest.FixtureRequest) -> AsyncIterator[Embedder]:
     await provider.close()
 
 
+def model_of_words(place: Path) -> str:
+    """A model of this test's words as sentence-transformers saves one, without a network: a direction for each word, so
+    that texts of the same words are near. Skips where the extra `embeddings` is not installed.
+    """
+    pytest.importorskip("sentence_transformers", reason="the extra embeddings is not installed")
+    modules = importlib.import_module("sentence_transformers.sentence_transformer.modules")
+    tokenizers = importlib.import_module("tokenizers")
+    words = {word: number for number, word in enumerate(["?", *sorted({*re.findall(r"\w+", " ".join(TEXTS))})])}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    sentence_transformers = importlib.import_module("sentence_transformers")
+    weights = importlib.import_module("numpy").identity(len(words), dtype="float32")
+    embedding = modules.StaticEmbedding(tokenizer, embedding_weights=weights)
+    sentence_transformers.SentenceTransformer(modules=[embedding]).save(str(place))
+    return str(place)
+
+
+async def test_a_local_model_that_is_not_there_is_a_model_error(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers", reason="the extra embeddings is not installed")
+    embedder = LocalEmbedder(local(str(tmp_path / "none")), 300.0)
+    with pytest.raises(ModelError, match="does not work") as caught:
+        await embedder.embed(TEXTS)
+    assert (caught.value.outcome, caught.value.retryable) == ("error", False)
+    await embedder.close()
+
+
 def cosine(one: Any, other: Any) -> float:
-    return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+    return float(sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other)))
 
 
 async def test_near_texts_are_near_and_the_same_text_is_the_same(embedder: Embedder) -> None:
@@ -44,7 +80,7 @@ async def test_near_texts_are_near_and_the_same_text_is_the_same(embedder: Embed
     assert cosine(first.vector, again.vector) == pytest.approx(1.0)
     assert cosine(first.vector, second.vector) > 0.7 > cosine(first.vector, third.vector)
     assert first.tokens > 0
-    assert embedder.deployment.price.input > 0
+    assert (embedder.deployment.price.input > 0) is (embedder.deployment.provider != "local")
 
 
 async def test_a_batch_is_one_call_with_a_key_and_its_tokens_are_dealt() -> None:
