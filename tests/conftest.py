@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ops.local.environment import clean, is_setting, read_env
 from ops.local.instance import is_running, read_state
@@ -58,6 +59,9 @@ def _refuse_strangers(event: str, arguments: tuple[object, ...]) -> None:
 
 def pytest_configure() -> None:
     sys.addaudithook(_refuse_strangers)
+    # of a random case nothing is known but the load of the machine when it takes long
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     for name in filter(is_setting, list(os.environ)):
         del os.environ[name]
 
