@@ -123,8 +123,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     operators = Operators(settings.operating_tenants)
     book = SourceBook(ports.sources, ports.source_store, pepper(settings.key_pepper.get_secret_value()))
     app.include_router(letters_routes.router(_dead_letters(ports, book, operators, now)))
-    schemas = SchemaService(ports.schemas, Registry(ports.schemas, now), ports.catalogue)
-    app.include_router(schemas_routes.router(schemas))
+    app.include_router(schemas_routes.router(_schemas(ports, now)))
     app.include_router(queues_routes.router(QueueReader(ports.queues)))
     app.include_router(budgets_routes.router(BudgetKeeper(ports.budgets)))
     app.include_router(webhooks_routes.router(_webhooks(ports, settings, now)))
@@ -144,6 +143,10 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     app.include_router(_sources(ports, settings, book, analyze, now))
     app.include_router(health_routes.router(parts.readiness, ports.exposition))
     return app
+
+
+def _schemas(ports: ApiPorts, now: Callable[[], datetime]) -> SchemaService:
+    return SchemaService(ports.schemas, Registry(ports.schemas, now), ports.catalogue)
 
 
 def _jobs(ports: ApiPorts, waiters: Waiters) -> APIRouter:
