@@ -49,16 +49,21 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     stack: Stack,
+    grow: Annotated[bool, typer.Option("--grow", help="Add the partitions that existing topics lack.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when an existing topic differs.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create missing topics and say what differs from the table. Never changes or deletes one."""
+    """Create missing topics and say what differs from the table. Deletes none, and changes none without --grow."""
     from cli._target import find
     from connectors.kafka.admin import apply as apply_table
+    from connectors.kafka.admin import grow as add_partitions
     from topics.table import with_tenants
 
     settings = find(stack).settings
-    reports = apply_table(settings, with_tenants(settings.tenants_with_topics))
+    table = with_tenants(settings.tenants_with_topics)
+    if grow:
+        add_partitions(settings, table)
+    reports = apply_table(settings, table)
     if as_json:
         print_json([{"name": r.name, "state": r.state, "differences": r.differences} for r in reports])
     else:

@@ -1,4 +1,4 @@
-"""Topics: create what is missing, say what differs. Nothing is ever deleted or changed."""
+"""Topics: create what is missing, say what differs. Nothing is deleted, and nothing changed unless told so: `grow`."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, but its stubs do not re-export them
     AdminClient,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
     TopicMetadata,
@@ -22,6 +23,8 @@ from domain.settings import Settings
 from topics.table import MIB, Topic
 
 _TIMEOUT_S = 15.0
+_QUIET = {"log_level": 0}
+"""Brokers that are away are an error of ours, in one sentence, and not a line for each attempt."""
 _OVERHEAD = 192 * 1024
 """Keys, headers (64 KiB may be carried over) and the frame of a batch, beside the value."""
 
@@ -35,23 +38,59 @@ class TopicReport:
     differences: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What the brokers have not of the table: topics, and partitions of topics (as `name has 1 of 12`)."""
+
+    topics: tuple[str, ...]
+    partitions: tuple[str, ...]
+
+
 def apply(settings: Settings, table: Sequence[Topic]) -> list[TopicReport]:
     """Bring the brokers to `table`. Raises Unavailable, or Permanent where the broker's policy forbids a topic."""
-    client = AdminClient(security.librdkafka(settings))
+    client = _client(settings)
     names = {settings.topic_prefix + topic.name for topic in table}
     existing = _existing(client)
     created = _create(client, settings, [t for t in table if settings.topic_prefix + t.name not in existing])
-    existing = _await_leaders(client, names)
+    existing = _await_leaders(client, dict.fromkeys(names, 1))
     mine = {report.name for report in created}
     checked = _check(client, settings, [t for t in table if settings.topic_prefix + t.name not in mine], existing)
     reports = {report.name: report for report in (*created, *checked)}
     return [reports[settings.topic_prefix + topic.name] for topic in table]
 
 
-def lacking(settings: Settings, table: Sequence[Topic], timeout_s: float = _TIMEOUT_S) -> list[str]:
-    """Names of the table that the brokers do not have. Raises Unavailable."""
-    existing = _existing(AdminClient(security.librdkafka(settings)), timeout_s)
-    return [name for topic in table if (name := settings.topic_prefix + topic.name) not in existing]
+def grow(settings: Settings, table: Sequence[Topic]) -> list[str]:
+    """Give topics of fewer partitions than the table's the rest of them, and name those topics.
+
+    Records keep their partitions; from now on keys may go to others. Raises Unavailable.
+    """
+    client = _client(settings)
+    existing, wanted = _existing(client), {settings.topic_prefix + t.name: t.partitions for t in table}
+    thin = {
+        name: count for name, count in wanted.items() if name in existing and len(existing[name].partitions) < count
+    }
+    if thin:
+        changes = client.create_partitions([NewPartitions(name, count) for name, count in thin.items()])
+        for name, future in changes.items():
+            _result(future, f"add partitions to {name}")
+        _await_leaders(client, thin)
+    return list(thin)
+
+
+def lacking(settings: Settings, table: Sequence[Topic], timeout_s: float = _TIMEOUT_S) -> Lacking:
+    """What a look at the brokers' list of topics shows. Raises Unavailable."""
+    existing, missing, thin = _existing(_client(settings), timeout_s), [], []
+    for topic in table:
+        name = settings.topic_prefix + topic.name
+        if name not in existing:
+            missing.append(name)
+        elif len(existing[name].partitions) < topic.partitions:
+            thin.append(f"{name} has {len(existing[name].partitions)} of {topic.partitions}")
+    return Lacking(tuple(missing), tuple(thin))
+
+
+def _client(settings: Settings) -> AdminClient:
+    return AdminClient({**security.librdkafka(settings), **_QUIET})
 
 
 def configuration(topic: Topic, replication: int) -> dict[str, str]:
@@ -101,19 +140,20 @@ def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) ->
     return reports
 
 
-def _await_leaders(client: AdminClient, names: set[str]) -> Mapping[str, TopicMetadata]:
-    """The controller answers before the brokers know a new topic; whoever writes or reads next needs its leaders."""
+def _await_leaders(client: AdminClient, counts: Mapping[str, int]) -> Mapping[str, TopicMetadata]:
+    """The controller answers before the brokers know a new topic, or partition; whoever writes or reads next needs
+    its leaders. `counts`: the partitions there are to be, by topic, at least."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         known = _existing(client)
-        if all(name in known and _is_led(known[name]) for name in names):
+        if all(name in known and _is_led(known[name], count) for name, count in counts.items()):
             return known
         time.sleep(0.05)
     raise Unavailable(f"new topics have no leader after {_TIMEOUT_S:g} s; see the brokers' logs")
 
 
-def _is_led(topic: TopicMetadata) -> bool:
-    return bool(topic.partitions) and all(partition.leader >= 0 for partition in topic.partitions.values())
+def _is_led(topic: TopicMetadata, count: int) -> bool:
+    return len(topic.partitions) >= count and all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _check(
