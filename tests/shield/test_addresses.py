@@ -68,12 +68,12 @@ def limited(**settings: object) -> Door:
 
 
 async def test_an_address_that_sends_too_much_gets_429_and_others_do_not() -> None:
-    door = limited(address_requests_per_minute=6, address_burst=3)
+    door = limited(address_requests_per_minute=1, address_burst=3)  # one comes back a minute: no test takes so long
     async with door.opened(), client(door, "198.51.100.7") as one, client(door, "198.51.100.8") as other:
         answers = [await one.get("/openapi.json") for _ in range(5)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
         assert_problem(answers[4], 429, "rate_limited")
-        assert 1 <= int(answers[4].headers["retry-after"]) <= 10
+        assert 1 <= int(answers[4].headers["retry-after"]) <= 60
         assert (await other.get("/openapi.json")).status_code == 200
         assert (await one.get("/healthz")).status_code == 200, "probes are answered"
         assert_problem(await one.post("/v1/analyze", json=ASK, headers=door.bearer()), 429, "rate_limited")
@@ -81,7 +81,7 @@ async def test_an_address_that_sends_too_much_gets_429_and_others_do_not() -> No
 
 
 async def test_behind_a_proxy_each_client_is_counted_and_none_can_choose_its_address() -> None:
-    door = limited(address_requests_per_minute=6, address_burst=2, trusted_proxies="10.0.0.0/8")
+    door = limited(address_requests_per_minute=1, address_burst=2, trusted_proxies="10.0.0.0/8")
     async with door.opened(), client(door, "10.0.0.1") as proxy:
         seen = []
         for n in range(4):
