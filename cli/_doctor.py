@@ -11,8 +11,9 @@ from domain.settings import Settings
 from ops.local.check import Check
 from ops.local.doctor import examine, settings_of
 from ops.local.doctor_engines import ask
+from ops.local.doctor_providers import ask as ask_providers
 from ops.local.doctor_stack import look
-from ops.local.environment import missing
+from ops.local.environment import clean, missing
 from ops.local.instance import is_running, read_state
 from ops.local.kafka_jars import default_cache
 
@@ -31,7 +32,10 @@ async def _asked(data: Path, families: tuple[str, ...]) -> list[Check]:
         settings, engines, where = _target(data, families)
     except InvalidSettings:  # the settings' own check says why
         return stack
-    return stack + await ask(settings, engines, where)
+    told = {check.name for check in stack}
+    asked = await ask(settings, [engine for engine in engines if engine not in told], where)
+    providers = await ask_providers(settings, clean(os.environ, families)) if "providers" in families else []
+    return stack + asked + providers
 
 
 def _target(data: Path, families: tuple[str, ...]) -> tuple[Settings, list[str], str]:

@@ -1,17 +1,36 @@
 """Tenants, plans and keys in PostgreSQL."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connectors.postgres.pool import Pool
+from connectors.postgres.pool import Pool, connect
 from connectors.postgres.queries import statements
 from domain.accounts.model import Allowance, ApiKey, Plan, Tenant
 
 _SQL = statements("accounts")
 _OF_TENANT = 10
 """Columns of the tenant itself; those of its plan follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """How many may ask at all: tenants that are active, and keys of theirs that were not revoked; the first tenant."""
+
+    tenants: int
+    keys: int
+    first: str | None
+
+
+async def callers(database_url: str) -> Callers:
+    """Of a migrated database. Raises Unavailable."""
+    pool = await connect(database_url, 1)
+    try:
+        (row,) = await pool.fetch(_SQL["callers"])
+    finally:
+        await pool.close()
+    return Callers(*row)
 
 
 class PostgresAccounts:

@@ -52,11 +52,7 @@ def examine(
         _memory(),
         _disk(data),
         _open_files(),
-        _part("Java runtime", lambda: str(java_binary())),
-        _jars(cache),
-        _part("Redis", lambda: str(server_binary())),
-        _part("PostgreSQL", _postgres),
-        _part("ClickHouse engine", _chdb),
+        *_embedded(cache, families),
         _pgvector(caller, families),
         _data(data),
         _api_port(data, port),
@@ -104,6 +100,17 @@ def _open_files() -> Check:
     if limit >= 1024:
         return Check("open files", "ok", str(limit))
     return Check("open files", "warn", str(limit), "raise it: ulimit -n 4096")
+
+
+def _embedded(cache: Path, families: tuple[str, ...]) -> list[Check]:
+    """The engines' own parts: of those that `up` would start, for an image in production holds none of them."""
+    parts: dict[str, Callable[[], list[Check]]] = {
+        "kafka": lambda: [_part("Java runtime", lambda: str(java_binary())), _jars(cache)],
+        "redis": lambda: [_part("Redis", lambda: str(server_binary()))],
+        "postgres": lambda: [_part("PostgreSQL", _postgres)],
+        "clickhouse": lambda: [_part("ClickHouse engine", _chdb)],
+    }
+    return [check for family, look in parts.items() if family not in families for check in look()]
 
 
 def _part(name: str, find: Callable[[], str]) -> Check:

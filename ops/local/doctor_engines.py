@@ -9,6 +9,7 @@ from connectors.catalog import utc_now
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.migrate import lacking as lacking_in_clickhouse
 from connectors.kafka.admin import lacking as lacking_topics
+from connectors.postgres.accounts import callers
 from connectors.postgres.migrate import Standing, standing
 from connectors.redis.client import RedisClient
 from domain.errors import StructuredPromptError
@@ -27,7 +28,10 @@ async def ask(settings: Settings, engines: Collection[str], where: str) -> list[
     the commands that mend need."""
     questions = {"kafka": _kafka, "postgres": _postgres, "redis": _redis, "clickhouse": _clickhouse}
     asked = [_answer(name, question(settings, where)) for name, question in questions.items() if name in engines]
-    return list(await asyncio.gather(*asked))
+    checks = list(await asyncio.gather(*asked))
+    if any(check.name == "postgres" and check.verdict == "ok" for check in checks):
+        checks.append(await _answer("postgres", _callers(settings, where)))
+    return checks
 
 
 async def _answer(name: str, question: Awaitable[Check]) -> Check:
@@ -47,9 +51,12 @@ async def _answer(name: str, question: Awaitable[Check]) -> Check:
 async def _kafka(settings: Settings, where: str) -> Check:
     table = with_tenants(settings.tenants_with_topics)
     missing = await asyncio.to_thread(lacking_topics, settings, table, PATIENCE_S - 2)
-    if missing:
-        found = f"{len(missing)} topics are missing: {', '.join(missing)}"
+    if missing.topics:
+        found = f"{len(missing.topics)} topics are missing: {', '.join(missing.topics)}"
         return Check("kafka", "fail", found, f"structured-prompt topics apply {where}")
+    if missing.partitions:
+        found = f"topics lack partitions, and with them workers a share of the line: {', '.join(missing.partitions)}"
+        return Check("kafka", "warn", found, f"structured-prompt topics apply --grow {where}")
     return Check("kafka", "ok", f"{settings.kafka} has every topic")
 
 
@@ -60,6 +67,20 @@ async def _postgres(settings: Settings, where: str) -> Check:
         told = f"the database is {state}, this version needs {found.newest}"
         return Check("postgres", "fail", told, f"structured-prompt migrate {where}")
     return _clock(found) or Check("postgres", "ok", f"migrated to {found.newest}")
+
+
+async def _callers(settings: Settings, where: str) -> Check:
+    """Without a tenant nothing is accepted; without a key nothing over HTTP."""
+    found = await callers(settings.database_url.get_secret_value())
+    if not found.tenants:
+        told = "no tenant exists, so that nobody's request is accepted"
+        return Check("tenants", "fail", told, f"structured-prompt tenants create demo {where}")
+    if not found.keys:
+        told = "no tenant has an API key, so that HTTP refuses everybody"
+        return Check(
+            "tenants", "warn", told, f"structured-prompt keys create --tenant {found.first} --name first {where}"
+        )
+    return Check("tenants", "ok", f"{found.tenants}, with {found.keys} API keys")
 
 
 def _clock(found: Standing) -> Check | None:

@@ -42,4 +42,7 @@ def _waiting(state: StackState) -> str:
 def _of(row: Row, data: Path) -> Check:
     what = f"{row.name} (pid {row.pid}) runs and does not answer" if row.pid else f"{row.name} is {row.state}"
     often = f", after {row.restarts} restarts" if row.restarts else ""
-    return Check(row.name, "fail", what + often, f"structured-prompt logs {row.name} --data {data}")
+    logs = f"structured-prompt logs {row.name} --data {data}"
+    # only what served once and went silent: a process that starts takes its time, and one that ended starts by itself
+    mends = f"kill -9 {row.pid}, and it is started anew; why: {logs}" if row.pid and row.state == "running" else logs
+    return Check(row.name, "fail", what + often, mends)

@@ -16,6 +16,12 @@ FROM tenants t
 LEFT JOIN plans p ON p.name = t.plan
 WHERE t.name = $1;
 
+-- name: callers
+SELECT count(*), (SELECT count(*) FROM api_keys k JOIN tenants t ON t.name = k.tenant AND t.active
+                  WHERE k.revoked_at IS NULL), min(name)
+FROM tenants
+WHERE active;
+
 -- name: create_tenant
 INSERT INTO tenants (name, active, requests_per_minute, burst, store_answers, cache_ttl_s, tokens_per_minute,
                      token_burst, concurrency, plan)
