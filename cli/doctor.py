@@ -21,11 +21,14 @@ def doctor(
 ) -> None:
     """Check this machine, the settings, the stack and its engines, and say what to do about what is wrong."""
     from cli._doctor import checks_of
+    from ops.local.control import typed
 
     checks = checks_of(data.absolute(), named_families(use_env), port)
     if as_json:
         print_json([check.as_json() for check in checks])
     else:
-        print_table(("", "check", "found", "what to do"), [(c.verdict, c.name, c.found, c.remedy) for c in checks])
+        print_table(
+            ("", "check", "found", "what to do"), [(c.verdict, c.name, c.found, typed(c.remedy)) for c in checks]
+        )
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)

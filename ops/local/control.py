@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from .instance import ProcessState, already_running, is_alive, is_running, log_p
 from .program import StackError
 
 ERROR = re.compile(r"^error: ", re.M)  # how the command line begins its last word when it fails
+COMMAND = re.compile(r"(?<![\w/.-])structured-prompt (?=[a-z])")
 STOP_SECONDS = 90  # drains of the workers, then the engines
 
 
@@ -75,3 +77,10 @@ def stop(data: Path) -> bool:
 def console(*words: str) -> list[str]:
     """The command line of our own console with `words`."""
     return [sys.executable, "-m", "cli.main", *words]
+
+
+def typed(text: str) -> str:
+    """`text` with our commands as the caller's shell finds them: what `make` installs is not on its PATH."""
+    if shutil.which("structured-prompt"):
+        return text
+    return COMMAND.sub(f"{Path(sys.executable).with_name('structured-prompt')} ", text)

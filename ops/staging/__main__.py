@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from ops.local.control import console
+from ops.local.control import console, typed
 from ops.local.front import NAME
 from ops.staging import secrets
 
@@ -70,7 +70,7 @@ def by_processes(domain: str, data: Path) -> int:
     words = console("up", "--detach", "--data", str(data), "--domain", domain)
     status = subprocess.run(words, cwd=ROOT, check=False).returncode
     if status == 0:
-        print(f"addresses and the key: {data}/env; stop: structured-prompt down --data {data}")
+        print(f"addresses and the key: {data}/env; stop: {typed(f'structured-prompt down --data {data}')}")
     return status
 
 

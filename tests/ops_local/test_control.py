@@ -123,3 +123,14 @@ def test_doctor_as_a_command(tmp_path):
     answer = run("doctor", "--data", tmp_path, "--json")
     assert {row["name"] for row in json.loads(answer.output)} >= {"Java runtime", "PostgreSQL", "Redis", "disk"}
     assert "what to do" in run("doctor", "--data", tmp_path).output
+
+
+def test_a_command_is_written_as_the_shell_finds_it(monkeypatch, tmp_path):
+    text = "room in /srv/structured-prompt data, or structured-prompt up --data ELSEWHERE; `structured-prompt migrate`"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ours = f"{Path(sys.executable).parent}/structured-prompt"
+    where = f"room in /srv/structured-prompt data, or {ours} up --data ELSEWHERE; `{ours} migrate`"
+    assert control.typed(text) == where
+    assert Path(ours).exists()
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert control.typed(text) == text
