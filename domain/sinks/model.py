@@ -90,7 +90,9 @@ class SinkView:
         return "waiting" if "waiting" in alive else "running"
 
     def alive(self, now: datetime) -> list[Report]:
-        return [one.report for one in self.members if now - one.seen_at < STALE]
+        """Heard last comes first: one that was replaced may seem alive beside the one that took its place."""
+        members = sorted(self.members, key=lambda one: one.seen_at, reverse=True)
+        return [one.report for one in members if now - one.seen_at < STALE]
 
 
 def place_text(place: Place) -> str:

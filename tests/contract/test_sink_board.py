@@ -9,7 +9,8 @@ from connectors.memory.sink_board import MemorySinkBoard
 from connectors.postgres.pool import connect
 from connectors.postgres.sink_board import PostgresSinkBoard
 from domain.ports import SinkBoard
-from domain.sinks.model import Orders, Report, Rewind
+from domain.sinks.model import Heard, Orders, Report, Rewind, SinkView
+from domain.sinks.view import fields
 from topics.table import RESULTS, USAGE
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -83,3 +84,11 @@ async def test_a_newer_replay_takes_the_place_of_the_one_before(board: SinkBoard
     orders = await board.tell(ONE)
     assert orders == Orders(rewind=Rewind(2, None, {(RESULTS, 3): 17}))
     assert orders.due(frozenset({(RESULTS, 3), (USAGE, 0)})) == {(RESULTS, 3): 17, (USAGE, 0): None}
+
+
+def test_what_is_told_is_what_the_process_heard_last_waits_for() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    replaced = Heard(Report("s3", "a-old", "waiting", detail="answered 403"), now - timedelta(seconds=20))
+    at_work = Heard(Report("s3", "b-new", "waiting", detail="answered 404"), now - timedelta(seconds=1))
+    shown = fields(SinkView("s3", Orders(), (replaced, at_work)), now)
+    assert (shown["state"], shown["detail"]) == ("waiting", "answered 404")
