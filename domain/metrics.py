@@ -148,7 +148,10 @@ _LIST = (
     _counter("deliveries", "Attempts to deliver to a webhook.", "outcome"),
     _seconds("delivery_seconds", "From the first step of an attempt to the head of its answer, or to giving it up."),
     _gauge("deliveries_waiting", "Deliveries in the queue, retries included; counted up to 100,000."),
-    _gauge("delivery_overdue_seconds", "By how much the delivery that is due longest is late."),
+    _gauge(
+        "delivery_overdue_seconds",
+        "By how much the delivery that is due longest is late, of those whose receiver is not the reason.",
+    ),
     _counter(
         "deliveries_given_up", "Deliveries given up because too many waited for a destination that accepts nothing."
     ),

@@ -77,7 +77,7 @@ async def _serve(parts: Destinations, sender: Sender, condition: Condition) -> N
     settings = parts.settings
     house = House(
         parts.endpoints, parts.deliveries, parts.producer, parts.metrics, utc_now, parts.sweep,
-        settings.deliveries_waiting,
+        settings.deliveries_waiting, sender.held,
     )  # fmt: skip
     member = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
     watcher = Watcher(NAME, member, parts.source, parts.board, condition, parts.metrics)

@@ -23,7 +23,7 @@ from domain.ports import Deliveries, Endpoints, Outlet
 from domain.webhooks import schedule
 from domain.webhooks.model import Due, Mark, Settlement, Wish
 from domain.webhooks.objects import parts
-from domain.webhooks.rooms import NEW_ROOM, Rooms
+from domain.webhooks.rooms import NEW_ROOM, Lane, Rooms
 
 log = structlog.get_logger("notify")
 
@@ -72,6 +72,10 @@ class Sender:
     def nudge(self) -> None:
         """There is something to send, or room to send it."""
         self._something.set()
+
+    def held(self) -> frozenset[Lane]:
+        """Destinations that get all they may have: what waits for them waits for their receivers."""
+        return frozenset(self._rooms.held(self._ports.clock()))
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when what is in flight is settled, within 20 s."""

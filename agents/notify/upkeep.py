@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,6 +12,7 @@ from domain.errors import Transient
 from domain.metrics import Metrics
 from domain.ports import Deliveries, Endpoints, Producer, Record
 from domain.webhooks.model import Endpoint
+from domain.webhooks.rooms import Lane
 from topics import headers as head
 from topics.base import format_time
 from topics.codec import encode
@@ -26,7 +27,11 @@ TRIM_EVERY = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What upkeep works with. `sweep` is given the present day; of one destination no more than `most` wait."""
+    """What upkeep works with.
+
+    `sweep` is given the present day; of one destination no more than `most` wait; `held` are those whose own receiver
+    is what their deliveries wait for.
+    """
 
     endpoints: Endpoints
     deliveries: Deliveries
@@ -35,6 +40,7 @@ class House:
     now: Callable[[], datetime]
     sweep: Callable[[date], Awaitable[None]]
     most: int
+    held: Callable[[], Collection[Lane]]
 
 
 async def keep_house(house: House) -> None:
@@ -44,7 +50,7 @@ async def keep_house(house: House) -> None:
     while True:
         try:
             await tell_of_disabled(house.endpoints, house.producer, metrics, now())
-            await measure(house.deliveries, metrics, now())
+            await measure(house.deliveries, metrics, now(), house.held())
             if now() - trimmed >= TRIM_EVERY:
                 await trim(house.deliveries, metrics, house.most, now())
                 trimmed = now()
@@ -68,9 +74,9 @@ async def tell_of_disabled(endpoints: Endpoints, producer: Producer, metrics: Me
     metrics.count("webhooks_disabled", len(untold))
 
 
-async def measure(deliveries: Deliveries, metrics: Metrics, now: datetime) -> None:
-    """How much waits, and how late the latest is. Raises Transient."""
-    backlog = await deliveries.backlog()
+async def measure(deliveries: Deliveries, metrics: Metrics, now: datetime, held: Collection[Lane]) -> None:
+    """How much waits, and how late the latest is whose receiver is not the reason. Raises Transient."""
+    backlog = await deliveries.backlog(held)
     late = 0.0 if backlog.due_since is None else max(0.0, (now - backlog.due_since).total_seconds())
     metrics.gauge("deliveries_waiting", backlog.waiting)
     metrics.gauge("delivery_overdue_seconds", late)

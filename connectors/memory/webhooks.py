@@ -1,7 +1,7 @@
 """Endpoints and the queue of deliveries in this process: the twins of those in connectors/postgres."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from domain.webhooks.model import (
     Subscriptions,
     Wish,
 )
+from domain.webhooks.rooms import Lane
 from domain.webhooks.schedule import Heard, given_up
 
 
@@ -220,8 +221,9 @@ class MemoryDeliveries:
         key = (tenant, endpoint, id)
         return self._shown(key) if key in self._rows else None
 
-    async def backlog(self) -> Backlog:
-        due = [row.next_at for key, row in self._queue.items() if not self._is_paused(key[:2])]
+    async def backlog(self, held: Collection[Lane] = ()) -> Backlog:
+        lanes = {key[:2] for key in self._queue} - set(held)
+        due = [row.next_at for key, row in self._queue.items() if key[:2] in lanes and not self._is_paused(key[:2])]
         return Backlog(len(self._queue), min(due, default=None))
 
     def _at_once(self, lane: tuple[str, str]) -> int:

@@ -1,7 +1,7 @@
 """The durable queue of deliveries in PostgreSQL: one transaction to take a batch, one statement for all else."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from domain.webhooks.model import (
     Status,
     Wish,
 )
+from domain.webhooks.rooms import Lane
 from domain.webhooks.schedule import given_up
 
 _SQL = statements("deliveries")
@@ -93,8 +94,8 @@ class PostgresDeliveries:
         rows = await self._pool.fetch(_SQL["get"], tenant, endpoint, id)
         return _delivery(rows[0], _attempts(rows), rows[0]["body"]) if rows else None
 
-    async def backlog(self) -> Backlog:
-        row = await self._pool.row(_SQL["backlog"])
+    async def backlog(self, held: Collection[Lane] = ()) -> Backlog:
+        row = await self._pool.row(_SQL["backlog"], *columns(list(held), 2))
         due = None if row is None else row["due_since"]
         return Backlog(row["waiting"] if row else 0, None if due is None or due.year == _INFINITY else due)
 

@@ -1,6 +1,6 @@
 """Where tenants want their events, and the durable queue of what is to be sent there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from domain.webhooks.model import (
     Subscriptions,
     Wish,
 )
+from domain.webhooks.rooms import Lane
 from domain.webhooks.schedule import Heard
 
 REDELIVERED = 10_000
@@ -109,7 +110,9 @@ class Deliveries(Protocol):
         """
         ...
 
-    async def backlog(self) -> Backlog: ...
+    async def backlog(self, held: Collection[Lane] = ()) -> Backlog:
+        """All that waits; who is due longest is looked for among the other destinations than `held`."""
+        ...
 
 
 class Outlet(Protocol):

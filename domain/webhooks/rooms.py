@@ -13,6 +13,8 @@ NEW_ROOM = 4
 MOST_ROOM, MOST_SLOW_ROOM = 64, 16
 FIRST_REST_S, LONGEST_REST_S = 0.05, 5.0
 FORGET_S = 300.0
+SOON_S = 2.0
+"""Within it a destination that has rested is looked at again."""
 Lane = tuple[str, str]
 """(tenant, endpoint)."""
 
@@ -54,6 +56,15 @@ class Rooms:
         for lane, room in self._rooms.items():
             rests = now < room.rests_until
             yield lane, 0 if rests else max(0, min(room.room - room.in_flight, left[room.kind]))
+
+    def held(self, now: float) -> Iterator[Lane]:
+        """The destinations that get all they may have: what waits for one of them waits for its receiver.
+
+        One that finds no place of its kind is not among them: that is for whoever runs this to mend.
+        """
+        for lane, room in self._rooms.items():
+            if room.in_flight >= room.room or now < room.rests_until + SOON_S:
+                yield lane
 
     def enter(self, lane: Lane, now: float) -> str:
         """A delivery begins; the kind it is counted as, to be given back."""

@@ -267,6 +267,17 @@ async def test_the_backlog_tells_what_waits_and_since_when(webhooks: Webhooks) -
     assert (backlog.waiting, backlog.due_since) == (2, NOW)
 
 
+async def test_who_is_due_longest_is_looked_for_among_others_than_those_that_are_held(webhooks: Webhooks) -> None:
+    for id, late in (("e1", 9), ("e2", 5)):
+        await webhooks.endpoints.add(endpoint(id))
+        await webhooks.deliveries.put([message(id, id)], NOW - timedelta(minutes=late))
+    backlog = await webhooks.deliveries.backlog({("acme", "e1"), ("globex", "e2")})
+    assert (backlog.waiting, backlog.due_since) == (2, NOW - timedelta(minutes=5))
+    backlog = await webhooks.deliveries.backlog({("acme", "e1"), ("acme", "e2")})
+    assert backlog.waiting == 2
+    assert backlog.due_since is None or backlog.due_since > NOW + timedelta(days=365)
+
+
 async def test_many_workers_take_each_delivery_once_while_others_are_put(webhooks: Webhooks) -> None:
     for number in range(5):
         await webhooks.endpoints.add(endpoint(f"e{number}"))

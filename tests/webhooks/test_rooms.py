@@ -1,6 +1,6 @@
 """How much of a process each destination may take."""
 
-from domain.webhooks.rooms import MOST_ROOM, MOST_SLOW_ROOM, NEW_ROOM, Rooms
+from domain.webhooks.rooms import MOST_ROOM, MOST_SLOW_ROOM, NEW_ROOM, SOON_S, Rooms
 
 SLOW, QUICK = ("acme", "slow"), ("acme", "quick")
 
@@ -45,6 +45,22 @@ def test_after_failures_in_a_row_a_destination_rests_ever_longer_up_to_five_seco
     assert rests[-1] == 5.0
     used(rooms, SLOW, quick=True, failed=False, now=5_000)
     assert dict(rooms.known(5_000))[SLOW] > 0
+
+
+def test_who_rests_or_has_its_room_in_use_is_held_and_who_finds_no_place_is_not() -> None:
+    rooms = Rooms(64)
+    used(rooms, QUICK, quick=True, failed=False, now=0, times=100)
+    used(rooms, SLOW, quick=False, failed=True, now=0, times=8)
+    assert set(rooms.held(5)) == {SLOW}
+    assert set(rooms.held(5 + SOON_S)) == set()
+    rooms.enter(SLOW, 10)
+    assert set(rooms.held(10)) == {SLOW}
+    crowd = [("acme", f"crowd-{number}") for number in range(16)]
+    for lane in crowd:
+        used(rooms, lane, quick=False, failed=False, now=10, times=3)
+        rooms.enter(lane, 10)
+    assert rooms.free("poor") < 0
+    assert not set(rooms.held(10)) & set(crowd)  # they have room of their own, and no place
 
 
 def test_destinations_with_nothing_to_send_take_no_place_from_those_that_have() -> None:

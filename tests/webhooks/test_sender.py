@@ -261,8 +261,28 @@ async def test_the_process_sends_until_it_is_stopped_and_finishes_what_it_began(
     tenant.sender.stop()
     await running
     assert {line.status for line in await tenant.log()} == {"delivered"}
-    await measure(tenant.deliveries, tenant.metrics, tenant.now)
+    await measure(tenant.deliveries, tenant.metrics, tenant.now, tenant.sender.held())
     assert tenant.metrics.value("deliveries_waiting") == 0
+
+
+async def test_a_backlog_that_its_own_receiver_causes_is_not_the_senders_lateness(tenant: Tenant) -> None:
+    async def late() -> float:
+        await measure(tenant.deliveries, tenant.metrics, tenant.now, tenant.sender.held())
+        return tenant.metrics.value("delivery_overdue_seconds")
+
+    await tenant.subscribe("request.completed", id="dead")
+    tenant.outlet.then = Heard(500, 0.01)
+    await tenant.hear(*(result(f"r{n}").value for n in range(300)))
+    for _ in range(80):  # six minutes and a half, in which no more than one in five seconds is tried
+        await tenant.send(5)
+        assert await late() == 0.0
+    assert tenant.metrics.value("deliveries_waiting") == 300
+    await tenant.subscribe("request.completed", id="well")
+    await tenant.hear(result("r300").value)
+    tenant.now += timedelta(seconds=400)
+    assert await late() >= 400.0  # nobody sent meanwhile, and that is told
+    await tenant.send()
+    assert await late() == 0.0
 
 
 class Hanging(MemoryOutlet):

@@ -233,8 +233,13 @@ WHERE d.tenant = $1 AND d.endpoint = $2 AND d.id = $3
 ORDER BY a.at;
 
 -- name: backlog
+-- The lanes are walked in their order, up to the first that is not among those given.
 SELECT (SELECT count(*)::integer FROM (SELECT FROM delivery_queue LIMIT 100000) q) AS waiting,
-       (SELECT min(next_at) FROM delivery_lanes WHERE NOT paused) AS due_since;
+       (SELECT l.next_at
+        FROM delivery_lanes l
+        WHERE NOT l.paused AND (l.tenant, l.endpoint) NOT IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        ORDER BY l.next_at
+        LIMIT 1) AS due_since;
 
 -- name: days
 SELECT c.relname AS name
