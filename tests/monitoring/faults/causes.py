@@ -128,6 +128,11 @@ def die_with_calls(line: Line, infer: Worker, *words: str) -> None:
     line.again(infer, *words)
 
 
+def let_go(ends: list[Cause]) -> None:
+    for end in ends:
+        end()
+
+
 def fill(mounted: Path) -> None:
     size = int(shutil.disk_usage(mounted).free * 0.95)
     subprocess.run(["fallocate", "-l", str(size), str(mounted / "full")], check=True)

@@ -1,21 +1,18 @@
 """Three lines of processes, each with the faults that it stands."""
 
 import sys
-import threading
-import urllib.error
-import urllib.request
-from contextlib import suppress
 
 from ops.local.monitoring import HOST
 from tests.chaos.proxy import Faults as Breaker
-from tests.line.processes import TENANT, Worker, until
+from tests.line.processes import Worker, until
 from tests.line.test_takeover import free_port
 from tests.monitoring.faults import causes, remedies
 from tests.monitoring.faults.causes import Alert, Cause, Fault
+from tests.monitoring.faults.doors import ask_the_door
 from tests.monitoring.faults.place import Line, Place, program
 from tests.monitoring.faults.rows import Rows
+from tests.monitoring.faults.slow import INFER, INTAKE, WAKE, of_hours
 
-INFER, INTAKE, WAKE = (("worker", "--stage", stage) for stage in ("infer", "intake", "wake"))
 CLICKHOUSE = ("sink", "clickhouse")
 FAT = ("-c", "held = bytearray(b'x') * (600 << 20); from cli.main import run; run()")
 """The command line, with six hundred megabytes more than it needs."""
@@ -26,6 +23,7 @@ def people(place: Place, receiver: str) -> list[Fault]:
     line = place.line("people")
     rows, around, breaker = _proxied(place, line)
     causes.subscribe(line, "wh_well", f"{receiver}/well")
+    causes.subscribe(line, "wh_dead", f"{receiver}/status/500")  # of which DeliveriesOverdue is no alert
     line.start("worker-intake-1", *INTAKE, REDIS_URL=around["redis"])
     line.start("worker-infer-1", *INFER, REDIS_URL=around["redis"])
     line.start("worker-wake-1", *WAKE)
@@ -101,7 +99,7 @@ def _overdue(line: Line, hooks: Worker) -> Fault:
 
     return Fault(
         "a transaction holds the lanes of deliveries", hold, (Alert("DeliveriesOverdue"),),
-        "the transaction ends", lambda: let_go(ends),
+        "the transaction ends", lambda: causes.let_go(ends),
     )  # fmt: skip
 
 
@@ -133,36 +131,22 @@ def locked(place: Place) -> list[Fault]:
     line = place.line("locked")
     for name, words in (("worker-intake-2", INTAKE), ("worker-infer-2", INFER)):
         line.supervise(line.start(name, *words), *words)
-    _ask_the_door(line)
+    ask_the_door(line, "/v1/jobs/none")  # a job that there is not
     line.keep_asking(20)
     ends: list[Cause] = []
 
     def mend() -> None:
-        let_go(ends)
+        causes.let_go(ends)
         line.start("worker-intake-9", *INTAKE)
 
     stage, process = (("stage", "intake"),), (("process", "worker-intake"),)
     alerts = Alert("DependencyAway", stage), Alert("StageStuck", process), Alert("LeasesFail"), Alert("ApiErrorsFast")
+    alerts += of_hours(place, "ApiErrorsSlow")
     lock = "LOCK TABLE claims, workers IN ACCESS EXCLUSIVE MODE"
     what = "a transaction locks the tables of claims and workers, with twenty requests a second"
     return [
         Fault(what, lambda: ends.append(line.hold(lock)), alerts, "the transaction ends; a second intake worker", mend)
     ]
-
-
-def _ask_the_door(line: Line) -> None:
-    """Four times a second for a job that there is not."""
-    port = free_port()
-    line.start("api-1", "api", STRUCTURED_PROMPT_API_PORT=str(port))
-    key = next(word for word in line.command("keys", "create", "--tenant", TENANT).split() if word.startswith("sp_"))
-    asked = urllib.request.Request(f"http://{HOST}:{port}/v1/jobs/none", headers={"authorization": f"Bearer {key}"})
-
-    def work() -> None:
-        while not line.stop.wait(0.25):
-            with suppress(OSError, urllib.error.HTTPError):
-                urllib.request.urlopen(asked, timeout=10).close()
-
-    threading.Thread(target=work, daemon=True).start()
 
 
 def provided(place: Place) -> list[Fault]:
@@ -188,7 +172,8 @@ def provided(place: Place) -> list[Fault]:
         Fault("a worker is killed and started five times",
               lambda: causes.restart(line, again, *WAKE), (Alert("ProcessRestarts", at(again)),)),
         Fault("the provider answers 500", lambda: line.of.provide(failure="error_500"),
-              (Alert("ProviderDown"), Alert("ProviderErrors"), Alert("RequestsFailFast")),
+              (Alert("ProviderDown"), Alert("ProviderErrors"), Alert("RequestsFailFast"),
+               *of_hours(place, "RequestsFailSlow")),
               "it answers; `dead-letters redrive`: no letter is left", lambda: remedies.redrive_failed(line)),
         _waiting(line),
     ]  # fmt: skip
@@ -216,13 +201,8 @@ def _waiting(line: Line) -> Fault:
 
     return Fault(
         "a transaction holds requests that wait", hold, (Alert("WaitingOverdue"),),
-        "the transaction ends", lambda: let_go(ends),
+        "the transaction ends", lambda: causes.let_go(ends),
     )  # fmt: skip
-
-
-def let_go(ends: list[Cause]) -> None:
-    for end in ends:
-        end()
 
 
 def ready(worker: Worker) -> None:

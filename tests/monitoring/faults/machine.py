@@ -17,7 +17,15 @@ from tests.monitoring.faults.causes import Alert, Fault
 from tests.monitoring.faults.place import Place, listens, program
 from tests.webhooks.receiver import receiving
 
-MODULES = "modules: {http_2xx: {prober: http, timeout: 5s}}\n"
+MODULES = "modules: {http_2xx: {prober: http, timeout: 5s, http: {tls_config: {insecure_skip_verify: true}}}}\n"
+SECURE = """
+import http.server, ssl, sys
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
 
 
 def disk(place: Place) -> list[Fault]:
@@ -45,25 +53,64 @@ def disk(place: Place) -> list[Fault]:
 
 def door(place: Place) -> list[Fault]:
     """An address that answers, and then does not."""
-    exporter = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter")
-    if exporter is None:
+    ours = free_port()
+    if not _looks(place, f"http://{HOST}:{ours}/"):
         print("DoorUnreachable is left out: it wants blackbox_exporter", file=sys.stderr)
         return []
-    port, ours = free_port(), free_port()
-    (place.directory / "blackbox.yml").write_text(MODULES)
-    words = [exporter, f"--config.file={place.directory / 'blackbox.yml'}", f"--web.listen-address={HOST}:{port}"]
-    place.stack.enter_context(program(words, place.directory / "blackbox.log"))
     page = [sys.executable, "-m", "http.server", str(ours), "--bind", HOST, "--directory", str(place.directory)]
     served = place.stack.enter_context(program(page, place.directory / "page.log"))
     until(lambda: listens(ours), 60)
-    place.scrapes.append({
-        "job_name": "outside", "metrics_path": "/probe", "params": {"module": ["http_2xx"], "target": [f"http://{HOST}:{ours}/"]},
-        "scrape_interval": "30s", "scrape_timeout": "10s", "static_configs": [{"targets": [f"{HOST}:{port}"]}],
-    })  # fmt: skip
     return [
         Fault("what listened at the address is killed", served.kill, (Alert("DoorUnreachable"),),
               "it listens again", lambda: _again(place, page, ours))
     ]  # fmt: skip
+
+
+def _looks(place: Place, url: str) -> bool:
+    """A blackbox_exporter of its own asks the address; whether there is one."""
+    exporter, port = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter"), free_port()
+    if exporter is None:
+        return False
+    config = place.directory / "blackbox.yml"
+    config.write_text(MODULES)
+    words = [exporter, f"--config.file={config}", f"--web.listen-address={HOST}:{port}"]
+    place.stack.enter_context(program(words, place.directory / f"blackbox-{port}.log"))
+    place.scrapes.append({
+        "job_name": "outside", "metrics_path": "/probe", "params": {"module": ["http_2xx"], "target": [url]},
+        "scrape_interval": "30s", "scrape_timeout": "10s", "static_configs": [{"targets": [f"{HOST}:{port}"]}],
+    })  # fmt: skip
+    return True
+
+
+def certificate(place: Place) -> list[Fault]:
+    """An address whose certificate ends in ninety days, then in ten; an hour is a minute with `--faster 60`."""
+    ours = free_port()
+    if not _looks(place, f"https://{HOST}:{ours}/") or shutil.which("openssl") is None:
+        print("CertificateEnds is left out: it wants blackbox_exporter and openssl", file=sys.stderr)
+        return []
+    found = [_secured(place, ours, 90)]
+
+    def change(days: int) -> None:
+        found[-1].kill()
+        found[-1].wait()
+        found.append(_secured(place, ours, days))
+
+    return [
+        Fault("a certificate that ends in ten days", lambda: change(10), (Alert("CertificateEnds"),),
+              "one of ninety days is read", lambda: change(90))
+    ]  # fmt: skip
+
+
+def _secured(place: Place, port: int, days: int) -> "subprocess.Popen[bytes]":
+    pem = str(place.directory / "certificate.pem")
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", str(days)]
+    subprocess.run([*words, "-keyout", pem, "-out", f"{pem}.crt"], check=True, capture_output=True)
+    with open(pem, "a") as file, open(f"{pem}.crt") as certificate:
+        file.write(certificate.read())
+    command = [sys.executable, "-c", SECURE, str(port), pem]
+    process = place.stack.enter_context(program(command, place.directory / "secured.log"))
+    until(lambda: listens(port), 60)
+    return process
 
 
 def _again(place: Place, page: list[str], port: int) -> None:

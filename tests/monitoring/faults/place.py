@@ -100,12 +100,20 @@ class Line:
         self.of.publish([{"id": id, "prompt": f"{id} {prompt}", **more} for id in ids])
         return ids
 
-    def keep_asking(self, a_second: int) -> None:
+    def keep_asking(self, a_second: int, prompt: str = "What is it?", **more: Any) -> None:
         def work() -> None:
             while not self.stop.wait(1):
-                self.ask(a_second)
+                self.ask(a_second, prompt, **more)
 
         threading.Thread(target=work, daemon=True).start()
+
+    def execute(self, statement: str) -> None:
+        """In a transaction of its own."""
+
+        async def work(pool: Pool) -> None:
+            await pool.fetch(statement)
+
+        self.of._ask(work)
 
     def waiting(self) -> int:
         """How many requests wait for their time."""
