@@ -43,7 +43,8 @@ def of_hours(place: Place, name: str) -> tuple[Alert, ...]:
 def exported(place: Place) -> list[Fault]:
     """Exports into a bucket that refuses, and then orders that somebody holds."""
     line = place.line("exported")
-    process = line.start("sink-exports-1", "sink", "exports", **_bucket(free_port()))
+    line.of.environ.update(_bucket(free_port()))
+    process = line.start("sink-exports-1", "sink", "exports")
     ends: list[Cause] = []
     return [
         Fault("four exports into a bucket that refuses connections", lambda: _order(line, process),
