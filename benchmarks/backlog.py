@@ -3,7 +3,8 @@
 KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL and CLICKHOUSE_URL of this machine, and versitygw on PATH for s3; topics and
 databases of its own, and a bucket, which it removes. The rows lie on Kafka before the process that production runs is
 started. CPU is that of the process. `--bytes N`: results alone, of N bytes each, whose answers nobody can compress.
-Settings of the sinks (STRUCTURED_PROMPT_SINK_…) are passed on. What clickhouse and postgres hold at the end is counted.
+Settings of the sinks (STRUCTURED_PROMPT_SINK_…) are passed on. What clickhouse, postgres and s3 (Parquet) hold at the
+end is counted. While it catches up its lag and what /readyz says are looked at ten times a second.
 """
 
 import argparse
@@ -13,47 +14,64 @@ import os
 import random
 import re
 import time
+import urllib.error
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import asyncpg
+import orjson
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.databases import own_database
 from benchmarks.destinations import bucket
 from benchmarks.engines import free_port
+from benchmarks.held import held
 from benchmarks.processes import Failed, Process, get, run
 from benchmarks.report import Figure, table
 from benchmarks.sink import RESULT, items
 from connectors.clickhouse.answers import store_answers
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.migrate import upgrade
+from topics import headers
 from topics.table import RESULTS, TABLE
 
 SINKS = ("clickhouse", "postgres", "kafka", "s3")
+LAG = re.compile(rb"^structured_prompt_consumer_lag\{[^}]*\} (\S+)$", re.MULTILINE)
 WRITTEN = re.compile(rb"^structured_prompt_sink_rows_total\{[^}]*\} (\S+)$", re.MULTILINE)
 PIECE = 50_000
 PATIENCE_S = 1_800
 OWN = "STRUCTURED_PROMPT_"
 MIB = 1024 * 1024
 ANSWER = b"positive"
-HELD = {
-    # without FINAL: a row that came twice counts twice
-    "clickhouse": "SELECT count() AS rows, uniqExact(id) AS ids, sum(length(output)) AS bytes FROM results",
-    "postgres": "SELECT count(*) AS rows, count(DISTINCT id) AS ids, sum(length(output::text)) AS bytes "
-    "FROM structured_prompt.results",
-}
+NOW = "2026-11-20T12:00:00.421Z"
+PARENT = f"00-{'5' * 32}-{'7' * 16}-00"
+
+
+@dataclass(slots=True)
+class Seen:
+    """Memory in MB when it has not begun, and at most; the highest lag; what it said of itself, in order."""
+
+    rest_mb: float
+    peak_mb: float = 0.0
+    lag: int = 0
+    said: dict[str, None] = field(default_factory=dict)
+
+    def look(self, rss_mb: float, metrics: bytes, status: str) -> int:
+        """Returns the rows that are written."""
+        self.peak_mb = max(self.peak_mb, rss_mb)
+        self.lag = max(self.lag, _sum(LAG, metrics))
+        self.said[status] = None
+        return _sum(WRITTEN, metrics)
 
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """CPU in microseconds a row, memory in MB at most."""
+    """CPU in microseconds a row."""
 
     per_second: float
     cpu_us: float
-    peak_mb: float
+    seen: Seen
 
 
 @contextmanager
@@ -97,9 +115,11 @@ def fill(environment: dict[str, str], rows: int, size: int | None = None) -> Non
     producer = Producer({"bootstrap.servers": kafka, "linger.ms": 20, "message.max.bytes": 2 * MIB, **bounds})
     written = large(rows, size) if size else small(rows)
     for topic, key, value in written:
+        # as the line writes them: a reader keeps them beside the value
+        head = headers.RESULT.headers(f"acme/{key.decode()}/1", NOW, PARENT)
         while True:
             try:
-                producer.produce(prefix + topic, value, key=key)
+                producer.produce(prefix + topic, value, key=key, headers=head)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -133,42 +153,36 @@ def catch_up(name: str, environment: dict[str, str], rows: int) -> Caught:
     process = Process(name, ["cli.main", "sink", name], {**environment, "STRUCTURED_PROMPT_METRICS_PORT": str(port)})
     try:
         process.wait_http(f"http://127.0.0.1:{port}/healthz")
-        return _watched(process, f"http://127.0.0.1:{port}/metrics", rows)
+        return _watched(process, f"http://127.0.0.1:{port}", rows)
     finally:
         process.stop()
 
 
-def _watched(process: Process, metrics: str, rows: int) -> Caught:
+def _watched(process: Process, url: str, rows: int) -> Caught:
     deadline = time.monotonic() + PATIENCE_S
-    first, peak = (time.perf_counter(), process.cpu, 0), 0.0
-    while (written := _written(metrics)) < rows:
+    first, seen = (time.perf_counter(), process.cpu, 0), Seen(process.rss_mb)
+    while (written := seen.look(process.rss_mb, get(f"{url}/metrics"), _status(f"{url}/readyz"))) < rows:
         process.check()
-        peak = max(peak, process.rss_mb)
         if first[2] == 0:
             first = (time.perf_counter(), process.cpu, written)
         if time.monotonic() > deadline:
             raise Failed(f"{written} of {rows} rows within {PATIENCE_S} s:\n{process.output[-2000:]}")
         time.sleep(0.1)
     seconds, cpu, done = time.perf_counter() - first[0], process.cpu - first[1], written - first[2]
-    return Caught(done / seconds, cpu / done * 1e6, peak)
+    return Caught(done / seconds, cpu / done * 1e6, seen)
 
 
-def _written(metrics: str) -> int:
-    return sum(int(float(rows)) for rows in WRITTEN.findall(get(metrics)))
+def _sum(metric: re.Pattern[bytes], metrics: bytes) -> int:
+    return sum(int(float(value)) for value in metric.findall(metrics))
 
 
-async def held(name: str, environment: dict[str, str]) -> str:
-    """What the destination has of results, where it can be asked."""
-    if name == "clickhouse":
-        async with ClickHouse(environment["CLICKHOUSE_URL"]) as clickhouse:
-            (found,) = await clickhouse.select(HELD[name], {})
-    elif name == "postgres":
-        connection = await asyncpg.connect(environment["DATABASE_URL"])
-        found = dict(await connection.fetchrow(HELD[name]))
-        await connection.close()
-    else:
-        return ""
-    return f"`{name}` holds {found['rows']:,} results of {found['ids']:,} ids, {int(found['bytes']):,} bytes of answers"
+def _status(url: str) -> str:
+    try:
+        get(url)
+    except urllib.error.HTTPError as error:
+        checks = orjson.loads(error.read())["checks"]
+        return "; ".join(check["detail"] for check in checks.values() if check.get("detail"))
+    return "ready"
 
 
 async def agree(environment: dict[str, str]) -> None:
@@ -185,12 +199,15 @@ def main(rows: int, size: int | None, sinks: Sequence[str]) -> None:
         fill(environment, rows, size)
         for name in sinks:
             found = catch_up(name, environment, rows)
+            seen, told = found.seen, "`, `".join(found.seen.said)
             figures = [
                 Figure(f"`{name}`: rows/s through a backlog of {rows:,}", [found.per_second]),
                 Figure("… µs of CPU of its process a row", [found.cpu_us]),
-                Figure("… its RSS at most, MB", [found.peak_mb], goal="≤ 150"),
+                Figure("… its RSS before the first, MB", [seen.rest_mb]),
+                Figure("… its RSS at most, MB", [seen.peak_mb], goal="≤ 150"),
+                Figure("… its lag at most, records", [seen.lag]),
             ]
-            print(table(figures), flush=True)
+            print(f"{table(figures)}\n\n`{name}` said of itself `{told}`", flush=True)
             print(asyncio.run(held(name, environment)), flush=True)
 
 
