@@ -185,7 +185,7 @@ SINKS: dict[str, Kind] = {
     "clickhouse": Kind(_clickhouse, bounds=Bounds(ahead=1.0)),
     "postgres": Kind(_postgres, ways=2, ordered=False, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
-    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(5_000, 4 * MIB, 60.0, ahead=0.1)),
+    "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(5_000, 2 * MIB, 60.0, ahead=0.1)),
     "bigquery": Kind(_bigquery, consented=True, exact=True, bounds=Bounds(5_000, 4 * MIB, 5.0)),
     "snowflake": Kind(_snowflake, consented=True, bounds=Bounds(10_000, 8 * MIB, 30.0, ahead=0.1)),
     "sheets": Kind(_sheets, consented=True, bounds=Bounds(1_000, MIB, 5.0)),

@@ -13,6 +13,8 @@ from domain.sinks.columns import COLUMNS, Column
 
 AT_ONCE = 1_000
 """Rows that wait as Python has them, which takes ten times the room of a column's."""
+AT_ONCE_BYTES = 256 * 1024
+"""Of their values: of large rows fewer wait, or a batch would be there once more as text, and once more as columns."""
 
 _STORES = ("pyarrow._s3fs", "pyarrow._gcsfs", "pyarrow._azurefs", "pyarrow._hdfs")
 """Arrow's own clients of buckets, which pyarrow.fs does without where they are not built in."""
@@ -106,18 +108,22 @@ class _Columns:
         self._pa = pyarrow
         self._schema = schema
         self._waiting: list[dict[str, Any]] = []
+        self._size = 0
         self._batches: list[Any] = []
 
-    def add(self, item: Item, row: dict[str, Any]) -> None:  # noqa: ARG002
+    def add(self, item: Item, row: dict[str, Any]) -> None:
         self.count += 1
         self._waiting.append(row)
-        if len(self._waiting) >= AT_ONCE:
+        self._size += len(item.value)
+        if len(self._waiting) >= AT_ONCE or self._size >= AT_ONCE_BYTES:
             self._pack()
 
     def finish(self) -> bytes:
         self._pack()
-        table = self._pa.Table.from_batches(self._batches, self._schema).combine_chunks()
         buffer = io.BytesIO()
+        # in pieces as they are: putting them together would be another copy of all
+        table = self._pa.Table.from_batches(self._batches, self._schema)
+        self._batches.clear()
         self._pa.parquet.write_table(table, buffer, compression="zstd")
         return buffer.getvalue()
 
@@ -125,6 +131,7 @@ class _Columns:
         columns = [self._pa.array([row[field.name] for row in self._waiting], field.type) for field in self._schema]
         self._batches.append(self._pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._waiting.clear()
+        self._size = 0
 
 
 FORMATS: dict[str, Callable[[], Format]] = {"parquet": Parquet, "jsonl": JsonLines}
