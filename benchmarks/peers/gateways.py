@@ -2,12 +2,14 @@
 
 import json
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from benchmarks.engines import free_port
 from benchmarks.peers.installing import portkey_server, python_of
@@ -16,6 +18,7 @@ from ops.local.environment import read_env
 
 RETRIES = 5
 TENANT = "probes"
+PER_MINUTE, BURST = 100_000, 10_000
 MODEL = "gpt-4o-mini"
 PRICE = (0.15e-6, 0.6e-6)
 """US dollars a token of MODEL, in and out, as LiteLLM's own list has it."""
@@ -175,12 +178,22 @@ class Ours(Gateway):
         self.chat = f"{env['API_URL']}/openai/v1/chat/completions"
         self.provider = env["PROVIDER_URL"]
         # a tenant whose own limit is not what is asked about
-        self._cli("tenants", "create", TENANT, "--requests-per-minute", "100000", "--burst", "10000")
+        self._cli("tenants", "create", TENANT, "--requests-per-minute", str(PER_MINUTE), "--burst", str(BURST))
         key = json.loads(self._cli("keys", "create", "--tenant", TENANT, "--json"))["key"]
         self.headers = {"authorization": f"Bearer {key}"}
+        self._begin()
         if self.budget_usd is not None:
             limit = f"{self.budget_usd:.9f}"
             self._cli("budgets", "create", "probe", "--tenant", TENANT, "--limit", limit, "--per", "day")
+
+    def _begin(self) -> None:
+        """Limits begin without a burst on a Redis that was empty (rule D2): from a first request on it fills."""
+        body = json.dumps({"model": self.model, "messages": [{"role": "user", "content": "Is anybody there?"}]})
+        head = {**self.headers, "content-type": "application/json"}
+        asked = Request(self.chat, body.encode(), head)  # noqa: S310  # the stack that was just started
+        with urlopen(asked, timeout=60) as answer:  # noqa: S310
+            answer.read()
+        time.sleep(BURST / (PER_MINUTE / 60) + 1)
 
     def _cli(self, *words: str) -> str:
         return run(["cli.main", *words, "--data", str(self.place)], {})
