@@ -143,7 +143,7 @@ class _Headers(Sequence[tuple[str, bytes]]):
         self._packed = packed
 
     def _pairs(self) -> list[tuple[str, bytes]]:
-        return [(name, value or b"") for name, value in marshal.loads(self._packed)]  # noqa: S302
+        return [(name, value or b"") for name, value in marshal.loads(self._packed)]  # noqa: S302 # nosec B302 - its own
 
     @overload
     def __getitem__(self, index: int) -> tuple[str, bytes]: ...
