@@ -67,7 +67,7 @@ def test_the_scenarios_of_k6_are_the_same(k6: dict[str, Any]) -> None:
         stages = [(stage["duration"], stage["target"]) for stage in load["stages"]]
         wanted = [(f"{time * scenario.seconds:.0f}s", scenario.clients * share) for time, share in scenario.stages]
         assert stages == [stage for time, target in wanted for stage in (("0s", target), (time, target))]
-        assert load["preAllocatedVUs"] == scenario.clients
+        assert load["preAllocatedVUs"] == 10 * scenario.clients
 
 
 def test_what_k6_would_ask_is_taken_by_the_api(k6: dict[str, Any]) -> None:

@@ -31,8 +31,8 @@ export function options(clients, seconds, stages) {
         executor: 'ramping-arrival-rate',
         startRate: Math.max(1, Math.round(most * stages[0][1])),
         timeUnit: '1s',
-        preAllocatedVUs: most,
-        maxVUs: most * 10,
+        // all of them: k6 drops what would begin while it makes another one
+        preAllocatedVUs: most * 10,
         stages: steps(stages, most, length),
         gracefulStop: `${PATIENCE_S}s`,
       },
