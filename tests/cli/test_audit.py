@@ -8,7 +8,8 @@ import pytest
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stack")]
 
 
-def test_commands_leave_rows_which_are_listed(cli):
+def test_commands_leave_rows_which_are_listed(cli, monkeypatch):
+    monkeypatch.setenv("STRUCTURED_PROMPT_EXPORT_S3_BUCKET", "exports")
     tenant = f"acme-{secrets.token_hex(3)}"
     mine = ("--tenant", tenant)
     cli("tenants", "create", tenant, "--burst", "5")

@@ -290,6 +290,7 @@ STATEMENTS = [(subject, name) for subject in SUBJECTS for name in statements(sub
 # cancel, looks at what is late, entries not added up yet and questions of the last half minute are few.
 WALKS = {
     ("accounts", "tenants"),
+    ("accounts", "callers"),
     ("accounts", "plans"),
     ("accounts", "delete_plan"),
     ("budgets", "fold"),

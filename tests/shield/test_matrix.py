@@ -30,6 +30,7 @@ VOLATILE = {
     "/v1/cache",
     "/v1/models",
     "/openai/v1/models",
+    "/openai/v1/models/{model}",
 }
 """What changes by itself, or is everybody's."""
 IDENTITIES = ("nobody", "malformed", "unknown", "revoked", "suspended", "another tenant", "another scope")
@@ -118,6 +119,7 @@ class House:
             "/v1/limits/plans/{name}": "known-plan",
             "/v1/sinks/{name}": "clickhouse",
             "/v1/sources/{name}": "known-source",
+            "/openai/v1/models/{model}": "fast",
         }
 
     async def _make(self, path: str, status: int, **body: Any) -> dict[str, Any]:
@@ -194,7 +196,8 @@ def _refused(identity: str, operation: Operation, answer: httpx.Response) -> boo
     signed = SIGNED.fullmatch(operation.path) is not None
     if identity == "another tenant" or signed:
         # its own lists and new things are its own; what it names and is acme's is not there
-        names_acmes = "{" in operation.template and not (operation.method == "PUT" and "budgets" in operation.template)
+        everybodys = operation.template in VOLATILE or (operation.method == "PUT" and "budgets" in operation.template)
+        names_acmes = "{" in operation.template and not everybodys
         return answer.status_code in (401, 403, 404) if names_acmes else answer.status_code < 500
     if identity == "another scope":
         challenge = f'error="insufficient_scope", scope="{operation.scope}"'
