@@ -14,8 +14,8 @@ import structlog
 from agents.contract import Batch, Each, NotForUs, Outside
 from agents.line import Delivery
 from agents.stage import Stage
+from agents.trying import Halted, attempt
 from agents.turns import Turns
-from domain.errors import Transient
 
 log = structlog.get_logger("stage")
 
@@ -223,26 +223,6 @@ class BatchSource(Source):
             await attempt(partial(self._handler.bury, batch[0], error), self.stage)
         for delivery in batch:
             self.stage.finish(delivery)
-
-
-class Halted(Exception):
-    """The stage stops while a dependency is away: the delivery stays unacknowledged."""
-
-
-async def attempt(work: Callable[[], Awaitable[None]], stage: Stage) -> None:
-    """Until it returns or fails for good. A dependency that is away is waited for: that is not being stuck."""
-    wait = 0.05
-    while True:
-        try:
-            return await work()
-        except Transient as error:
-            stage.waited_at = time.monotonic()
-            if not stage.open:
-                raise Halted from error
-            log.warning("dependency_away", stage=stage.policy.name, reason=str(error), wait_s=wait)
-            stage.metrics.count("dependency_waits", stage=stage.policy.name)
-            await asyncio.sleep(error.retry_after or wait)
-            wait = min(wait * 2, 5.0)
 
 
 def delivery_of(record: Any, generation: int) -> Delivery:

@@ -25,7 +25,7 @@ class Turns:
         tenant = tenant_of(delivery)
         self.crowd.came(tenant, now)
         crowded = len(self._singles) < room < len(self.ready) and tenant not in self.ready.tenants
-        if crowded and self.crowd.singly(tenant) and self.flooded(now, in_hand):
+        if crowded and self.flooded(now, in_hand) and self.crowd.singly(tenant):
             self._singles.add(delivery)
             self.singly.append(delivery)
         else:

@@ -44,8 +44,15 @@ class UsageRecord(Message):
     at: UtcTime
 
 
+EVERYBODY = ""
+"""The tenant of an event that concerns all of them: what happens to a provider."""
+
+
 class LifecycleEvent(Message):
-    """Something rare that happened; `event_id` is derived from the row, so that a repeat is recognised."""
+    """Something rare that happened; `event_id` is derived from the row, so that a repeat is recognised.
+
+    tenant: EVERYBODY where it concerns all of them.
+    """
 
     event_id: str
     type: EventType

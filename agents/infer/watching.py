@@ -19,11 +19,10 @@ from topics import headers as head
 from topics import table
 from topics.base import format_time
 from topics.codec import encode
+from topics.records import EVERYBODY
 
 log = structlog.get_logger("infer")
 EVERY_S = 1.0
-NOBODY = ""
-"""The tenant of an event that concerns the operator."""
 
 
 class Watch:
@@ -105,7 +104,8 @@ class Watch:
             "failures": seen.breaker.failures, "answers": seen.breaker.answers,
         }  # fmt: skip
         event = {
-            "event_id": event_id, "type": type, "tenant": NOBODY, "id": None, "run": None, "at": moment, "data": data,
+            "event_id": event_id, "type": type, "tenant": EVERYBODY, "id": None, "run": None, "at": moment,
+            "data": data,
         }  # fmt: skip
         log.warning(type.replace(".", "_"), deployment=deployment.name)
         headers = head.EVENT.headers(event_id, format_time(moment))

@@ -130,6 +130,7 @@ class BatchConsumer:
                     await self._call(self._poll_paused)
 
     # --- on the consumer's thread ---
+
     def _open(self) -> Consumer:
         if self._client is None:
             self._client = Consumer(self._config, logger=log)

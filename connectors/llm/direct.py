@@ -24,7 +24,7 @@ from topics.packed import packed
 MAX_BODY = 16 * 1024 * 1024
 CONNECT_S = 10.0
 KEEP_ALIVE_S = 30.0
-_DIALECTS: dict[str, ModuleType] = {"openai": openai, "anthropic": anthropic}
+DIALECTS: dict[str, ModuleType] = {"openai": openai, "anthropic": anthropic}
 _NO_HEADERS: dict[str, str] = {}
 
 
@@ -94,7 +94,7 @@ class DirectModel:
     def _target(self, deployment: Deployment) -> _Target:
         target = self._targets.get(deployment.name)
         if target is None or target.deployment is not deployment:
-            dialect: Any = _DIALECTS[deployment.dialect]
+            dialect: Any = DIALECTS[deployment.dialect]
             head = CIMultiDict(dialect.headers(deployment.api_key))
             head.update({"content-type": "application/json", "accept-encoding": "identity", **deployment.headers})
             url = _url(deployment, dialect.PATH)

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
-from types import ModuleType
 
 import aiohttp
 
-from connectors.llm import anthropic, openai
+from connectors.llm.direct import DIALECTS
 from domain.errors import Permanent, StructuredPromptError, Unavailable
 from domain.routing.model import Deployment
 
-_DIALECTS: dict[str, ModuleType] = {"openai": openai, "anthropic": anthropic}
 _REFUSED = (401, 403)
 
 
@@ -19,7 +17,7 @@ async def troubles(deployments: Iterable[Deployment], timeout_s: float) -> dict[
 
     Any other status is an answer: some have no such list. Deployments through LiteLLM are left out.
     """
-    ways = {(d.provider, d.base_url, d.api_key): d for d in deployments if d.dialect in _DIALECTS}
+    ways = {(d.provider, d.base_url, d.api_key): d for d in deployments if d.dialect in DIALECTS}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s), trust_env=False) as session:
         found = await asyncio.gather(*(_trouble(session, deployment) for deployment in ways.values()))
     pairs = zip(ways.values(), found, strict=True)
@@ -27,7 +25,7 @@ async def troubles(deployments: Iterable[Deployment], timeout_s: float) -> dict[
 
 
 async def _trouble(session: aiohttp.ClientSession, deployment: Deployment) -> StructuredPromptError | None:
-    head = {**_DIALECTS[deployment.dialect].headers(deployment.api_key), **deployment.headers}
+    head = {**DIALECTS[deployment.dialect].headers(deployment.api_key), **deployment.headers}
     try:
         async with session.get(f"{deployment.base_url}/models", headers=head, allow_redirects=False) as response:
             status = response.status

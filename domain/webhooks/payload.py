@@ -16,11 +16,10 @@ from domain.webhooks.flat import flat
 from domain.webhooks.kinds import FLAT
 from domain.webhooks.model import CALLBACK, TEST, Endpoint, Message, Subscriptions
 from topics.base import format_time, parse_time
+from topics.records import EVERYBODY
 
 _TENANT = re.compile(rb'"tenant":"([A-Za-z0-9._-]{1,64})"')
 _HEAD_BYTES = 512
-EVERYBODY = ""
-"""The tenant of an event that concerns all of them: what happens to a provider."""
 _ALWAYS = ("id", "tenant", "run", "status")
 """Fields of a result that every delivery holds: without them nobody knows what it is about."""
 

@@ -2,82 +2,23 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Sequence
 
-import orjson
 import pytest
 
-from agents.deliver.condition import Condition
 from agents.deliver.policy import Policy
-from agents.deliver.runner import deliver
-from agents.deliver.watcher import Watcher
-from connectors.memory.broker import MemoryBroker, MemoryProducer, MemorySource
-from connectors.memory.metrics import MemoryMetrics
+from connectors.memory.broker import MemoryBroker, MemorySource
 from connectors.memory.sink import MemorySink
-from connectors.memory.sink_board import MemorySinkBoard
 from domain.errors import BatchRefused, Transient, Unavailable
 from domain.ports import Item, Record, Refused
 from tests.contract.messages import NOON, call, event, result
-from topics.records import DeadLetter
+from tests.deliver.running import GROUP, Delivery, run_until, until
 from topics.table import DEAD_LETTERS, RESULTS, USAGE
-
-GROUP = "structured-prompt.sink-memory"
-AT_ONCE = Policy("memory", first_wait_s=0.0)
-
-
-@dataclass
-class Delivery:
-    """A runner with everything around it in memory."""
-
-    broker: MemoryBroker = field(default_factory=lambda: MemoryBroker(now=lambda: NOON))
-    sink: MemorySink = field(default_factory=MemorySink)
-    metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
-    board: MemorySinkBoard = field(default_factory=lambda: MemorySinkBoard(lambda: NOON))
-    health: Condition = field(default_factory=lambda: Condition("memory", lambda: NOON))
-
-    def __post_init__(self) -> None:
-        self.producer = MemoryProducer(self.broker)
-        self.source = MemorySource(self.broker, self.sink.topics, GROUP, rows=50)
-
-    def publish(self, topic: str, *values: bytes | None) -> None:
-        for value in values:
-            self.broker.append(Record(topic, value, b"key", (("h", b"\xff"),)))
-
-    def watcher(self) -> Watcher:
-        return Watcher("memory", "one", self.source, self.board, self.health, self.metrics)
-
-    def run(self, policy: Policy = AT_ONCE) -> Awaitable[None]:
-        return deliver(self.source, self.sink, self.producer, policy, self.metrics, self.health)
-
-    def uncommitted(self) -> int:
-        places = [(topic, n) for topic in self.sink.topics for n in range(self.broker.partitions)]
-        return sum(self.broker.end(*place) - self.broker.committed(GROUP, *place) for place in places)
-
-    def letters(self) -> list[DeadLetter]:
-        return [DeadLetter.model_validate(orjson.loads(value)) for value in self.broker.values(DEAD_LETTERS)]
 
 
 @pytest.fixture
 async def line() -> Delivery:
     return Delivery()
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not happened():
-            await asyncio.sleep(0)
-
-
-async def run_until(line: Delivery, happened: Callable[[], bool], policy: Policy = AT_ONCE) -> None:
-    running = asyncio.ensure_future(line.run(policy))
-    try:
-        await until(lambda: happened() or running.done())
-        line.health.stop()
-        await asyncio.wait_for(running, 5)
-    finally:
-        running.cancel()
 
 
 async def test_records_reach_the_sink_and_are_committed(line: Delivery) -> None:
@@ -291,113 +232,3 @@ async def test_parts_of_a_batch_are_written_side_by_side_and_tried_again_alone(o
     await run_until(line, lambda: line.uncommitted() == 0, Policy("memory", 0.0, ways=4, ordered=ordered))
     assert sizes == [50] * 5
     assert len(line.sink.results) == 200
-
-
-async def test_nothing_is_carried_before_the_orders_are_known(line: Delivery) -> None:
-    watcher = line.watcher()
-    line.publish(RESULTS, result().value)
-    running = asyncio.ensure_future(line.run())
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert (line.sink.results, line.health.health().ready) == ({}, False)
-    await watcher.look()
-    await until(lambda: line.uncommitted() == 0)
-    line.health.stop()
-    await asyncio.wait_for(running, 5)
-
-
-async def test_what_cannot_be_read_is_told_until_it_can(line: Delivery) -> None:
-    watcher = line.watcher()
-    await watcher.look()
-    line.source.missing = "the topic orders does not exist; create it"
-    await watcher.look()
-    (view,) = await line.board.look()
-    assert (view.state(NOON), view.alive(NOON)[0].detail) == ("waiting", f"read: {line.source.missing}")
-    assert not line.health.health().ready
-    line.source.missing = None
-    await watcher.look()
-    (view,) = await line.board.look()
-    assert (view.state(NOON), view.alive(NOON)[0].detail) == ("running", "")
-
-
-async def test_a_paused_sink_carries_nothing_and_goes_on_where_it_was(line: Delivery) -> None:
-    watcher = line.watcher()
-    await watcher.look()
-    await line.board.pause("memory", True)
-    await watcher.look()
-    line.publish(RESULTS, *(result(f"r{n}").value for n in range(120)))
-    running = asyncio.ensure_future(line.run())
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert (line.sink.results, line.uncommitted()) == ({}, 120)
-    health = line.health.health()
-    assert (health.ready, health.checks["memory"].detail.startswith("paused by an operator")) == (True, True)
-    assert line.metrics.value("sink_paused", sink="memory") == 0  # of the look before
-    await line.board.pause("memory", False)
-    await watcher.look()
-    await until(lambda: line.uncommitted() == 0)
-    assert len(line.sink.results) == 120
-    line.health.stop()
-    await asyncio.wait_for(running, 5)
-
-
-async def test_a_pause_is_still_there_after_a_restart_and_a_stop_ends_it(line: Delivery) -> None:
-    await line.watcher().look()
-    await line.board.pause("memory", True)
-    line.publish(RESULTS, result().value)
-    running = asyncio.ensure_future(line.run())
-    await line.watcher().look()
-    for _ in range(20):
-        await asyncio.sleep(0)
-    line.health.stop()
-    await asyncio.wait_for(running, 5)
-    assert (line.sink.results, line.uncommitted()) == ({}, 1)
-
-
-async def test_a_replay_carries_again_from_a_time_or_from_offsets(line: Delivery) -> None:
-    times = iter(NOON + timedelta(minutes=n) for n in range(100))
-    line.broker.now = lambda: next(times)
-    line.publish(RESULTS, *(result(f"r{n}").value for n in range(10)))
-    watcher = line.watcher()
-    await watcher.look()
-    running = asyncio.ensure_future(line.run())
-    await until(lambda: line.uncommitted() == 0)
-    line.sink.results.clear()
-    await line.board.replay("memory", NOON + timedelta(minutes=6), {})
-    await watcher.look()
-    await until(lambda: len(line.sink.results) == 4)
-    assert {id for _, id in line.sink.results} == {"r6", "r7", "r8", "r9"}
-    await watcher.look()  # once only
-    line.sink.results.clear()
-    place = next((RESULTS, n) for n in range(line.broker.partitions) if line.broker.end(RESULTS, n))
-    await line.board.replay("memory", None, {place: 3, (RESULTS, 999): 0})
-    await watcher.look()
-    await until(lambda: len(line.sink.results) == 7)
-    (seen,) = await line.board.look()
-    assert len(seen.orders.rewound) == len(line.sink.topics) * line.broker.partitions
-    line.health.stop()
-    await asyncio.wait_for(running, 5)
-
-
-async def test_a_replay_while_a_batch_is_in_hand_is_not_undone_by_its_commit(line: Delivery) -> None:
-    entered, go_on = asyncio.Event(), asyncio.Event()
-    write = line.sink.write
-
-    async def slow(batch: Sequence[Item]) -> list[Refused]:
-        entered.set()
-        await go_on.wait()
-        return await write(batch)
-
-    line.publish(RESULTS, *(result(f"r{n}").value for n in range(10)))
-    watcher = line.watcher()
-    await watcher.look()
-    line.sink.write = slow  # type: ignore[method-assign]
-    running = asyncio.ensure_future(line.run())
-    await entered.wait()
-    await line.board.replay("memory", NOON, {})
-    await watcher.look()
-    go_on.set()
-    await until(lambda: line.uncommitted() == 0)
-    assert line.metrics.value("sink_rows", sink="memory", topic=RESULTS) == 20
-    line.health.stop()
-    await asyncio.wait_for(running, 5)

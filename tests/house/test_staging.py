@@ -85,7 +85,8 @@ def test_its_settings_are_ones_that_a_process_takes(base: dict[str, Any], servic
     given = {**base["api"]["environment"], **services["api"]["environment"]}
     filled = {name: re.sub(r"\$\{\w+:?[-?]([^}]*)\}", r"\1", text) for name, text in given.items() if text}
     filled["STRUCTURED_PROMPT_KEY_PEPPER"] = "p" * 48
-    settings.load({name: text for name, text in filled.items() if text}, lambda path: Path(path).read_text())
+    loaded = settings.load({name: text for name, text in filled.items() if text}, lambda path: Path(path).read_text())
+    assert loaded.trusted_proxies, "the limits of an address would be those of Caddy"
 
 
 def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
