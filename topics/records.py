@@ -51,7 +51,7 @@ EVERYBODY = ""
 class LifecycleEvent(Message):
     """Something rare that happened; `event_id` is derived from the row, so that a repeat is recognised.
 
-    tenant: EVERYBODY where it concerns all of them.
+    tenant: empty where it concerns all of them.
     """
 
     event_id: str
