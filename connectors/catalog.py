@@ -214,7 +214,7 @@ class Outside:
 
     def letter_source(self) -> BatchConsumer:
         """prompt.dead-letters, read by all wake processes together."""
-        connection, bounds = security.librdkafka(self.settings), Bounds(rows=200, seconds=0.2)
+        connection, bounds = security.librdkafka(self.settings), Bounds(rows=200)
         group, prefix = "structured-prompt.dead-letters", self.settings.topic_prefix
         return BatchConsumer(
             connection, [DEAD_LETTERS], group, bounds, prefix=prefix, instance=self.settings.worker_name

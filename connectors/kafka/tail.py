@@ -14,6 +14,7 @@ from domain.ports import Item
 
 _TIMEOUT_S = 10.0
 _IDLE_S = 3.0
+_SILENCE_MS = 2000  # the broker answers when there is something; a reader of few topics need not ask again and again
 _MOVING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 T = TypeVar("T")
 
@@ -28,7 +29,8 @@ class Tail:
         self, connection: Mapping[str, Any], topics: Sequence[str], since: datetime | None, prefix: str = ""
     ) -> None:
         self._names = {prefix + topic: topic for topic in topics}
-        self._client = Consumer(reading.configuration(connection, f"tail-{uuid4()}", None))
+        config = reading.configuration(connection, f"tail-{uuid4()}", None)
+        self._client = Consumer({**config, "fetch.wait.max.ms": _SILENCE_MS})
         try:
             self._ends = _patiently(self._find_ends)
             starts = dict(self._ends) if since is None else _patiently(lambda: self._find_starts(since))

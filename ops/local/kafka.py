@@ -46,7 +46,8 @@ log.cleaner.threads=1
 log.cleaner.dedupe.buffer.size=8388608
 log.segment.bytes=134217728
 controlled.shutdown.max.retries=1
-broker.heartbeat.interval.ms=500
+broker.heartbeat.interval.ms=1000
+metadata.max.idle.interval.ms=5000
 broker.session.timeout.ms=3000
 """
 JVM = (
