@@ -1,11 +1,12 @@
 """What the limiter's Lua scripts are given: keys, and batches in JSON. Their heads say what it means."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
 from domain.admission.gcra import interval
-from domain.admission.model import Charge, Departure, Gate, Limit
+from domain.admission.model import Charge, Departure, Flight, Gate, Limit
 
 MICRO = 1_000_000
 
@@ -82,20 +83,26 @@ class Arguments:
 
 
 class Departures:
-    """A batch of departures for leave.lua."""
+    """A batch of departures for leave.lua, together where they give back the same places."""
 
     def __init__(self, batch: Sequence[Departure]) -> None:
-        self._batch = batch
         self._keys: dict[str, int] = {}
+        self._groups: dict[tuple[str, str, str | None], list[Any]] = {}
+        for departure in batch:
+            flight = departure.flight
+            name = flight.tenant, flight.lane, flight.api_key_id
+            group = self._groups.get(name) or self._begin(name, flight)
+            group[-2].append(flight.member)
+            group[-1].append(-1 if departure.used is None else departure.used)
 
     def encoded(self) -> tuple[list[str], bytes]:
-        rows = []
-        for departure in self._batch:
-            flight = departure.flight
-            used = -1 if departure.used is None else departure.used
-            places = [self._place(tenant_key(kind, flight.tenant)) for kind in ("flights", "reserved")]
-            rows.append([*places, flight.member, used, *(self._place(gate_key(gate)) for gate in flight.gates)])
-        return list(self._keys), orjson.dumps({"departures": rows})
+        return list(self._keys), orjson.dumps(list(self._groups.values()))
+
+    def _begin(self, name: tuple[str, str, str | None], flight: Flight) -> list[Any]:
+        flights, reserved = (self._place(tenant_key(kind, flight.tenant)) for kind in ("flights", "reserved"))
+        gates = [self._place(gate_key(gate)) for gate in flight.gates]
+        group = self._groups[name] = [flights, reserved, gates, [], []]
+        return group
 
     def _place(self, key: str) -> int:
         return self._keys.setdefault(key, len(self._keys) + 1)

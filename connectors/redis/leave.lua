@@ -1,12 +1,12 @@
 -- Flights that are over or wait give back their places, and at their end the tokens that they reserved and did not use.
 -- KEYS: gates, sets of flights and hashes of reservations, as they are named.
--- ARGV[1]: JSON {"departures": [[flights, reservations, member, used, gate, …], …]}; used is -1 of
---   what waits; all places are in KEYS, from 1. Units as in admit.lua, the rule is gcra.settle.
+-- ARGV[1]: JSON [[flights, reservations, [gate, …], [member, …], [used, …]], …]; used is -1 of what waits; flights,
+--   reservations and gates are places in KEYS, from 1. Units as in admit.lua, the rule is gcra.settle.
 local EPOCH = 1700000000
 local clock = redis.call('TIME')
 local now = (tonumber(clock[1]) - EPOCH) * 1000000 + tonumber(clock[2])
 
-local batch = cjson.decode(ARGV[1])
+local groups = cjson.decode(ARGV[1])
 local freed, reserving = {}, {}
 
 local function settle(reserved, used)
@@ -24,24 +24,27 @@ local function settle(reserved, used)
   end
 end
 
-for _, one in ipairs(batch.departures) do
-  local flights, reservations, member, used = one[1], one[2], one[3], one[4]
-  if redis.call('ZREM', KEYS[flights], member) == 1 then
-    for n = 5, #one do freed[one[n]] = (freed[one[n]] or 0) + 1 end
-  end
-  if used >= 0 then
-    if reserving[reservations] == nil then
-      reserving[reservations] = redis.call('EXISTS', KEYS[reservations]) == 1
-    end
-    local reserved = reserving[reservations] and redis.call('HGET', KEYS[reservations], member)
-    if reserved then
-      redis.call('HDEL', KEYS[reservations], member)
-      settle(reserved, used)
+local function give_back(reservations, members, used)
+  local reserved = redis.call('HMGET', reservations, unpack(members))
+  for n, member in ipairs(members) do
+    if used[n] >= 0 and reserved[n] then
+      redis.call('HDEL', reservations, member)
+      settle(reserved[n], used[n])
     end
   end
 end
 
+for _, group in ipairs(groups) do
+  local flights, reservations, gates, members, used = unpack(group)
+  local gone = redis.call('ZREM', KEYS[flights], unpack(members))
+  for _, gate in ipairs(gates) do freed[gate] = (freed[gate] or 0) + gone end
+  if reserving[reservations] == nil then
+    reserving[reservations] = redis.call('EXISTS', KEYS[reservations]) == 1
+  end
+  if reserving[reservations] then give_back(KEYS[reservations], members, used) end
+end
+
 for gate, count in pairs(freed) do
-  if redis.call('DECRBY', KEYS[gate], count) <= 0 then redis.call('DEL', KEYS[gate]) end
+  if count > 0 and redis.call('DECRBY', KEYS[gate], count) <= 0 then redis.call('DEL', KEYS[gate]) end
 end
 return 0
