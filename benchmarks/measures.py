@@ -32,17 +32,26 @@ class Bench:
 
 
 def throughput(bench: Bench) -> list[Figure]:
-    """Events a second and CPU an event at a provider of 0 ms, ours and the prototype; then one event at a time."""
+    """Events a second and CPU an event at a provider of 0 ms, ours and the prototype; one event at a time; and ours
+    with a second infer process, which uses what one leaves of two cores."""
     with ExitStack() as lines:
         prototype, ours = _both(bench, lines)
         runs = _in_turns(bench, (ours, prototype), 10_000, "plain")
         slow = [line.one_by_one(requests(bench.count(300), "alone")) for line in (ours, prototype) * bench.runs]
+        ours.add("infer-2", ["worker", "--stage", "infer"])
+        pair = _in_turns(bench, (ours, prototype), 10_000, "pair")
     mine, theirs = runs
     latencies = [
         Figure(f"ms from produce to result, one at a time, {name}", _at(slow[0::2], q), _at(slow[1::2], q), "", 1)
         for name, q in (("p50", 0.5), ("p99", 0.99))
     ]
-    return [*_speed("events/s, provider 0 ms", "≥ 2,500", mine, theirs), *_cpu(mine, theirs), *latencies]
+    return [
+        *_speed("events/s, provider 0 ms, two infer processes", "≥ 2,500", *pair),
+        Figure("… CPU µs an event: intake + infer", *([_own(run) for run in runs] for runs in pair)),
+        *_speed("events/s, provider 0 ms, one infer process", "", mine, theirs),
+        *_cpu(mine, theirs),
+        *latencies,
+    ]
 
 
 def patience(bench: Bench) -> list[Figure]:
@@ -75,21 +84,29 @@ def cache(bench: Bench) -> list[Figure]:
 
 
 def everything(bench: Bench) -> list[Figure]:
-    """All processes at once: API, intake, infer, wake, the ClickHouse sink; the synchronous route; memory."""
+    """All processes at once: API, intake, infer, wake, the ClickHouse sink; the synchronous route before and after
+    bursts, whose data the disk still writes then; memory."""
     with Ours("ours", bench.engines, bench.stub) as ours:
         ours.add("wake", ["worker", "--stage", "wake"])
         ours.add("sink", ["sink", "clickhouse"])
-        api = ours.add_api()
+        api, key = ours.add_api(), ours.new_key()
+        calm = [_route(bench, api, key) for _ in range(bench.runs)]
         runs = [ours.burst(requests(bench.count(10_000), f"all {number}")) for number in range(bench.runs)]
-        key = ours.new_key()
-        routes = [_route(bench, api, key) for _ in range(bench.runs)]
+        after = [_route(bench, api, key) for _ in range(bench.runs)]
         memory = {name: ours.process(name).rss_mb for name in ("intake", "infer", "api", "sink")}
     goals = {"intake": "≤ 150", "infer": "≤ 150", "api": "≤ 120", "sink": "≤ 120"}
     return [
         Figure("events/s with API, wake and sink beside", [run.per_second for run in runs]),
-        Figure("ms added by the synchronous route at 50/s, p50", [route[0] for route in routes], (), "≤ 13", 1),
-        Figure("ms added by the synchronous route at 50/s, p99", [route[1] for route in routes], (), "≤ 40", 1),
+        *_added("ms added by the synchronous route at 50/s", calm),
+        *_added("… the same in the minute after those bursts", after),
         *(Figure(f"RSS of {name} after it, MB", [rss], (), goals[name]) for name, rss in memory.items()),
+    ]
+
+
+def _added(what: str, routes: Sequence[tuple[float, float]]) -> list[Figure]:
+    goals = {"p50": "≤ 13", "p99": "≤ 40"}
+    return [
+        Figure(f"{what}, {q}", [route[n] for route in routes], (), goal, 1) for n, (q, goal) in enumerate(goals.items())
     ]
 
 
@@ -165,7 +182,7 @@ def _route(bench: Bench, api: str, key: str) -> tuple[float, float]:
     return added
 
 
-def _both(bench: Bench, lines: ExitStack, slots: int = 2000) -> tuple[Line, Line]:
+def _both(bench: Bench, lines: ExitStack, slots: int = 2000) -> tuple[Prototype, Ours]:
     prototype = Prototype("prototype", bench.engines, bench.stub, slots=slots)
     ours = Ours("ours", bench.engines, bench.stub, slots=slots)
     return lines.enter_context(prototype), lines.enter_context(ours)
@@ -200,7 +217,7 @@ def _of(mine: Sequence[Run], theirs: Sequence[Run], name: str) -> tuple[list[flo
 
 
 def _own(run: Run) -> float:
-    return run.cpu_us["intake"] + run.cpu_us["infer"]
+    return sum(used for name, used in run.cpu_us.items() if name.startswith(("intake", "infer")))
 
 
 def _rates(runs: Sequence[Run]) -> list[float]:
