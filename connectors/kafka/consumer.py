@@ -7,7 +7,7 @@ thread, in short turns, so that a revoked partition is always noticed between tw
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from connectors.kafka import reading
 from connectors.kafka.ahead import BOUNDS, Bounds, Place, ReadAhead
 from connectors.kafka.errors import translate
-from domain.errors import Conflict
+from connectors.kafka.owed import Owed
+from domain.errors import Conflict, Unavailable
 from domain.ports import Item
 
 __all__ = ["BatchConsumer", "Bounds"]
@@ -50,14 +51,16 @@ class BatchConsumer:
         prefix: str = "",
         instance: str | None = None,
     ) -> None:
-        self._config = {**reading.configuration(connection, prefix + group, instance), **_patience(bounds)}
+        self._config = {**reading.configuration(connection, prefix + group, instance), **bounds.fetching}
         self._names = {prefix + topic: topic for topic in topics}
+        self._prefixed = {topic: prefix + topic for topic in topics}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer")
         self._client: Consumer | None = None
         self._stopping = False
         self._wanted = False
         self._ahead = ReadAhead(bounds)
         self._starts: dict[Place, int] = {}
+        self._owed = Owed()
         self._read_at = 0.0
 
     async def batches(self) -> AsyncIterator[Sequence[Item]]:
@@ -144,13 +147,10 @@ class BatchConsumer:
             self._starts.pop(self._place(partition), None)
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        self._ahead.revoke({self._place(partition) for partition in partitions})
+        self._forget({self._place(partition) for partition in partitions})
 
     def _place(self, partition: TopicPartition) -> Place:
         return self._names[partition.topic], partition.partition
-
-    def _prefixed(self, place: Place) -> Place:
-        return next(topic for topic, name in self._names.items() if name == place[0]), place[1]
 
     def _poll_paused(self) -> None:
         if self._client is None or self._stopping:
@@ -170,6 +170,8 @@ class BatchConsumer:
         """One turn. True when enough was read: a batch where one is waited for, a part of one where it is not yet."""
         ahead, now = self._ahead, time.monotonic()
         end = now + (_TURN_S if self._wanted else _TURN_AHEAD_S)
+        with suppress(Unavailable):  # whoever commits is told
+            self._owed.pay(self._open(), self._prefixed)
         while now < end and not self._stopping:
             wanted = self._wanted
             if ahead.full or (now >= ahead.due if wanted else ahead.far_enough):
@@ -186,17 +188,13 @@ class BatchConsumer:
         self._ahead.add(items, time.monotonic())
 
     def _commit(self, batch: Sequence[Item]) -> None:
-        offsets = [TopicPartition(*self._prefixed(place), end) for place, end in self._ahead.ends(batch).items()]
-        if not offsets:
-            return
-        try:
-            done = self._open().commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            reading.judge(error.args[0])
-        else:
-            for partition in done or ():
-                if partition.error is not None:
-                    reading.judge(partition.error)
+        self._owed.add(self._ahead.ends(batch))
+        self._owed.pay(self._open(), self._prefixed)
+
+    def _forget(self, places: Iterable[Place]) -> None:
+        """The batch in hand commits nothing of them from here on, and nothing read before is handed out."""
+        self._ahead.revoke(places)
+        self._owed.forget(places)
 
     def _rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
         if self._client is None:
@@ -205,8 +203,7 @@ class BatchConsumer:
             held = {(self._names[here.topic], here.partition): here for here in self._client.assignment()}
             asked = {place: start for place, start in starts.items() if place in held}
             targets = reading.targets(self._client, {place: held[place].topic for place in asked}, asked)
-            # from here on the batch in hand commits nothing of them, and nothing read before is handed out
-            self._ahead.revoke(asked)
+            self._forget(asked)
             for target in targets:
                 self._client.seek(target)
             if targets:
@@ -242,10 +239,3 @@ class BatchConsumer:
                 raise translate(error.args[0], "read committed offsets") from error
             self._starts[place] = max(committed[0].offset, low, 0)
         return self._starts[place]
-
-
-def _patience(bounds: Bounds) -> dict[str, Any]:
-    """A batch waits for more anyway, so may its fetches, for a fifth of that: one that brings a single record costs the
-    broker and this process as much as one that brings a thousand. Not for less than a tenth of a second: a consumer that
-    has nothing to read would ask the broker fifty times a second."""
-    return {"fetch.min.bytes": 64 * 1024, "fetch.wait.max.ms": max(100, int(bounds.seconds * 200))}

@@ -62,7 +62,8 @@ class ExactConsumer(BatchConsumer):
         kept = [item for item in batch if (item.topic, item.partition) in ends]
         starts = {(item.topic, item.partition): item.offset for item in reversed(kept)}
         offsets = [
-            TopicPartition(*self._prefixed(place), start, metadata=str(ends[place])) for place, start in starts.items()
+            TopicPartition(self._prefixed[topic], partition, start, metadata=str(ends[topic, partition]))
+            for (topic, partition), start in starts.items()
         ]
         if not offsets:
             return kept
@@ -92,7 +93,7 @@ class ExactConsumer(BatchConsumer):
         unknown = self._promised.unknown
         if not unknown or self._client is None:
             return
-        places = {self._prefixed(place): place for place in unknown}
+        places = {(self._prefixed[topic], partition): (topic, partition) for topic, partition in unknown}
         try:
             committed = self._client.committed([TopicPartition(*here) for here in places], timeout=reading.PATIENCE_S)
         except KafkaException as error:

@@ -20,8 +20,8 @@ ASK_S = 2.0
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 OURS = frozenset(topic.name for topic in TABLE)
 log = logging.getLogger(__name__)
-LEFT_TO_OTHERS = {
-    # a rebalance is under way or over: these records come again, to us or to the partition's new owner
+REBALANCING = {
+    # a rebalance is under way or over: the records of partitions that left come again, to their new owner
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -66,9 +66,10 @@ def tell(error: KafkaError) -> None:
 
 
 def judge(error: KafkaError) -> None:
-    """What a failed commit means. Raises Conflict when fenced, Unavailable when it should be tried again."""
-    if error.code() in LEFT_TO_OTHERS:
-        log.warning("offsets are left to the next owner of the partitions: %s", error.name())
+    """What a failed commit means: a rebalance, after which it is known whose the partitions are. Raises Conflict when
+    fenced, Unavailable when it should be tried again."""
+    if error.code() in REBALANCING:
+        log.warning("offsets are not committed during a rebalance: %s", error.name())
         return
     tell(error)
     raise Unavailable(str(translate(error, "commit offsets")))

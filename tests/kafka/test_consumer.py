@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from connectors.kafka import consumer as consumer_module
 from connectors.kafka.consumer import BatchConsumer, Bounds
@@ -221,6 +221,35 @@ async def test_a_stop_hands_out_what_was_read_and_ends(producer, make_topic, mem
             await consumer.commit(batch)
     assert numbers(seen) == list(range(sum(map(len, seen))))
     assert [len(batch) for batch in seen] == [10, 5]
+
+
+class _RefusedOnce:
+    """librdkafka's client in a rebalance that leaves every partition where it is: its next commit is refused."""
+
+    def __init__(self, client):
+        self._client, self.refused = client, 0
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def commit(self, **offsets):
+        if not self.refused:
+            self.refused += 1
+            raise KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION))
+        return self._client.commit(**offsets)
+
+
+async def test_what_a_rebalance_refused_to_commit_is_committed_after_it(producer, make_topic, member, topic_prefix):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % n) for n in range(10)])
+    async with member(topic) as consumer, asyncio.timeout(30), aclosing(consumer.batches()) as batches:
+        batch = await anext(batches)
+        consumer._client = client = _RefusedOnce(consumer._client)
+        await consumer.commit(batch)
+        assert client.refused == 1
+        ends = [TopicPartition(topic_prefix + topic, 0)]
+        while (await consumer._call(consumer._client.committed, ends, 5))[0].offset != 10:
+            await asyncio.sleep(0.05)
 
 
 async def test_two_slow_members_miss_nothing_while_partitions_move(producer, make_topic, member):
