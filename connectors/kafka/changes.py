@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from connectors.kafka.tail import Tail
 from topics.table import CONTROL
 
-_WAIT_S = 0.2
+_WAIT_S = 0.5
+"""For how long a stop may have to wait."""
 T = TypeVar("T")
 
 

@@ -52,8 +52,10 @@ class Tail:
                 yield item
 
     def read(self, seconds: float) -> list[Item]:
-        """What arrives within so many seconds, at most 500 items."""
-        messages = reading.consume(self._client, 500, seconds, grouped=False)
+        """What is there as soon as something is, at most 500 items; nothing after so many seconds."""
+        messages = reading.consume(self._client, 1, seconds, grouped=False)
+        if messages:
+            messages += reading.consume(self._client, 499, 0, grouped=False)
         self._left -= {place for place in self._left if self._position(place) >= self._ends[place]}
         return reading.items(messages, self._names)
 
