@@ -11,6 +11,7 @@ from domain.settings import Settings
 from ops.local.check import Check
 from ops.local.doctor import examine, settings_of
 from ops.local.doctor_engines import ask
+from ops.local.doctor_line import ask as ask_line
 from ops.local.doctor_providers import ask as ask_providers
 from ops.local.doctor_stack import look
 from ops.local.environment import clean, missing
@@ -34,8 +35,14 @@ async def _asked(data: Path, families: tuple[str, ...]) -> list[Check]:
         return stack
     told = {check.name for check in stack}
     asked = await ask(settings, [engine for engine in engines if engine not in told], where)
+    if _well("kafka", asked) and "stack" not in {check.name for check in stack if check.verdict == "fail"}:
+        asked += await ask_line(settings, where)
     providers = await ask_providers(settings, clean(os.environ, families)) if "providers" in families else []
     return stack + asked + providers
+
+
+def _well(name: str, checks: list[Check]) -> bool:
+    return any(check.name == name and check.verdict != "fail" for check in checks)
 
 
 def _target(data: Path, families: tuple[str, ...]) -> tuple[Settings, list[str], str]:
