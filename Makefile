@@ -14,6 +14,8 @@ CASES ?= 1000
 JOBS ?= 2
 # programs written in Go that are in no package registry of Python's: a folder each in ops/tools
 TOOLS ?= $(notdir $(patsubst %/go.mod,%,$(wildcard ops/tools/*/go.mod)))
+# of them, what is not found on the machine either
+LACKING = $(foreach name,$(TOOLS),$(if $(shell command -v $(name) 2> /dev/null),,$(name)))
 SCENARIO ?= mixed
 URL ?=
 KEY ?=
@@ -22,7 +24,7 @@ LOCKED = $(shell $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("p
 	print(*(f"--extra {name}" for name in extras if name != "embeddings"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load scan sbom audit prowl chart staging smoke lock tools hooks clean
+.PHONY: help install demo test up down check format docs site bench chaos chaos-full soak fuzz load scan sbom audit prowl chart staging smoke lock tools built hooks clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +34,7 @@ install: $(STAMP) ## prepare .venv with everything, and Kafka's jars (quick the 
 demo: $(STAMP) ## run the sample job on the embedded stack, print answers and costs, stop everything
 	@$(BIN)/python -m cli.demo
 
-test: $(STAMP) ## all tests on the embedded stack, with the coverage gate: two at a time, then one by one what drives whole products
+test: $(STAMP) built ## all tests on the embedded stack, with the coverage gate: two at a time, then one by one what drives whole products
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not e2e" --cov --cov-report=
 	@$(BIN)/pytest -m e2e --cov --cov-append --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
@@ -112,6 +114,11 @@ smoke: $(STAMP) ## is a deployment well: URL=https://… KEY=sp_live_…, ENV=a 
 		$(if $(HTTP_PORT),--http-port $(HTTP_PORT)) $(if $(OUTSIDE),--outside)
 
 tools: $(addprefix .tools/,$(TOOLS)) ## build the Go programs of ops/tools into .tools, minutes each; TOOLS=caddy chooses
+
+# what tests use and the machine has not: without Go, or a network, the tests that want it say so and are skipped
+built:
+	@! command -v go > /dev/null || $(MAKE) --no-print-directory --keep-going tools TOOLS="$(LACKING)" || \
+		echo "not everything in ops/tools could be built" >&2
 
 .tools/%: ops/tools/%/go.mod ops/tools/%/go.sum
 	@command -v go > /dev/null || { echo "no Go found: install Go 1.26 or later to build $*" >&2; exit 1; }

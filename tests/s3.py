@@ -1,11 +1,9 @@
 """A store that speaks S3, of this machine only.
 
-`versitygw` where its program is found (`go install github.com/versity/versitygw/cmd/versitygw@latest`): it checks
-signatures and stores files. moto, a Python package, otherwise: it takes any secret, so it proves the protocol only.
+`versitygw` where its program is found (`make tools TOOLS=versitygw` builds it): it checks signatures and stores files.
+moto, a Python package, otherwise: it takes any secret, so it proves the protocol only.
 """
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -17,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from botocore.session import get_session
+
+from ops.local.tools import found
 
 ACCESS, SECRET = "access-of-a-test", "secret-of-a-test"
 
@@ -43,17 +43,17 @@ class Store:
 
 def program() -> str | None:
     """versitygw's, where there is one."""
-    return shutil.which("versitygw", path=os.pathsep.join([os.environ.get("PATH", ""), str(Path.home() / "go/bin")]))
+    return found("versitygw")
 
 
 @contextmanager
 def versitygw(directory: Path) -> Iterator[Store]:
-    found = program()
-    assert found is not None
+    gateway = program()
+    assert gateway is not None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [found, "--port", f"127.0.0.1:{port}", "--access", ACCESS, "--secret", SECRET, "posix", str(directory)]
+    command = [gateway, "--port", f"127.0.0.1:{port}", "--access", ACCESS, "--secret", SECRET, "posix", str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _until_it_listens(port)

@@ -52,7 +52,7 @@ def in_moto() -> Iterator[s3.Store]:
 @pytest.fixture(scope="module")
 def in_versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.Store]:
     if s3.program() is None:
-        pytest.skip("versitygw is not installed: go install github.com/versity/versitygw/cmd/versitygw@latest")
+        pytest.skip("versitygw is not here: make tools TOOLS=versitygw builds it")
     with s3.versitygw(tmp_path_factory.mktemp("store")) as store:
         yield filled(store)
 

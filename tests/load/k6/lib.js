@@ -1,6 +1,6 @@
 // What the four scenarios share: the requests, and clients that do as docs/errors.md says. Run one of them with
 //   k6 run -e URL=https://… -e KEY=sp_live_… tests/load/k6/mixed.js
-// CLIENTS and SECONDS change its size. k6 itself is not part of this repository.
+// CLIENTS and SECONDS change its size. `make tools TOOLS=k6` builds k6.
 import http from 'k6/http';
 import { check, sleep } from 'k6';
 import { Counter, Trend } from 'k6/metrics';
