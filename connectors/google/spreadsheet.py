@@ -41,10 +41,13 @@ class Mark:
 
 @dataclass(slots=True)
 class Tab:
-    """As it was read last. `columns` are the names in its first row; marks are in their order, the newest last."""
+    """As it was read last. `columns` are the names in its first row, `width` how many it has room for; marks are in
+    their order, the newest last.
+    """
 
     id: int
     columns: list[str]
+    width: int
     marks: dict[Place, list[Mark]] = field(default_factory=dict)
 
     def next(self, place: Place) -> int:
@@ -69,13 +72,15 @@ class Spreadsheet:
         """The tab with its marks; made where it is missing, with the columns that it lacks. Raises Unavailable."""
         found = await self._tab()
         if found is None:
-            made = {"addSheet": {"properties": {"title": self._title, "gridProperties": {"frozenRowCount": 1}}}}
-            await self._update([made])
+            grid = {"frozenRowCount": 1, "rowCount": 2, "columnCount": len(columns)}
+            await self._update([{"addSheet": {"properties": {"title": self._title, "gridProperties": grid}}}])
             found = await self._tab()
         if found is None:
             raise Unavailable(f"the tab {self._title!r} was made and is not there; it is looked for again")
         head = await self._call("GET", f"/values/{quote(self._title, safe='')}!1:1")
-        tab = Tab(int(found["properties"]["sheetId"]), [str(name) for name in (head.get("values") or [[]])[0]])
+        given = found["properties"]
+        names = [str(name) for name in (head.get("values") or [[]])[0]]
+        tab = Tab(int(given["sheetId"]), names, int(given["gridProperties"]["columnCount"]))
         if tab.columns and not set(columns) & set(tab.columns):
             raise Unavailable(
                 f"the first row of the tab {self._title!r} names none of our columns: it is somebody's own table; "
@@ -100,7 +105,8 @@ class Spreadsheet:
         await self._access.close()
 
     async def _tab(self) -> Any:
-        fields = "sheets(properties(sheetId,title),developerMetadata(metadataId,metadataKey,metadataValue))"
+        properties = "properties(sheetId,title,gridProperties(columnCount))"
+        fields = f"sheets({properties},developerMetadata(metadataId,metadataKey,metadataValue))"
         found = await self._call("GET", f"?fields={quote(fields)}")
         return next((one for one in found.get("sheets", []) if one["properties"]["title"] == self._title), None)
 
@@ -110,11 +116,14 @@ class Spreadsheet:
             return
         at = {"sheetId": tab.id, "rowIndex": 0, "columnIndex": len(tab.columns)}
         names = [{"userEnteredValue": {"stringValue": name}} for name in lacking]
-        # a new tab has 26 columns, and cells beyond the last are refused
-        room = {"appendDimension": {"sheetId": tab.id, "dimension": "COLUMNS", "length": len(lacking)}}
-        cells = {"updateCells": {"start": at, "rows": [{"values": names}], "fields": "userEnteredValue"}}
-        await self._update([room, cells])
+        requests: list[dict[str, Any]] = []
+        # cells beyond the last column are refused; those of a column too many would count for the spreadsheet's end
+        if (more := len(tab.columns) + len(lacking) - tab.width) > 0:
+            requests.append({"appendDimension": {"sheetId": tab.id, "dimension": "COLUMNS", "length": more}})
+        requests.append({"updateCells": {"start": at, "rows": [{"values": names}], "fields": "userEnteredValue"}})
+        await self._update(requests)
         tab.columns += lacking
+        tab.width = max(tab.width, len(tab.columns))
 
     async def _update(self, requests: list[dict[str, Any]]) -> None:
         await self._call("POST", ":batchUpdate", {"requests": requests})

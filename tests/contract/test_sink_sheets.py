@@ -119,6 +119,18 @@ async def test_columns_may_be_moved_and_added_by_hand_and_come_back_where_they_a
     assert fake.tab("results").rows[0] == [*head, "subject"]
 
 
+@pytest.mark.parametrize(("width", "then"), [(None, 28), (26, 28), (40, 40)])
+async def test_no_column_is_added_that_has_no_name(
+    fake: Sheets, sink: SheetsSink, width: int | None, then: int
+) -> None:
+    """Empty cells count for the 10,000,000 of a spreadsheet: twice as wide, full after half."""
+    if width is not None:
+        fake.tabs.append(Tab(5, "results", width, [list(COLUMN_NAMES[:3])]))
+    assert await sink.write(numbered([result()])) == []
+    assert len(COLUMN_NAMES) == 28
+    assert (fake.tab("results").width, fake.tab("results").rows[0]) == (then, COLUMN_NAMES)
+
+
 async def test_a_tab_of_somebody_else_is_left_alone(fake: Sheets, sink: SheetsSink) -> None:
     fake.tabs.append(Tab(5, "results", 26, [["Name", "Phone"]]))
     with pytest.raises(Unavailable, match="somebody's own table"):

@@ -39,6 +39,7 @@ class Sheets:
 
     quota:    writes that are left; None is no end of them
     denied:   a status that everything is answered with
+    kept:     makes what the rows of a new tab go into
     """
 
     tabs: list[Tab] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Sheets:
     denied: int | None = None
     cells: int = CELLS
     calls: list[str] = field(default_factory=list)
+    kept: Callable[[], list[Any]] = list
 
     def tab(self, title: str) -> Tab:
         return next(one for one in self.tabs if one.title == title)
@@ -64,7 +66,11 @@ class Sheets:
         assert "developerMetadata" in request.query["fields"]
         found = [
             {
-                "properties": {"sheetId": tab.id, "title": tab.title},
+                "properties": {
+                    "sheetId": tab.id,
+                    "title": tab.title,
+                    "gridProperties": {"columnCount": tab.width},
+                },
                 "developerMetadata": [{"metadataId": id, **one} for id, one in tab.metadata.items()],
             }
             for tab in self.tabs
@@ -106,10 +112,10 @@ class Sheets:
             raise Invalid("This action would increase the number of cells in the workbook above the limit")
 
     def _addSheet(self, body: dict[str, Any]) -> None:
-        title = body["properties"]["title"]
+        title, grid = body["properties"]["title"], body["properties"].get("gridProperties", {})
         if any(one.title == title for one in self.tabs):
             raise Invalid(f"A sheet with the name {title!r} already exists")
-        self.tabs.append(Tab(700 + len(self.tabs), title))
+        self.tabs.append(Tab(700 + len(self.tabs), title, grid.get("columnCount", 26), self.kept()))
 
     def _appendDimension(self, body: dict[str, Any]) -> None:
         assert body["dimension"] == "COLUMNS"
