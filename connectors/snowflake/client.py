@@ -51,7 +51,8 @@ class Snowflake:
     def __init__(self, account: Account) -> None:
         """Raises MissingExtra, and InvalidSettings where the key is none."""
         try:
-            with without("pandas", "pyarrow", "numpy"):
+            # Amazon's library it takes to find out what cloud it is in, which none of our ways to sign in asks for
+            with without("pandas", "pyarrow", "numpy"), without("boto3"), without("botocore"):
                 import snowflake.connector
         except ImportError:
             raise MissingExtra("Snowflake", "snowflake") from None

@@ -3,11 +3,11 @@
 import asyncio
 import gzip
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import orjson
@@ -18,6 +18,8 @@ from domain.errors import Unavailable
 from domain.ports import Item, Refused
 from domain.sinks.columns import COLUMNS, TABLES, NoRow, row
 from topics.packed import packed
+
+PIECE = 64 * 1024
 
 
 class SnowflakeSink:
@@ -46,13 +48,14 @@ class SnowflakeSink:
         """Raises Unavailable."""
         if not self._ready:
             await self.open()
-        lines, refused = await asyncio.to_thread(_lines, batch)
-        try:
-            for topic, texts in lines.items():
-                await self._store(topic, texts)
-        except BaseException:
-            self._ready = False  # the session may be gone, or a table not what it was
-            raise
+        with tempfile.TemporaryDirectory(prefix="structured-prompt-") as directory:
+            files, refused = await asyncio.to_thread(_files, batch, Path(directory))
+            try:
+                for topic, path in files.items():
+                    await self._store(topic, path)
+            except BaseException:
+                self._ready = False  # the session may be gone, or a table not what it was
+                raise
         return refused
 
     async def close(self) -> None:
@@ -76,35 +79,58 @@ class SnowflakeSink:
             await run(statement)
         await run(say.create_landing(topic))
 
-    async def _store(self, topic: str, lines: Sequence[bytes]) -> None:
+    async def _store(self, topic: str, path: Path) -> None:
         # a name of its own: Snowflake loads no file twice that has the same one
         run, name = self._snowflake.run, uuid4().hex
-        with tempfile.TemporaryDirectory(prefix="structured-prompt-") as directory:
-            path = Path(directory, "rows.json.gz")
-            await asyncio.to_thread(_save, path, lines)
-            await run(say.put(str(path), name))
+        await run(say.put(str(path), name))
         await run(say.empty(topic))
         await run(say.copy(topic, name))
         await run(say.merge(topic))
 
 
-def _save(path: Path, lines: Iterable[bytes]) -> None:
-    path.write_bytes(gzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
-
-
-def _lines(batch: Sequence[Item]) -> tuple[dict[str, list[bytes]], list[Refused]]:
-    """A line a row, by topic. An id_conflict is no request of its own."""
-    lines: dict[str, list[bytes]] = defaultdict(list)
+def _files(batch: Sequence[Item], directory: Path) -> tuple[dict[str, Path], list[Refused]]:
+    """A file a topic, of a line a row; few lines are in memory. An id_conflict is no request of its own."""
+    files: dict[str, Path] = {}
     refused = []
-    for item in batch:
-        try:
-            found = row(item.topic, item.value)
-        except NoRow as error:
-            refused.append(Refused(item, str(error)))
-            continue
-        if found.get("error_code") != "id_conflict":
-            lines[item.topic].append(_line(item.topic, found))
-    return lines, refused
+    with ExitStack() as stack:
+        written: dict[str, _Lines] = {}
+        for item in batch:
+            try:
+                found = row(item.topic, item.value)
+            except NoRow as error:
+                refused.append(Refused(item, str(error)))
+                continue
+            if found.get("error_code") == "id_conflict":
+                continue
+            if item.topic not in written:
+                files[item.topic] = directory / f"{TABLES[item.topic]}.json.gz"
+                written[item.topic] = stack.enter_context(_Lines(files[item.topic]))
+            written[item.topic].add(_line(item.topic, found))
+    return files, refused
+
+
+class _Lines:
+    """A file under gzip, which is given pieces: each write costs more than a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.GzipFile(path, "wb", compresslevel=1)
+        self._waiting = bytearray()
+
+    def add(self, line: bytes) -> None:
+        self._waiting += line + b"\n"
+        if len(self._waiting) >= PIECE:
+            self._write()
+
+    def _write(self) -> None:
+        self._file.write(self._waiting)
+        self._waiting.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+        self._file.close()
 
 
 def _line(topic: str, found: dict[str, Any]) -> bytes:

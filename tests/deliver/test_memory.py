@@ -34,7 +34,7 @@ for name in ("bigquery", "snowflake", "s3"):
     sink_parts(settings, name)
 needed = {"google.cloud.bigquery_storage_v1", "snowflake.connector", "pyarrow.parquet", "aiobotocore.client"}
 assert needed <= sys.modules.keys(), needed - sys.modules.keys()
-print(sorted({"pandas", "numpy", "fastavro", "httpx", "pyarrow._s3fs"} & sys.modules.keys()))
+print(sorted({"pandas", "numpy", "fastavro", "httpx", "pyarrow._s3fs", "boto3"} & sys.modules.keys()))
 """
 
 
