@@ -9,8 +9,10 @@ import orjson
 import pyarrow.compute
 import pyarrow.parquet
 
+from benchmarks.processes import get
 from connectors.clickhouse.client import ClickHouse
 from connectors.s3.client import PAGE, S3, Bucket
+from connectors.snowflake.client import Account, Snowflake
 from domain.sinks.columns import TABLES
 from topics.table import RESULTS
 
@@ -19,8 +21,11 @@ ASKED = {
     "clickhouse": "SELECT count() AS rows, uniqExact(id) AS ids, sum(length(output)) AS bytes FROM results",
     "postgres": "SELECT count(*) AS rows, count(DISTINCT id) AS ids, sum(length(output::text)) AS bytes "
     "FROM structured_prompt.results",
+    "snowflake": "SELECT count(*), count(DISTINCT id), sum(length(output::varchar)) FROM results",
 }
 SINK = "STRUCTURED_PROMPT_SINK_"
+COUNTS = "COUNTS_URL"
+"""Where a fake that forgets its rows says how many there were."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,9 @@ class Objects:
 
 async def held(name: str, environment: Mapping[str, str]) -> str:
     """Of one of the sinks; nothing of a destination that cannot be asked."""
+    if COUNTS in environment:
+        counts = orjson.loads(get(environment[COUNTS]))
+        return f"`{name}`'s fake took " + ", ".join(f"{rows:,} rows of {table}" for table, rows in counts.items())
     if name == "s3":
         return (await of_bucket(bucket_of(environment))).told()
     if name == "clickhouse":
@@ -62,9 +70,25 @@ async def held(name: str, environment: Mapping[str, str]) -> str:
         connection = await asyncpg.connect(environment["DATABASE_URL"])
         found = dict(await connection.fetchrow(ASKED[name]))
         await connection.close()
+    elif name == "snowflake":
+        found = await of_snowflake(environment)
     else:
         return ""
-    return _told(name, found["rows"], found["ids"], int(found["bytes"]))
+    return _told(name, found["rows"], found["ids"], int(found["bytes"] or 0))
+
+
+async def of_snowflake(environment: Mapping[str, str]) -> dict[str, int | None]:
+    """As fakesnow answers."""
+    account, user, database, endpoint = (
+        environment[f"{SINK}SNOWFLAKE_{one}"] for one in ("ACCOUNT", "USER", "DATABASE", "ENDPOINT")
+    )
+    session = Snowflake(Account(account, user, database, "STRUCTURED_PROMPT", endpoint=endpoint))
+    await session.open()
+    try:
+        ((rows, ids, size),) = await session.run(ASKED["snowflake"])
+    finally:
+        await session.close()
+    return {"rows": rows, "ids": ids, "bytes": size}
 
 
 async def of_bucket(bucket: Bucket) -> Objects:

@@ -36,6 +36,7 @@ class BigQuery:
 
     refuses:  says why a row is refused, or None
     denied:   an HTTP status and a gRPC code that everything is answered with
+    kept:     makes what the rows of a new stream go into
     """
 
     datasets: set[str] = field(default_factory=set)
@@ -47,6 +48,7 @@ class BigQuery:
     meet: Callable[[str], None] = lambda _: None
     denied: tuple[int, grpc.StatusCode] | None = None
     calls: list[str] = field(default_factory=list)
+    kept: Callable[[], list[Any]] = list
     number: int = 0
 
     def rows(self, table: str) -> list[dict[str, Any]]:
@@ -98,7 +100,7 @@ class BigQuery:
         if name not in self.tables:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"table {name}")
         stream = f"{request.parent}/streams/s{self.next()}"
-        self.streams[stream] = Stream(name, self.tables[name]["creationTime"])
+        self.streams[stream] = Stream(name, self.tables[name]["creationTime"], self.kept())
         await self._meet("created", context)
         return types.WriteStream(name=stream, type_=request.write_stream.type_)
 

@@ -3,6 +3,7 @@
 https://github.com/tekumara/fakesnow. It is not Snowflake: it knows no rights, warehouses or quotas.
 """
 
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,8 @@ def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
 
 def main() -> None:
     """Serve until killed: prints the address."""
+    # without it SIGTERM would end this process alone, and leave the server
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with snowflake() as url:
         print(url, flush=True)
         while True:
