@@ -6,7 +6,7 @@ dead letter, and a batch that comes again makes the same records, which intake a
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from domain.errors import BatchRefused, Permanent
+from domain.errors import BatchRefused, Permanent, Transient, Unavailable
 from domain.feeding.requests import fields_of, request_record
 from domain.ports import Decoder, Item, Producer, Record, Refused
 from domain.sources.mapping import Unmappable
@@ -60,14 +60,17 @@ class OutputSink:
         outputs: Mapping[str, str | None],
         producer: Producer,
         look: Callable[[], Awaitable[None]] | None = None,
+        objection: Callable[[str], Awaitable[str | None]] | None = None,
     ) -> None:
         """`outputs`: the topic of each source, None where it has none; may change. `look` brings it up to date, where
         a result is of a source that it lacks: another process may have heard of it first. `producer` takes names of
-        topics as they are.
+        topics as they are. `objection`: why nothing can be written to a topic, with the remedy. Raises Transient.
         """
         self._outputs = outputs
         self._look = look
         self._producer = producer
+        self._objection = objection
+        self._in_doubt = False
 
     async def open(self) -> None:
         return
@@ -79,8 +82,24 @@ class OutputSink:
             await self._look()
         found = [(item, self._outputs.get(source)) for item, source in named]
         records = [Record(topic, item.value, item.key, list(item.headers)) for item, topic in found if topic]
-        await _send(self._producer, records)
+        if self._in_doubt:
+            await self._ask(sorted({record.topic for record in records}))
+        try:
+            await _send(self._producer, records)
+        except Transient:
+            self._in_doubt = True
+            raise
+        self._in_doubt = False
         return []
+
+    async def _ask(self, topics: Sequence[str]) -> None:
+        """Before a batch that failed is sent again: what goes to the other topics would be there once more each time.
+
+        Raises Transient.
+        """
+        for topic in topics:
+            if self._objection is not None and (reason := await self._objection(topic)) is not None:
+                raise Unavailable(f"results wait for the output of a source: {reason}, or give the source another")
 
     async def close(self) -> None:
         return

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 
+from agents.deliver.answering import Answering
 from agents.deliver.condition import Condition
 from agents.deliver.feeding import OutputSink, RequestSink
 from agents.deliver.keeping import Keeper
@@ -18,7 +19,7 @@ from agents.deliver.policy import Policy
 from agents.deliver.runner import deliver
 from agents.deliver.shelf import Entry, Shelf
 from agents.deliver.watcher import Watcher
-from connectors.feeds import connect_store, decoder, feed, producers, results
+from connectors.feeds import Feed, connect_store, decoder, feed, producers, results
 from connectors.kafka.producer import KafkaProducer
 from connectors.sinks import connect_board
 from connectors.source_file import FollowedFile
@@ -29,7 +30,7 @@ from connectors.telemetry.server import TelemetryServer
 from connectors.telemetry.watchdog import Watchdog
 from domain.accounts.keys import pepper
 from domain.health import Health
-from domain.ports import Sink, SinkBoard, SourceFile
+from domain.ports import BatchSource, Sink, SinkBoard, SourceFile
 from domain.settings import Settings
 from domain.sources.model import Source
 
@@ -95,18 +96,23 @@ class _Line:
         source = entry()
         sink = self._sink(source)
         fed = results(self.settings) if source is None else feed(self.settings, source)
-        watcher = Watcher(fed.name, self.member, fed.reading, self.board, condition, self.metrics)
+        reading = self._with_output(fed)
+        watcher = Watcher(fed.name, self.member, reading, self.board, condition, self.metrics)
         beside = asyncio.ensure_future(watcher.keep())
         try:
-            await deliver(fed.reading, sink, self.ours, Policy(fed.name), self.metrics, condition)
+            await deliver(reading, sink, self.ours, Policy(fed.name), self.metrics, condition)
         finally:
             await _ended(beside)
             watcher.left()
 
+    def _with_output(self, fed: Feed) -> BatchSource:
+        output = fed.source.output if fed.source else None
+        return fed.reading if output is None else Answering(fed.reading, output, self.others.objection)
+
     def _sink(self, source: Source | None) -> Sink:
         if source is not None:
             return RequestSink(source, self.ours, decoder(source))
-        return OutputSink(self.outputs or {}, self.others, self.look)
+        return OutputSink(self.outputs or {}, self.others, self.look, self.others.objection)
 
 
 def _together(conditions: Iterable[Condition]) -> Health:

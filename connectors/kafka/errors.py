@@ -11,9 +11,10 @@ PERMANENT = {
     KafkaError.POLICY_VIOLATION: "a policy of the broker forbids it",
     KafkaError._INVALID_ARG: "the client finds the record invalid",
 }
+MISSING_TOPIC = "the topic does not exist; run `structured-prompt topics apply`, or create it where it is none of ours"
 REMEDIES = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; run `structured-prompt topics apply`",
-    KafkaError._UNKNOWN_TOPIC: "the topic does not exist; run `structured-prompt topics apply`",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: MISSING_TOPIC,
+    KafkaError._UNKNOWN_TOPIC: MISSING_TOPIC,
     KafkaError._UNKNOWN_PARTITION: "the topic has fewer partitions than before; run `structured-prompt topics apply`",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not do that; grant it on the topic",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "this user may not do that; grant IdempotentWrite on the cluster",

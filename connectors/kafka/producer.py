@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
 from connectors.kafka.errors import translate
+from connectors.kafka.reading import ASK_S, MISSING
 from connectors.kafka.reports import Reports
 from domain.errors import StructuredPromptError, Unavailable
 from domain.ports import Record
@@ -61,6 +62,10 @@ class KafkaProducer:
         batch.seal()
         await batch.done
 
+    async def objection(self, topic: str) -> str | None:
+        """Why nothing can be written to it, with the remedy; None where nothing is known of. Raises Unavailable."""
+        return await asyncio.to_thread(self._live().objection, self._prefix + topic)
+
     async def close(self) -> None:
         """Deliver what is queued, within the time-out, and stop. A producer that was closed opens again by itself."""
         client, self._client = self._client, None
@@ -105,6 +110,17 @@ class _PolledClient:
             self._client.list_topics(timeout=timeout_s)
         except KafkaException as error:
             raise translate(error.args[0], "connect") from error
+
+    def objection(self, topic: str) -> str | None:
+        """Blocks. It does not make the topic, whatever the broker allows."""
+        try:
+            error = self._client.list_topics(topic, timeout=ASK_S).topics[topic].error
+        except KafkaException as exception:
+            raise translate(exception.args[0], f"find the topic {topic}") from exception
+        if error is None:
+            return None
+        missing = f"the topic {topic} does not exist; create it"
+        return missing if error.code() in MISSING else str(translate(error, f"write to {topic}"))
 
     def fail(self, error: KafkaError, doing: str) -> StructuredPromptError:
         """Our error for the vendor's; remembers a fatal one."""

@@ -85,6 +85,14 @@ async def test_a_missing_topic_is_unavailable_and_named(kafka, topic_prefix):
     await producer.close()
 
 
+async def test_why_a_topic_cannot_be_written_is_known_before_anything_is(producer, make_topic, kafka, topic_prefix):
+    topic = make_topic()
+    assert await producer.objection(topic) is None
+    missing = f"the topic {topic_prefix}nowhere does not exist; create it"
+    assert await producer.objection("nowhere") == missing
+    assert await producer.objection("nowhere") == missing, "the question made it"
+
+
 async def test_nothing_is_sent_for_an_empty_batch_nor_is_a_broker_asked_for():
     producer = KafkaProducer({"bootstrap.servers": "127.0.0.1:1"}, timeout_s=1)
     await producer.send([])

@@ -185,6 +185,39 @@ async def test_a_source_cannot_pass_itself_off_as_another_or_as_the_api() -> Non
     assert not [name for name, _ in headers if name.startswith("sp-")]
 
 
+class Lacking(MemoryProducer):
+    """A broker that lacks one topic; what is for others arrives all the same."""
+
+    missing: str | None = "nowhere"
+
+    async def send(self, records: Any) -> None:
+        await super().send([record for record in records if record.topic != self.missing])
+        if any(record.topic == self.missing for record in records):
+            raise Unavailable("Kafka cannot produce to nowhere")
+
+    async def objection(self, topic: str) -> str | None:
+        return f"the topic {topic} does not exist; create it" if topic == self.missing else None
+
+
+async def test_while_an_output_is_missing_results_of_others_are_not_copied_again_and_again() -> None:
+    broker = MemoryBroker()
+    producer = Lacking(broker)
+    sink = OutputSink({"tickets": "crm.answers", "forms": "nowhere"}, producer, None, producer.objection)
+    for source in (b"tickets", b"forms"):
+        broker.append(Record(RESULTS, b"{}", b"k", ((HEADER, source),)))
+    batch = [one for partition in range(broker.partitions) for one in broker.read(RESULTS, partition, 0)]
+    with pytest.raises(Unavailable):
+        await sink.write(batch)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="nowhere does not exist; create it, or give the source another"):
+            await sink.write(batch)
+    assert broker.values("crm.answers") == [b"{}"]
+    producer.missing = None
+    assert await sink.write(batch) == []
+    assert broker.values("nowhere") == [b"{}"]
+    assert broker.values("crm.answers") == [b"{}"] * 2
+
+
 class Refusing(MemoryProducer):
     """A broker that is away at first, and never takes one of the records."""
 

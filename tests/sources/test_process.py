@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -201,35 +201,39 @@ def pushed(url: str, body: str, head: dict[str, str]) -> int:
         return 0
 
 
-def test_a_source_whose_topic_does_not_exist_says_so_and_reads_it_once_it_does(line: Processes) -> None:
-    topic = f"{line.settings.topic_prefix}crm-later"
+def test_a_source_whose_topics_do_not_exist_says_so_and_uses_them_once_they_do(line: Processes) -> None:
+    topic, output = (f"{line.settings.topic_prefix}crm-{name}" for name in ("later", "replies"))
     with (line.directory / "sources.yaml").open("a") as file:
-        file.write(f"  later: {{topic: {topic}, request: {{tenant: {TENANT}, template: {{name: sentiment}}}},\n")
-        file.write("    map: {id: number, template: {variables: {text: text}}}}\n")
+        file.write(f"  later: {{topic: {topic}, output: {output}, request: {{tenant: {TENANT}, template:\n")
+        file.write("    {name: sentiment}}, map: {id: number, template: {variables: {text: text}}}}\n")
     worker = start(line)
-    until(lambda: told(line)["source-later"] == ("waiting", True), 90, worker.log.read_text)
-    assert told(line)["source-tickets"][0] == "running"
+    missing = f"{topic} does not exist; create it"
+    until(lambda: says(line, "source-later", "waiting", missing), 90, worker.log.read_text)
+    assert says(line, "source-tickets", "running", "")
     client = AdminClient({"bootstrap.servers": line.settings.kafka, "log_level": 3})
     client.create_topics([NewTopic(topic, 1, 1)])[topic].result(timeout=20)
     try:
+        missing = f"the topic {output} does not exist; create it, or give the source another"
+        until(lambda: says(line, "source-later", "waiting", missing), 90, worker.log.read_text)
         producer = Producer({"bootstrap.servers": line.settings.kafka, "acks": "all", "log_level": 3})
         producer.produce(topic, b'{"number": 4712, "text": "I love it"}')
         assert producer.flush(30) == 0
         assert "4712" in line.results(["4712"], 90), worker.log.read_text()[-4_000:]
-        until(lambda: told(line)["source-later"] == ("running", False), 90, worker.log.read_text)
+        client.create_topics([NewTopic(output, 1, 1)])[output].result(timeout=20)
+        until(lambda: says(line, "source-later", "running", ""), 90, worker.log.read_text)
+        assert len(read(line, output, 1, 1, 90)) >= 1, worker.log.read_text()[-4_000:]
     finally:
-        client.delete_topics([topic])[topic].result(timeout=20)
+        for deleted in client.delete_topics([topic, output]).values():
+            deleted.result(timeout=20)
 
 
-def told(line: Processes) -> dict[str, tuple[str, bool]]:
-    """State of each on the command line, and whether it says that its topic is to be created."""
+def says(line: Processes, name: str, state: str, what: str) -> bool:
+    """On the command line; nothing where nothing is to be said."""
     words = [sys.executable, "-m", "cli.main", "sinks", "list", "--use-env", "--json"]
     done = subprocess.run(words, env=line.environ, capture_output=True, text=True, timeout=60, check=True)
-    rows = {row["name"]: (row["state"], row["detail"] or "") for row in json.loads(done.stdout)}
-    return defaultdict(
-        lambda: ("", False),
-        {name: (state, "crm-later does not exist; create it" in detail) for name, (state, detail) in rows.items()},
-    )
+    found = {row["name"]: (row["state"], row["detail"] or "") for row in json.loads(done.stdout)}
+    told, detail = found.get(name, ("", ""))
+    return told == state and (what in detail if what else not detail)
 
 
 def test_it_stops_in_order_and_says_what_is_wrong(line: Processes) -> None:
