@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, get_args
 
 import typer
 import uuid_utils
 
+from cli._api import ask
 from cli._export_options import Timing, What
 from cli._output import print_json, print_rows, print_table
 from cli._stack import Stack
@@ -23,9 +24,15 @@ from domain.exports.job import URL_S, Job, Order, need_bucket, permitted
 from domain.exports.model import FORMATS, Status
 from domain.exports.schedule import Schedule
 from domain.exports.view import fields, schedule_fields
+from domain.ports import Files
+from topics.base import format_time
 
 T = TypeVar("T")
 BUCKET = "STRUCTURED_PROMPT_EXPORT_S3_BUCKET"
+NO_URL = (
+    "no URL: neither are the bucket's settings here (STRUCTURED_PROMPT_EXPORT_S3_…), nor does the API at API_URL give "
+    "one for API_KEY; `up` writes both into DIR/env, the key is to be the tenant's"
+)
 COLUMNS = ("id", "status", "format", "since", "until", "rows", "bytes", "schedule", "detail")
 SCHEDULE_COLUMNS = ("name", "cron", "time_zone", "format", "next_at", "paused_at", "last_export")
 
@@ -65,19 +72,29 @@ def show(stack: Stack, id: str, tenant: str | None) -> None:
     """Raises Conflict when there is none."""
     target = find(stack)
     job = _found(id, _with_pool(target, lambda pool: Repositories(pool).export_jobs.get(target.tenant_or(tenant), id)))
-    shown: dict[str, Any] = fields(job)
+    print_json({**fields(job), **_place(target, job)})
+
+
+def _place(target: Target, job: Job) -> dict[str, str | None]:
+    """A signed URL of its file once that is there: by the bucket's settings, by the API where they are not here."""
+    key = job.progress.key
+    if job.state != "completed" or key is None:
+        return {}
     files = bucket_of(target.settings)
-    if files is not None and job.state == "completed" and job.progress.key is not None:
-        key = job.progress.key
+    if files is not None:
+        expires = format_time(datetime.now(UTC) + timedelta(seconds=URL_S))
+        return {"url": asyncio.run(_signed(files, key, job.file)), "url_expires_at": expires}
+    told = ask(target.environ, f"/v1/exports/{job.id}") or {}
+    if not told.get("url"):
+        typer.echo(NO_URL, err=True)
+    return {name: told.get(name) for name in ("url", "url_expires_at")}
 
-        async def sign() -> str:
-            try:
-                return await files.signed(key, URL_S, job.file)
-            finally:
-                await files.close()
 
-        shown["url"] = asyncio.run(sign())
-    print_json(shown)
+async def _signed(files: Files, key: str, name: str) -> str:
+    try:
+        return await files.signed(key, URL_S, name)
+    finally:
+        await files.close()
 
 
 def cancel(stack: Stack, id: str, tenant: str | None) -> None:

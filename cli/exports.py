@@ -49,7 +49,7 @@ def listing(stack: Stack, tenant: Tenant = None, as_json: Json = False) -> None:
 
 
 def show(stack: Stack, id: Id, tenant: Tenant = None) -> None:
-    """One of them as JSON, with a signed URL of its file where the bucket's settings are at hand (`--use-env`)."""
+    """One of them as JSON, with a signed URL of its file: from the bucket's settings (`--use-env`), or from the API."""
     from cli import _exports
 
     _exports.show(stack, id, tenant)
