@@ -4,13 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from domain.webhooks.model import Derived
+from domain.webhooks.model import UNSENT, Derived
 from topics.records import EventType
 from topics.result import PromptResult
 
 EventName = Literal[Derived, EventType]
 Url = Annotated[str, Field(min_length=1, max_length=2_048)]
-Events = Annotated[list[EventName], Field(max_length=50, description="Types to be sent; an empty list is all of them.")]
+Events = Annotated[
+    list[EventName],
+    Field(
+        max_length=50,
+        description="Types to be sent; an empty list is all of them. Nothing sends "
+        f"{', '.join(sorted(UNSENT))} yet, since there are no batches: `events_not_sent_yet` of the answer says so.",
+    ),
+]
 RESULT_FIELDS = tuple(PromptResult.model_fields)
 
 

@@ -24,6 +24,7 @@ _DESTINATION = {
     "url": "s3://acme-answers/structured-prompt",
     "bucket": _BUCKET,
     "events": ["request.completed"],
+    "events_not_sent_yet": [],
     "fields": ["output", "usage"],
     "redact": ["email"],
     "description": "the data lake",

@@ -16,6 +16,7 @@ _ENDPOINT = {
     "id": "wh_0197a3c05d3e7cc1b0a73f6f3d2f5f11",
     "url": "https://hooks.example/structured-prompt",
     "events": ["request.completed", "request.failed"],
+    "events_not_sent_yet": [],
     "fields": None,
     "description": "orders",
     "enabled": True,

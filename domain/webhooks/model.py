@@ -13,6 +13,8 @@ Derived = Literal["request.completed", "request.failed", "request.rejected", "ca
 DERIVED: tuple[str, ...] = get_args(Derived)
 """Told by a result, not by an event of its own."""
 TYPES: tuple[str, ...] = (*DERIVED, *get_args(EventType))
+UNSENT = frozenset({"batch.completed"})
+"""Nothing sends these yet: they may be subscribed, so that nobody has to come back, and whoever does is told."""
 TEST = "webhook.test"
 """The type of a test event; nobody subscribes to it."""
 CALLBACK = "callback:"
@@ -63,6 +65,11 @@ class Endpoint:
 
     def wants(self, kind: str) -> bool:
         return not self.events or kind in self.events
+
+    @property
+    def unsent(self) -> tuple[str, ...]:
+        """Of the types that were asked for by name."""
+        return tuple(one for one in self.events if one in UNSENT)
 
 
 @dataclass(frozen=True, slots=True)
