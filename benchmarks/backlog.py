@@ -18,7 +18,7 @@ import re
 import time
 import urllib.error
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -165,8 +165,11 @@ def catch_up(name: str, environment: dict[str, str], rows: int, patience: float)
 def _watched(process: Process, url: str, rows: int, patience: float) -> Caught:
     deadline = time.monotonic() + PATIENCE_S
     first, seen = (time.perf_counter(), process.cpu, 0), Seen(process.rss_mb)
-    while (written := seen.look(process.rss_mb, get(f"{url}/metrics"), _status(f"{url}/readyz"))) < rows:
+    written = 0
+    while written < rows:
         process.check()
+        with suppress(TimeoutError):  # a machine that is too busy to answer is asked again
+            written = seen.look(process.rss_mb, get(f"{url}/metrics"), _status(f"{url}/readyz"))
         if first[2] == 0:
             first = (time.perf_counter(), process.cpu, written)
         if first[2] and time.perf_counter() - first[0] > patience:
