@@ -30,10 +30,15 @@ _ALWAYS: Headers = (
 )
 _PRIVATE: Headers = (*_ALWAYS, (b"content-security-policy", DATA_POLICY), (b"cache-control", b"no-store"))
 _DOCUMENT: Headers = (*_ALWAYS, (b"content-security-policy", DATA_POLICY), (b"cache-control", b"no-cache"))
-_PAGE: Headers = (*_ALWAYS, (b"content-security-policy", PAGE_POLICY), (b"cache-control", b"no-cache"))
+_PAGE: Headers = (
+    *_ALWAYS,
+    (b"content-security-policy", PAGE_POLICY),
+    (b"cache-control", b"no-cache"),
+    (b"cross-origin-embedder-policy", b"require-corp"),
+)
 _STRICT: Headers = ((b"strict-transport-security", b"max-age=31536000"),)
 """Subdomains are not ours to speak for; a proxy may say more."""
-_OURS = frozenset(name for name, _ in (*_PRIVATE, *_STRICT))
+_OURS = frozenset(name for name, _ in (*_PRIVATE, *_PAGE, *_STRICT))
 
 
 class ResponseHeaders:

@@ -37,9 +37,9 @@ _DELIVERY = {
     "created_at": "2026-01-01T00:00:00.600Z",
     "next_attempt_at": "2026-01-01T00:00:05.900Z",
     "attempts": [{
-        "at": "2026-01-01T00:00:00.640Z", "outcome": "failed", "duration_ms": 31, "status": 500, "error": None,
+        "at": "2026-01-01T00:00:00.640Z", "outcome": "failed", "duration_ms": 31, "status": 503, "error": None,
         "request_headers": "content-type: application/json\nwebhook-id: msg_4f0c…",
-        "response_head": "500 Internal Server Error\ncontent-length: 0",
+        "response_head": "503 Service Unavailable\ncontent-length: 0",
     }],
     "links": _LINKS,
 }  # fmt: skip

@@ -87,7 +87,9 @@ async def test_documents_may_be_kept_and_are_asked_for_anew(door: Door, path: st
 
 
 async def test_the_documentation_needs_nothing_inline(door: Door) -> None:
-    page = (await door.strangers.get("/docs")).text
+    answer = await door.strangers.get("/docs")
+    assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
+    page = answer.text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=|javascript:", page)
     sources = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(sources) == 4
