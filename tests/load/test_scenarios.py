@@ -75,6 +75,8 @@ def test_what_k6_would_ask_is_taken_by_the_api(k6: dict[str, Any]) -> None:
     assert set(k6["request"]) == set(request())
     assert k6["request"]["output_schema"] == request()["output_schema"]
     started = [json.loads(one["body"]) for one in k6["sent"] if one["method"] == "POST" and '"id"' in one["body"]]
-    fine = [body for body in started if body.keys() <= {*request(), "lane", "tags"} and len(body["prompt"]) < 1000]
+    known = {*request(), "lane", "tags", "rerun"}
+    fine = [body for body in started if body.keys() <= known and len(body["prompt"]) < 1000]
+    assert any(body.get("rerun") for body in fine)
     assert len([PromptRequest.model_validate({**body, "tenant": "acme"}) for body in fine]) >= 25
     assert {one["url"].split("/v1/")[0] for one in k6["sent"]} == {"http://api.example"}

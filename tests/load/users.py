@@ -1,6 +1,7 @@
 """Locust's side: the clients of a scenario. `python -m tests.load` runs it; `locust -f tests/load/users.py` can too.
 
-A client does as the documentation says: at 429 and 503 it waits for `Retry-After` and repeats the request with its id.
+A client does as the documentation says: at 429 and 503 it waits for `Retry-After` and repeats the request with its id,
+with `rerun` where a limit has rejected it.
 It fails when an answer is not the right one, when it had to repeat too often, or when what was accepted does not end.
 """
 
@@ -64,6 +65,7 @@ class Client(FastHttpUser):
                 "/v1/analyze", json=body, headers=headers, catch_response=True, name="/v1/analyze (stream)"
             ),
             (200,),
+            body,
         )
         if "event: result\n" not in text:
             self.follow([body["id"]], "a stream's job")
@@ -94,8 +96,11 @@ class Client(FastHttpUser):
         self.get(path, path.partition("?")[0])
 
     def post(self, path: str, body: dict[str, Any], expected: tuple[int, ...], name: str = "") -> dict[str, Any]:
+        asked = dict(body)
         text = self.until_taken(
-            lambda: self.client.post(path, json=body, headers=KEY, catch_response=True, name=name or path), expected
+            lambda: self.client.post(path, json=asked, headers=KEY, catch_response=True, name=name or path),
+            expected,
+            asked,
         )
         return dict(json.loads(text))
 
@@ -103,8 +108,10 @@ class Client(FastHttpUser):
         text = self.until_taken(lambda: self.client.get(path, headers=KEY, catch_response=True, name=name), (200,))
         return dict(json.loads(text))
 
-    def until_taken(self, send: Callable[[], Any], expected: tuple[int, ...]) -> str:
-        """The answer's body. Raises Wrong: it is counted, and the task ends."""
+    def until_taken(
+        self, send: Callable[[], Any], expected: tuple[int, ...], asked: dict[str, Any] | None = None
+    ) -> str:
+        """The answer's body. Raises Wrong: it is counted, and the task ends. `asked` is what is sent."""
         ends_at = time.monotonic() + PATIENCE_S
         while time.monotonic() < ends_at:
             with send() as answer:
@@ -116,6 +123,8 @@ class Client(FastHttpUser):
                     raise Wrong
                 answer.success()
                 self.count(f"told {answer.status_code}, repeated")
+                if asked is not None and '"result":' in text:
+                    asked["rerun"] = True
                 pause = float(answer.headers.get("retry-after", 1))
             sleep(pause)
         with self.measured("taken in the end"):

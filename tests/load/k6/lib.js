@@ -60,8 +60,8 @@ export function request(more) {
   );
 }
 
-// At 429 and 503 it waits for Retry-After and repeats the request with its id.
-function untilTaken(send, expected, name) {
+// At 429 and 503 it waits for Retry-After and repeats the request with its id; `refused` may change what is sent.
+function untilTaken(send, expected, name, refused) {
   const began = Date.now();
   while (Date.now() - began < PATIENCE_S * 1000) {
     const answer = send();
@@ -70,6 +70,7 @@ function untilTaken(send, expected, name) {
       return expected.includes(answer.status) ? answer : null;
     }
     repeated.add(1);
+    if (refused) refused(answer);
     sleep(Number(answer.headers['Retry-After'] || 1));
   }
   check(null, { [name]: () => false });
@@ -79,7 +80,11 @@ function untilTaken(send, expected, name) {
 function post(path, body, expected, headers) {
   const sent = Object.assign({}, HEADERS, headers || {});
   const tags = { name: path };
-  return untilTaken(() => http.post(URL + path, JSON.stringify(body), { headers: sent, tags, timeout: '130s' }), expected, path);
+  const asked = Object.assign({}, body);
+  const send = () => http.post(URL + path, JSON.stringify(asked), { headers: sent, tags, timeout: '130s' });
+  // with a result the request has ended, rejected by a limit: without `rerun` it would be told the same for ever
+  const refused = (answer) => Object.assign(asked, answer.body.includes('"result":') ? { rerun: true } : {});
+  return untilTaken(send, expected, path, refused);
 }
 
 function get(path, name) {

@@ -1,4 +1,4 @@
-// An API that is busy at every third request and then does as it is told.
+// An API that is busy, or over a limit, at every third request and then does as it is told.
 export const sent = [];
 
 let asked = 0;
@@ -12,6 +12,7 @@ function taken(method, url, body, given) {
   asked += 1;
   sent.push({ method, url, body, headers: given.headers });
   if (given.responseCallback) return answer(given.responseCallback[0], {});
+  if (asked % 6 === 0) return answer(429, { result: { status: 'rejected' } });
   if (asked % 3 === 0) return answer(503, {});
   if (url.endsWith('/async')) return answer(202, { status: 'accepted' });
   return answer(200, { status: 'completed' });
