@@ -225,6 +225,15 @@ async def test_a_rate_limit_answers_429_with_the_headers_of_a_real_provider(clie
     assert (await client.counters())["rate_limited"] == 1
 
 
+@pytest.mark.parametrize(("tells", "named"), [("retry_after", {"retry-after", "retry-after-ms"}), ("nothing", set())])
+async def test_a_provider_may_tell_less_of_its_limits(client: Client, tells: str, named: set[str]) -> None:
+    await client.control(requests_per_second=1, tells=tells)
+    replies = [await client.ask(request_id=str(number)) for number in range(2)]
+    assert [status for status, _, _ in replies] == [200, 429]
+    said = {name.lower() for _, headers, _ in replies for name in headers}
+    assert {name for name in said if "ratelimit" in name or "retry-after" in name} == named
+
+
 async def test_a_token_limit_answers_429(client: Client) -> None:
     await client.control(tokens_per_minute=40)
     replies = [await client.ask(request_id=str(number)) for number in range(3)]
@@ -272,6 +281,7 @@ async def test_latency_is_waited(client: Client) -> None:
     [
         {"latencyms": 4},
         {"failure": "sometimes"},
+        {"tells": "lies"},
         {"malformed": {"kinds": ["nonsense"]}},
         {"malformed": {"share": 2}},
         {"requests_per_second": -1},

@@ -11,6 +11,7 @@ from typing import Any
 from ops.local.provider.limits import Bucket
 from ops.local.provider.malformed import KINDS
 
+TELLS = ("limits", "retry_after", "nothing")
 FAILURES = ("none", "error_500", "rate_limited", "hang", "refuse_connection")
 
 
@@ -37,11 +38,15 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the provider behaves towards one model."""
+    """How the provider behaves towards one model.
+
+    tells: what its headers say of its limits: all, of refused calls when to come again, or nothing.
+    """
 
     latency_ms: Latency = Latency()
     requests_per_second: float | None = None
     tokens_per_minute: float | None = None
+    tells: str = "limits"
     failure: str = "none"
     malformed: Malformed = Malformed()
 
@@ -158,14 +163,20 @@ def _read(name: str, value: Any, now: Settings) -> Any:
         case "requests_per_second" | "tokens_per_minute":
             return None if value is None else _number(name, value, least=1e-3)
         case "failure":
-            if value not in FAILURES:
-                raise BadControl(f"`failure` must be one of {', '.join(FAILURES)}; it is {value!r}.")
-            return value
+            return _one_of(name, value, FAILURES)
+        case "tells":
+            return _one_of(name, value, TELLS)
         case "malformed":
             return _malformed(value, now.malformed)
         case _:
             names = ", ".join(("model", *Settings.__dataclass_fields__))
             raise BadControl(f"There is no control {name!r}; there are {names}.")
+
+
+def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise BadControl(f"`{name}` must be one of {', '.join(known)}; it is {value!r}.")
+    return str(value)
 
 
 def _latency(value: Any, now: Latency) -> Latency:

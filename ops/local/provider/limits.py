@@ -18,8 +18,9 @@ class Bucket:
 
     def level(self, now: float) -> float:
         """The tokens there are; below zero when more were taken than it holds."""
-        self._level = min(self.capacity, self._level + (now - self._at) * self.rate)
-        self._at = now
+        # `now` may be from a moment before it was made
+        self._level = min(self.capacity, self._level + max(0.0, now - self._at) * self.rate)
+        self._at = max(self._at, now)
         return self._level
 
     def wait(self, amount: float, now: float) -> float:

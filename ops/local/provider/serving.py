@@ -74,7 +74,8 @@ class CallServer:
         wait, headers = self._admit(call, call.input_tokens + used)
         if wait > 0:
             message = f"Rate limit reached for {call.model}. Try again in {wait:.3f} s."
-            return _error(call.dialect, 429, message, {**headers, **retry_after(wait)}), "rate_limited"
+            told = {} if settings.tells == "nothing" else retry_after(wait)
+            return _error(call.dialect, 429, message, {**headers, **told}), "rate_limited"
         if (seconds := delay(attempt, call, settings)) > 0:
             await asyncio.sleep(seconds)
         self._control.counters.charge(attempt.request_id, call.input_tokens, used)
@@ -95,7 +96,8 @@ class CallServer:
         for bucket, amount, unit in charged:
             if wait == 0:
                 bucket.take(amount, now)
-            headers.update(bucket.headers(unit, now))
+            if self._control.settings(call.model).tells == "limits":
+                headers.update(bucket.headers(unit, now))
         return wait, headers
 
 
