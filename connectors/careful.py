@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from connectors.memory.pacer import MemoryPacer
 from domain.errors import Unavailable
+from domain.pacing.bucket import PROVEN
 from domain.pacing.model import Ask, Grant, Heard, Mode
 from domain.pacing.told import Gauge, Told
 from domain.ports import Pacer
@@ -49,7 +50,7 @@ class CarefulPacer:
 def _what_is_known(grant: Grant) -> tuple[Heard, ...]:
     if grant.rate > 0:
         return (_shared(Heard(told=Told(Gauge(grant.rate, 0.0, grant.rate)))),)
-    return (Heard(),) if grant.mode is Mode.OPEN else ()
+    return (Heard(calls_a_second=PROVEN),) if grant.mode is Mode.OPEN else ()
 
 
 def _shared(heard: Heard) -> Heard:

@@ -48,6 +48,10 @@ class Answering:
     async def _step(self, work: Work) -> tuple[Work, Step]:
         """The attempt that was made, of two that one which counts, and what follows from it."""
         caller = self._ports.caller
+        # a provider that refused a call meanwhile would refuse this one too (rule L6)
+        void = caller.pace.void(work.deployment, work.call)
+        if void and (wait := await caller.token(work.deployment, work.call)):
+            return work, caller.not_sent(work, wait, "pacing")
         if not self._ports.lease.fresh or self._ports.lease.term != work.term:
             # another may have taken it over meanwhile; nothing was sent: it waits, and who wakes it takes it up again
             await self._ports.lease.ready()

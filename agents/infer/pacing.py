@@ -56,8 +56,13 @@ class Pace:
         way = self._ways.get(deployment.name)
         if way is None or way.mode is not Mode.OPEN:
             return False
-        if self._task is None and self._clock() >= way.due:
+        late = self._clock() - way.due
+        if late >= LOOK_S:
+            # nobody called it from here for a while: the fleet's pace says whether it is still free
+            return False
+        if late >= 0 and self._task is None:
             self._start()
+        way.went += 1
         return True
 
     async def enter(self, deployment: Deployment, call: PromptCall, patience: float | None = None) -> float:
@@ -72,15 +77,15 @@ class Pace:
         ticket = Ticket(order, now, _tokens(call, way), asyncio.get_running_loop().create_future())
         way.add(call.lane, ticket, now)
         self._start()
-        if patience is None:
-            return await ticket.answer
-        try:
-            async with asyncio.timeout(patience):
-                return await asyncio.shield(ticket.answer)
-        except TimeoutError:
-            return ticket.answer.result() if ticket.answer.done() else SOONER
-        finally:
-            ticket.answer.cancel()
+        after = await _answer(ticket, patience)
+        if not after:
+            way.gave((call.tenant, call.id), self._clock())
+        return after
+
+    def void(self, deployment: Deployment, call: PromptCall) -> bool:
+        """Whether a call that was let go needs another token before it is sent, since one was refused meanwhile."""
+        way = self._ways.get(deployment.name)
+        return way is not None and way.void((call.tenant, call.id), self._clock())
 
     def give_back(self, deployment: Deployment) -> None:
         """The token of a call that is not made after all: the next that waits here has it."""
@@ -172,6 +177,18 @@ class Pace:
             self._metrics.count("paced_calls", passed, outcome="passed")
         if away:
             self._metrics.count("paced_calls", away, outcome="waits")
+
+
+async def _answer(ticket: Ticket, patience: float | None) -> float:
+    if patience is None:
+        return await ticket.answer
+    try:
+        async with asyncio.timeout(patience):
+            return await asyncio.shield(ticket.answer)
+    except TimeoutError:
+        return ticket.answer.result() if ticket.answer.done() else SOONER
+    finally:
+        ticket.answer.cancel()
 
 
 def _key(deployment: Deployment) -> str:

@@ -15,6 +15,8 @@ KEEP_S = 4.0
 """When some would wait for longer, so many seconds' worth of calls are kept; the newest wait as rows."""
 LOOK_S = 1.0
 TELL_S = 0.25
+VOID_S = 0.25
+"""So long after a refusal there may be calls on their way to be sent that were let go before it."""
 FIRST_OUTPUT = 256.0
 
 
@@ -29,7 +31,10 @@ class Ticket:
 
 
 class Way:
-    """The way to one deployment. `due` is when to ask for it next, `output` the usual length of its answers."""
+    """The way to one deployment. `due` is when to ask for it next, `output` the usual length of its answers.
+
+    `went` calls went without asking since the last question.
+    """
 
     def __init__(self, deployment: Deployment, key: str, now: float) -> None:
         self.deployment = deployment
@@ -38,11 +43,13 @@ class Way:
         self.heard: list[Heard] = []
         self.output = FIRST_OUTPUT
         self.rate = 0.0
+        self.went = 0
         self._key = key
         self._lanes: tuple[list[Ticket], ...] = tuple([] for _ in LANES)
         self._leaving: list[Ticket] = []
         self._told: Told | None = None
-        self._told_at = float("-inf")
+        self._told_at = self._refused_at = float("-inf")
+        self._since: set[tuple[str, str]] = set()
         self._answers, self._counted_from, self._pace = 0, now, 0.0
 
     @property
@@ -58,7 +65,8 @@ class Way:
         """What to ask for now; what was heard is told with it."""
         wanted = tuple(tuple(ticket.tokens for ticket in lane[:most]) for lane in self._lanes)
         heard, self.heard = tuple(self.heard), []
-        return Ask(self._key, worker, wanted, heard, len(self._leaving))
+        went, self.went = self.went, 0
+        return Ask(self._key, worker, wanted, heard, len(self._leaving), went)
 
     def add(self, lane: str, ticket: Ticket, now: float) -> None:
         if not self.waits:
@@ -72,6 +80,10 @@ class Way:
             return False
         pace = max(self._pace, float(self._answers))
         self._told, self._told_at = heard.told, now
+        if heard.limited:
+            self._refused(now)
+            # nobody goes before the fleet's pace says so
+            self.mode = Mode.FELT
         self.heard.append(Heard(heard.limited, heard.told, heard.retry_after, heard.latency, pace))
         self.due = now
         return True
@@ -88,6 +100,19 @@ class Way:
             if any(ticket.answer.done() for ticket in lane):
                 lane[:] = [ticket for ticket in lane if not ticket.answer.done()]
 
+    def gave(self, call: tuple[str, str], now: float) -> None:
+        """That a call, named by tenant and id, was let go."""
+        if now - self._refused_at < VOID_S:
+            self._since.add(call)
+
+    def void(self, call: tuple[str, str], now: float) -> bool:
+        """Whether it was let go before a refusal that came since."""
+        return now - self._refused_at < VOID_S and call not in self._since
+
+    def _refused(self, now: float) -> None:
+        self._refused_at = now
+        self._since.clear()
+
     def hand_on(self) -> None:
         """Let the first that waits go with a token that was not used."""
         self.drop_gone()
@@ -98,6 +123,9 @@ class Way:
 
     def granted(self, grant: Grant, now: float) -> int:
         """Let those go that may, and those wait as rows that would wait for too long; how many that are."""
+        if grant.rate > 0 and self.rate == 0:
+            # another worker's call was refused
+            self._refused(now)
         leaving, self._leaving = self._leaving, []
         for place, ticket in enumerate(leaving):
             _decide(ticket, max(grant.back + (place / grant.rate if grant.rate > 0 else 0.0), 0.001))

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from domain.pacing.bucket import Bucket, advance, hear, send_away
-from domain.pacing.model import Ask, Grant
+from domain.pacing.model import Ask, Grant, Mode
 from domain.pacing.share import Others, grant
 
 FRESH_S = 1.0
@@ -29,10 +29,10 @@ class MemoryPacer:
 
     def _one(self, ask: Ask, now: float) -> Grant:
         bucket = self._buckets.get(ask.deployment) or Bucket(at=now)
-        advance(bucket, now)
+        advance(bucket, now, ask.went)
         for heard in ask.heard:
             hear(bucket, heard, now)
-        if ask.heard or ask.away or any(ask.wanted):
+        if ask.heard or ask.away or any(ask.wanted) or bucket.mode is Mode.OPEN:
             self._buckets[ask.deployment] = bucket
         calls, again = grant(bucket, ask.wanted, self._others(ask, now), now)
         left = [len(lane) - n for lane, n in zip(ask.wanted, calls, strict=True)]

@@ -1,11 +1,13 @@
 -- The fleet's pace for several deployments; the rule is domain/pacing (bucket.py, share.py). Times are seconds.
 -- KEYS: one a deployment. ARGV[1]: JSON {"worker": name, "asks": [{"wanted": [[tokens, ...], ...], "heard": [{...}]}]},
 --   in the order of KEYS; ARGV[2]: milliseconds after which a deployment nobody calls is forgotten.
---   and "away" in each ask. Answers, as JSON, [[mode, [calls, ...], again, rate, queue, back], ...].
+--   and "away" and "went" in each ask. Answers, as JSON, [[mode, [calls, ...], again, rate, queue, back], ...].
 
-local LONGEST_BLOCK, LEAST_RATE, OPEN_FROM, FELT_BURST, CUT_EVERY = 300, 0.1, 2000, 0.25, 1
+local LONGEST_BLOCK, LEAST_RATE, OPEN_FROM, FELT_BURST, CUT_EVERY = 300, 0.1, 2000, 0.25, 0.5
 local BACK, RESERVE, MOST_RESERVE, ONE = 2.5, 0.1, 2, 1 - 1e-6
 local PROBE_AGAIN, SOONEST, LATEST, MOST_DOUBLINGS, FRESH = 0.05, 0.01, 1, 20, 1
+local RISE_FROM, RISE_BURST, RISE_BY, PROVEN, LONGEST_STEP, SUSTAINED = 30, 4, 3, 200, 0.1, 0.85
+local AGAIN_FROM, AGAIN_BY, SLACK = 40, 6, 50
 local WEIGHTS = {16, 4, 1}
 -- times count from 2023-11-14 so that a double holds microseconds with room to spare
 local EPOCH = 1700000000
@@ -16,9 +18,14 @@ local function fresh()
   return {
     mode = 'unknown', at = now, since = 0, probes = 0, rate = 0, capacity = 0, level = 0, token_rate = 0,
     token_capacity = 0, token_level = 0, ['until'] = 0, ceiling = 0, cut = now - CUT_EVERY, back = 0, virtual = 0,
+    reached = 0, short = false, opened = false,
     tags = {0, 0, 0}, waiting = {},
   }
 end
+
+local function rising(b) return b.mode == 'felt' and b.ceiling == 0 end
+
+local function limited(b) return b.mode == 'told' or (b.mode == 'felt' and b.ceiling > 0) end
 
 local function set_felt(b, rate)
   b.rate = rate
@@ -27,17 +34,41 @@ local function set_felt(b, rate)
 end
 
 local function grow(b, passed)
-  local near = 0.9 * b.ceiling <= b.rate and b.rate <= 1.3 * b.ceiling
-  local step = near and 0.02 * b.ceiling or 1 + 0.1 * b.rate
+  local near = 0.7 * b.ceiling <= b.rate and b.rate <= 1.3 * b.ceiling
+  local step = near and 0.02 * b.ceiling or 1 + 0.25 * b.rate
   set_felt(b, b.rate + passed * step)
   if b.rate >= OPEN_FROM then b.mode = 'open' end
 end
 
-local function advance(b)
+local function set_rising(b, rate)
+  b.mode = rate >= PROVEN and 'open' or 'felt'
+  b.opened = b.opened or b.mode == 'open'
+  b.rate, b.ceiling, b.capacity = rate, 0, RISE_BURST
+end
+
+local function rise(b, passed)
+  if b.mode == 'open' then
+    if b.reached < SLACK then
+      b.level = RISE_BURST
+      set_rising(b, AGAIN_FROM)
+    end
+  elseif b.short then
+    set_rising(b, b.rate * math.exp((b.opened and AGAIN_BY or RISE_BY) * math.min(passed, LONGEST_STEP)))
+  elseif b.reached < SLACK then
+    set_rising(b, math.min(b.rate, b.opened and AGAIN_FROM or RISE_FROM))
+  end
+end
+
+local function advance(b, went)
   local passed = math.max(0, now - b.at)
   b.at = now
-  if b.mode ~= 'told' and b.mode ~= 'felt' then return end
-  if b.mode == 'felt' then grow(b, math.min(passed, 1)) end
+  -- a state that an older version kept has no `reached`
+  b.reached = (b.reached or 0) * math.exp(-passed) + went
+  if b.mode == 'open' or rising(b) then
+    rise(b, passed)
+  elseif b.mode == 'felt' then
+    grow(b, math.min(passed, 1))
+  end
   b.level = math.min(b.capacity, b.level + passed * b.rate)
   b.token_level = math.min(b.token_capacity, b.token_level + passed * b.token_rate)
 end
@@ -70,10 +101,11 @@ end
 local function refused(b, heard)
   if heard.requests or heard.tokens then
     tell(b, heard)
-  elseif b.mode == 'unknown' or b.mode == 'open' then
+  elseif not limited(b) then
+    local reached = math.max(b.reached, heard.calls, 1)
+    b.ceiling = rising(b) and SUSTAINED * reached or OPEN_FROM
     b.mode, b.cut = 'felt', now
-    b.ceiling = math.max(heard.calls, 1)
-    set_felt(b, b.ceiling / 2)
+    set_felt(b, reached / 2)
   elseif now - b.cut >= CUT_EVERY then
     b.mode, b.cut, b.ceiling = 'felt', now, b.rate
     set_felt(b, math.max(b.rate / 2, LEAST_RATE))
@@ -91,7 +123,9 @@ local function hear(b, heard)
     b.mode, b.ceiling = 'felt', 0
     b.token_rate, b.token_capacity, b.token_level = 0, 0, 0
   elseif b.mode == 'unknown' then
-    b.mode = 'open'
+    b.level = RISE_BURST
+    set_rising(b, math.max(RISE_FROM, heard.calls))
+    if b.mode == 'open' then b.reached = heard.calls end
   end
 end
 
@@ -172,21 +206,26 @@ end
 
 local function one(key, stored, worker, ask)
   local b = stored and cmsgpack.unpack(stored) or fresh()
-  advance(b)
+  advance(b, ask.went)
   for _, heard in ipairs(ask.heard) do hear(b, heard) end
   local wanted = ask.wanted
-  local calls, wait = grant(b, wanted, others(b, worker))
-  local limited = b.mode == 'told' or b.mode == 'felt'
+  local elsewhere = others(b, worker)
+  local theirs = elsewhere[1] + elsewhere[2] + elsewhere[3]
+  local calls, wait = grant(b, wanted, elsewhere)
+  local known = limited(b)
   local back = math.max(b.back, b['until'], now + BACK)
-  if ask.away > 0 then b.back = back + (limited and ask.away / b.rate or 0) end
+  if ask.away > 0 then b.back = back + (known and ask.away / b.rate or 0) end
   local left = {#wanted[1] - calls[1], #wanted[2] - calls[2], #wanted[3] - calls[3]}
-  b.waiting[worker] = left[1] + left[2] + left[3] > 0 and {now, left[1], left[2], left[3]} or nil
-  if #ask.heard + ask.away + #wanted[1] + #wanted[2] + #wanted[3] > 0 then
+  local mine = left[1] + left[2] + left[3]
+  b.reached = b.reached + calls[1] + calls[2] + calls[3]
+  b.short = mine + theirs > 0
+  b.waiting[worker] = mine > 0 and {now, left[1], left[2], left[3]} or nil
+  if b.mode == 'open' or #ask.heard + ask.away + #wanted[1] + #wanted[2] + #wanted[3] > 0 then
     redis.call('SET', key, cmsgpack.pack(b), 'PX', ARGV[2])
   end
   local queue = 0
   for _, row in pairs(b.waiting) do queue = queue + row[2] + row[3] + row[4] end
-  return {b.mode, calls, wait, limited and b.rate or 0, queue, back - now}
+  return {b.mode, calls, wait, known and b.rate or 0, queue, back - now}
 end
 
 local given = cjson.decode(ARGV[1])

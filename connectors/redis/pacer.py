@@ -30,7 +30,10 @@ class RedisPacer:
         if not batch:
             return []
         keys = [f"sp:pace:{ask.deployment}" for ask in batch]
-        asks = [{"wanted": ask.wanted, "heard": [_heard(one) for one in ask.heard], "away": ask.away} for ask in batch]
+        asks = [
+            {"wanted": ask.wanted, "heard": [_heard(one) for one in ask.heard], "away": ask.away, "went": ask.went}
+            for ask in batch
+        ]
         argument = orjson.dumps({"worker": batch[0].worker, "asks": asks})
         answer: Any = await self._client.run("pace calls", lambda: self._pace(keys, [argument, FORGET_MS]))
         return [_grant(row) for row in orjson.loads(answer)]

@@ -15,9 +15,9 @@ class Mode(StrEnum):
     """What is known of a deployment's limit."""
 
     UNKNOWN = "unknown"  # nothing, or it was forgotten: one call goes first (rule D2)
-    OPEN = "open"  # it answered and named no limit
+    OPEN = "open"  # it was called often, named no limit and refused nothing
     TOLD = "told"  # its headers name the limit
-    FELT = "felt"  # it refused a call and named no limit: the pace was halved and grows slowly
+    FELT = "felt"  # it names no limit: the pace rises quickly until a call is refused, is halved and grows slowly then
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Ask:
 
     `wanted` has for each lane of LANES the tokens of the calls that wait, in the order in which they shall go.
     `away` more of them go and wait elsewhere: when shall the first of them be back?
+    `went` calls went since the last question without asking, where that was free.
     """
 
     deployment: str
@@ -49,6 +50,7 @@ class Ask:
     wanted: tuple[tuple[int, ...], ...] = ((), (), ())
     heard: tuple[Heard, ...] = ()
     away: int = 0
+    went: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,13 @@ class Others:
 
 def grant(bucket: Bucket, wanted: Sequence[Sequence[int]], others: Others, now: float) -> tuple[list[int], float]:
     """Calls of each lane that may go, and in how many seconds to ask again for the rest. `bucket` is as of `now`."""
+    calls, again = _granted(bucket, wanted, others, now)
+    bucket.reached += sum(calls)
+    bucket.short = sum(calls) < sum(map(len, wanted)) or any(others.waiting)
+    return calls, again
+
+
+def _granted(bucket: Bucket, wanted: Sequence[Sequence[int]], others: Others, now: float) -> tuple[list[int], float]:
     if bucket.mode is Mode.OPEN:
         return [len(lane) for lane in wanted], SOONEST
     if bucket.mode is Mode.UNKNOWN:

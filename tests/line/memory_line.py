@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -52,6 +53,7 @@ from domain.admission.prepare import Preparer
 from domain.caching.generations import Generations
 from domain.outgoing.places import NOWHERE
 from domain.output.recovery import Budget
+from domain.pacing.bucket import PROVEN
 from domain.pacing.model import Ask, Heard
 from domain.ports import ContentFilter, Pacer
 from domain.prompting.library import Library
@@ -92,7 +94,7 @@ class MemoryLine:
         self.content_filter: ContentFilter | None = None
         self.documents, self.places, self.document_bytes = MemoryDocuments(), NOWHERE, 1 << 20
         self.room = Room(COPIES << 20)
-        self.pacer: Pacer = MemoryPacer(self.seconds)
+        self.pacer: Pacer = MemoryPacer(self.flowing)
         self.flights = MemoryFlights(self.store)
         self.accounts, self.limiter = MemoryAccounts(tenants), MemoryLimiter(self.seconds, self.flights)
         self.departures = Departures(self.limiter)
@@ -110,6 +112,10 @@ class MemoryLine:
 
     def seconds(self) -> float:
         return (self.now - START).total_seconds()
+
+    def flowing(self) -> float:
+        """Seconds that go on while nothing is told: a pace is waited for."""
+        return self.seconds() + time.monotonic()
 
     def pass_time(self, **span: float) -> None:
         self.now += timedelta(**span)
@@ -139,7 +145,7 @@ class MemoryLine:
         )
         policy = CallPolicy(RetryPolicy(attempts), Budget(re_asks=re_asks), 60.0, lambda: 0.0, slots)
         purse = Purse(self.budgets, self.clock)
-        pace = Pace(self.pacer, name, self.metrics, self.clock, self.seconds)
+        pace = Pace(self.pacer, name, self.metrics, self.clock, self.flowing)
         speaker = Speaker(self.chunks, self.metrics)
         embedding = EmbeddingPorts(self.embedder, purse, self.budgets, self.metrics, self.seconds)
         ports = SimilarPorts(
@@ -166,7 +172,8 @@ class MemoryLine:
 
     async def warm(self, name: str) -> None:
         """The deployments have answered before and named no limit."""
-        await self.pacer.pace([Ask(one.name, name, heard=(Heard(),)) for one in self.preparer.catalogue.deployments])
+        heard = (Heard(calls_a_second=PROVEN),)
+        await self.pacer.pace([Ask(one.name, name, heard=heard) for one in self.preparer.catalogue.deployments])
 
     def wake(self) -> Wake:
         ledger = MemoryLedger(self.store, self.clock)

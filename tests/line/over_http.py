@@ -35,6 +35,9 @@ class PacedLine(MemoryLine):
     def seconds(self) -> float:
         return time.monotonic()
 
+    def flowing(self) -> float:
+        return time.monotonic()
+
     async def warm(self, name: str) -> None:
         """Nothing is known of the deployments."""
 

@@ -13,13 +13,16 @@ from tests.line.over_http import PacedLine, Told
 pytestmark = pytest.mark.integration
 
 
-async def answered(line: PacedLine, count: int, meanwhile: Awaitable[None] | None = None, **more: Any) -> float:
+async def answered(
+    line: PacedLine, count: int, meanwhile: Awaitable[None] | None = None, first: int = 0, **more: Any
+) -> float:
     """`count` requests at once through three workers: seconds until the last is answered."""
     workers = [await line.infer(name) for name in ("w1", "w2", "w3")]
-    await line.intake().handle_batch([line.publish(request(f"r{n}", cache="bypass", **more)) for n in range(count)])
+    numbers = range(first, first + count)
+    await line.intake().handle_batch([line.publish(request(f"r{n}", cache="bypass", **more)) for n in numbers])
     began = time.monotonic()
     async with asyncio.timeout(20):
-        await line.run(workers, lambda: len(line.broker.values("prompt.results")) == count, meanwhile)
+        await line.run(workers, lambda: len(line.broker.values("prompt.results")) == first + count, meanwhile)
     return time.monotonic() - began
 
 
@@ -32,6 +35,19 @@ async def test_L6_twenty_a_second_two_hundred_at_once_three_workers(line: PacedL
     assert seconds <= 11.5
     reasons = {event["data"]["reason"] for event in line.out("prompt.events")}
     assert reasons == {"pacing"}
+
+
+@pytest.mark.parametrize("tells", ["limits", "retry_after", "nothing"])
+async def test_L6_a_limit_that_nobody_told_of_before_costs_few_calls(
+    line: PacedLine, provider: Told, tells: str
+) -> None:
+    await provider.tell(latency_ms={"mean": 50})
+    await answered(line, 1)
+    await provider.tell(requests_per_second=20, tells=tells)
+    await answered(line, 60, first=1)
+    counted = await provider.counters()
+    assert counted["ok"] == 61
+    assert counted["rate_limited"] <= 10
 
 
 async def test_a_limit_that_drops_to_half_wastes_at_most_ten_calls(line: PacedLine, provider: Told) -> None:

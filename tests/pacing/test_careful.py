@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from connectors.careful import CarefulPacer
 from connectors.memory.pacer import MemoryPacer
 from domain.errors import Unavailable
+from domain.pacing.bucket import PROVEN
 from domain.pacing.model import Ask, Grant, Heard, Mode
 from domain.pacing.told import Gauge, Told
 
+OPEN = Heard(calls_a_second=PROVEN)
 TWENTY = Heard(told=Told(Gauge(20, 20, 20.0)))
 
 
@@ -48,7 +50,7 @@ async def test_D2_without_redis_a_worker_keeps_to_a_tenth_of_the_limit() -> None
 
 async def test_without_redis_what_names_no_limit_goes_on() -> None:
     fleet = Fleet()
-    await fleet.ask(Heard())
+    await fleet.ask(OPEN)
     fleet.far.away = True
     assert (await fleet.ask(calls=500)).mode is Mode.OPEN
 
@@ -57,7 +59,7 @@ async def test_without_redis_an_unknown_deployment_starts_with_one_call() -> Non
     fleet = Fleet()
     fleet.far.away = True
     assert (await fleet.ask(calls=50)).calls == (0, 1, 0)
-    assert (await fleet.ask(Heard(), calls=50)).calls == (0, 50, 0)
+    assert (await fleet.ask(OPEN, calls=50)).calls == (0, 50, 0)
 
 
 async def test_without_redis_a_refused_call_still_slows_the_worker_down() -> None:
