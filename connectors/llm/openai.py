@@ -14,6 +14,9 @@ from domain.routing.options import OURS
 
 PATH = "/chat/completions"
 _FINISHES = {"length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
+# Gemini's own words (API reference, FinishReason) come through its OpenAI interface, alone or behind OpenAI's
+_GEMINI_FILTERS = frozenset({"safety", "recitation", "blocklist", "prohibited_content", "spii", "image_safety"})
+_FINISHES |= {"max_tokens": "length", **dict.fromkeys(_GEMINI_FILTERS, "content_filter")}
 _BATCH_TIER = "flex"
 """The service tier whose calls are sold at the price of batches (OpenAI, "Flex processing"). Which one was used stands
 in the answer, whatever the request asked for."""
@@ -54,10 +57,12 @@ def reply(call: ModelCall, data: Any, head: Mapping[str, str], request_id: str |
     """The reply in a body of status 200. Raises NoAnswer."""
     try:
         choice = data["choices"][0]
-        message = choice["message"]
+        finish = _finish(choice.get("finish_reason"))
+        # what a filter stopped has no message with some
+        message = choice.get("message", {}) if finish == "content_filter" else choice["message"]
         text, refusal = _text(message), message.get("refusal")
         tools = _calls_tools(message)
-        finish = "refusal" if refusal else _FINISHES.get(choice.get("finish_reason"), "stop")
+        finish = "refusal" if refusal else finish
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise NoAnswer("its body has no choices[0].message") from error
     tokens = _tokens(data.get("usage")) or estimate(call.messages, text)
@@ -66,6 +71,14 @@ def reply(call: ModelCall, data: Any, head: Mapping[str, str], request_id: str |
         text, finish, tokens, told if isinstance(told, str) else None, refusal if isinstance(refusal, str) else None,
         dict(head), tools, data.get("service_tier") == _BATCH_TIER,
     )  # fmt: skip
+
+
+def _finish(reason: Any) -> str:
+    """In our words: a stop where it is none that we know. Raises TypeError."""
+    if not isinstance(reason, str | None):
+        raise TypeError("finish_reason is no text")
+    word = (reason or "").lower().partition(":")[0].strip()
+    return _FINISHES.get(word, "stop")
 
 
 def _roles(provider: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """How a schema is passed to a provider, and the messages that go with it.
 
-json_schema   OpenAI `response_format` (strict where the schema allows it), Anthropic `output_config.format`
+json_schema   OpenAI `response_format` (strict where the schema allows it), Anthropic `output_config.format`. Gemini
+              refuses words that it does not know: what it cannot enforce is a json_object there
 tool          Anthropic: a tool `answer` whose input is the answer, the only one the model may choose
 json_object   any JSON object, and the schema as an instruction
 none          the schema as an instruction only
@@ -11,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domain.output.schema import OutputSchema
+from domain.output.strict import ANTHROPIC, GEMINI, OPENAI, Takes
 from domain.routing.model import Deployment
 
 ANSWER_TOOL = "answer"
+GEMINI_PROVIDER = "gemini"
 _INSTRUCTION = (
     "Answer with one JSON value and nothing else: no prose, no code fence. It must be valid against this JSON Schema:\n"
 )
@@ -36,9 +39,9 @@ def ask(
     if deployment.dialect == "anthropic":
         fields = _anthropic(deployment.structured, schema, free_tools)
     else:
-        fields = _openai(deployment.structured, schema)
-    enforced = fields and fields.get("response_format") != {"type": "json_object"}
-    return Asked(messages if enforced else instruct(messages, schema), fields)
+        fields = _openai(_structured(deployment, schema), schema, enforced(deployment, schema))
+    is_asked = fields and fields.get("response_format") != {"type": "json_object"}
+    return Asked(messages if is_asked else instruct(messages, schema), fields)
 
 
 def instruct(messages: list[dict[str, Any]], schema: OutputSchema) -> list[dict[str, Any]]:
@@ -50,7 +53,28 @@ def instruct(messages: list[dict[str, Any]], schema: OutputSchema) -> list[dict[
     return [{"role": "system", "content": text}, *messages]
 
 
-def _openai(structured: str, schema: OutputSchema) -> dict[str, Any]:
+def takes(deployment: Deployment) -> Takes:
+    """What its provider takes of a schema where it is passed on as one."""
+    if deployment.provider == GEMINI_PROVIDER:
+        return GEMINI
+    return ANTHROPIC if deployment.dialect == "anthropic" else OPENAI
+
+
+def _structured(deployment: Deployment, schema: OutputSchema) -> str:
+    if deployment.structured == "json_schema" and takes(deployment) is GEMINI and schema.for_gemini is None:
+        return "json_object"
+    return deployment.structured
+
+
+def enforced(deployment: Deployment, schema: OutputSchema) -> dict[str, Any] | None:
+    """The part of the schema that its provider can enforce, in its form, or None."""
+    kind = takes(deployment)
+    if kind is GEMINI:
+        return schema.for_gemini
+    return schema.for_anthropic if kind is ANTHROPIC else schema.for_openai
+
+
+def _openai(structured: str, schema: OutputSchema, enforced: dict[str, Any] | None) -> dict[str, Any]:
     if not schema.is_object or structured == "none":
         return {}
     if structured == "json_object":
@@ -59,7 +83,6 @@ def _openai(structured: str, schema: OutputSchema) -> dict[str, Any]:
         function = {"name": ANSWER_TOOL, "description": "Gives the answer.", "parameters": schema.schema}
         choice = {"type": "function", "function": {"name": ANSWER_TOOL}}
         return {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
-    enforced = schema.for_openai
     asked = {"name": ANSWER_TOOL, "schema": enforced or schema.schema, "strict": enforced is not None}
     return {"response_format": {"type": "json_schema", "json_schema": asked}}
 

@@ -10,6 +10,7 @@ from typing import Any
 from domain.errors import Problem
 from domain.output import strict
 from domain.output.bounds import escape
+from domain.output.dialect import enforced, takes
 from domain.output.schema import OutputSchema
 from domain.routing.model import Deployment
 
@@ -22,11 +23,8 @@ def lint(schema: OutputSchema, deployment: Deployment) -> tuple[Problem, ...]:
     found = _as_a_whole(schema, deployment)
     if found is not None:
         return (Problem("", found),)
-    enforces_bounds = deployment.dialect != "anthropic"
-    words = strict.SHAPE | strict.BOUNDS if enforces_bounds else strict.SHAPE
-    whole = schema.for_openai if enforces_bounds else schema.for_anthropic
-    warnings = list(_places(schema.schema, "", 1, words))
-    if whole is None:
+    warnings = list(_places(schema.schema, "", 1, takes(deployment)))
+    if enforced(deployment, schema) is None:
         reason = "is passed on as a wish only, of which nothing is enforced"
         warnings.insert(0, Problem("", f"{reason}: {_reason(schema, warnings)}"))
     return tuple(warnings[:MAX_WARNINGS])
@@ -53,7 +51,7 @@ def _as_a_whole(schema: OutputSchema, deployment: Deployment) -> str | None:
     return None
 
 
-def _places(node: Any, path: str, level: int, words: frozenset[str]) -> Iterator[Problem]:
+def _places(node: Any, path: str, level: int, kind: strict.Takes) -> Iterator[Problem]:
     """What is wrong with each node of the schema, in its order."""
     if not isinstance(node, dict):
         yield Problem(path, "true and false are no schemas that a provider takes")
@@ -65,22 +63,22 @@ def _places(node: Any, path: str, level: int, words: frozenset[str]) -> Iterator
         if beside := node.keys() - {"$ref", "description", "title"}:
             yield Problem(path, f"beside $ref, {', '.join(sorted(beside))} cannot be enforced")
     else:
-        yield from _own(node, path, words)
+        yield from _own(node, path, kind)
     for below, child in _children(node, path):
-        yield from _places(child, below, level + 1, words)
+        yield from _places(child, below, level + 1, kind)
 
 
-def _own(node: dict[str, Any], path: str, words: frozenset[str]) -> Iterator[Problem]:
-    if (reason := strict.open_reason(node)) is not None:
+def _own(node: dict[str, Any], path: str, kind: strict.Takes) -> Iterator[Problem]:
+    if (reason := strict.open_reason(node, kind.closed)) is not None:
         yield Problem(path, reason)
     for word, value in node.items():
         place = f"{path}/{escape(word)}"
-        unknown_format = word == "format" and value not in strict.FORMATS
+        unknown_format = word == "format" and value not in kind.formats
         if word in strict.SILENT:
             continue
-        if unknown_format or (word in strict.ONLY_SAID and word not in words):
+        if unknown_format or (word in strict.ONLY_SAID and word not in kind.words):
             yield Problem(place, "is told to the model, not enforced")
-        elif word not in words:
+        elif word not in kind.words and word != "const":
             yield Problem(place, "is a word that cannot be enforced")
 
 

@@ -69,6 +69,11 @@ class OutputSchema:
         """What Anthropic can enforce of it, or None."""
         return None if self.growth.recursive else strict.anthropic(self.schema)
 
+    @cached_property
+    def for_gemini(self) -> dict[str, Any] | None:
+        """What Gemini can enforce of it, or None."""
+        return None if self.growth.recursive else strict.gemini(self.schema)
+
     def check(self, text: str) -> Checked:
         """Parse and validate an answer. At most 20 problems; never raises."""
         try:
