@@ -35,9 +35,9 @@ class RedisLimiter:
     def __init__(self, client: RedisClient, flights: Flights | None = None) -> None:
         self._client = client
         self._flights = flights
-        self._admit, self._peek, self._leave, self._restore, self._stale = (
+        self._admit, self._peek, self._leave, self._restore, self._stale, self._boot = (
             client.redis.register_script((_HERE / f"{name}.lua").read_text())
-            for name in ("admit", "peek", "leave", "restore", "stale")
+            for name in ("admit", "peek", "leave", "restore", "stale", "boot")
         )
 
     async def admit(self, batch: Sequence[Charge]) -> list[Admission]:
@@ -66,7 +66,10 @@ class RedisLimiter:
     async def free(self, gates: Sequence[Gate]) -> list[int | None]:
         # asked also without gates: who hands on must know that Redis answers
         keys = [BOOT_KEY, *(gate_key(gate.key) for gate in gates)]
-        _, *counts = await self._client.run("count places", lambda: self._client.redis.mget(keys))
+        booted, *counts = await self._client.run("count places", lambda: self._client.redis.mget(keys))
+        if booted is None:
+            # now, and not at the first request: limits have filled up by then
+            await self._client.run("note when it was empty", lambda: self._boot([BOOT_KEY]))
         return [
             None if gate.places is None else max(0, gate.places - int(count or 0))
             for gate, count in zip(gates, counts, strict=True)

@@ -121,6 +121,21 @@ async def test_an_event_without_limits_passes(store: Store) -> None:
     assert await admit(store, []) == []
 
 
+@pytest.mark.integration
+async def test_D2_an_empty_redis_is_noticed_before_the_first_request_by_whoever_counts_places(redis_url: str) -> None:
+    client = RedisClient(redis_url)
+    await client.redis.flushdb()
+    limiter = RedisLimiter(client)
+    await limiter.free([])
+    noticed = await client.redis.get(BOOT_KEY)
+    await asyncio.sleep(0.01)
+    await limiter.free([])
+    await limiter.admit([Charge((SLOW,))])
+    assert noticed is not None
+    assert await client.redis.get(BOOT_KEY) == noticed
+    await client.close()
+
+
 async def test_D2_after_a_wipe_limits_start_without_burst(store: Store) -> None:
     await admit(store, [Charge((SLOW,))])
     await store.wipe()
