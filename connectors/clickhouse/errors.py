@@ -1,7 +1,8 @@
 """What ClickHouse's exceptions mean to us. The codes are those of src/Common/ErrorCodes.cpp.
 
     BadRows        the rows of an insert cannot be read or do not belong there: never
-    ServerTrouble  the server answered with any other exception: later (an operator may have to act; nothing is lost)
+    ServerTrouble  the server answered with any other exception: later (an operator may have to act; nothing is lost).
+                   So is a column that somebody gave another type: no row is to blame
 
 A server that does not answer at all is `Unavailable`. A code that is not known to mean bad rows is never taken as
 such: a wrong password must not turn a topic into dead letters.
@@ -56,6 +57,10 @@ REMEDIES = {
 REASON_LENGTH = 400
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'?", re.DOTALL)
 """Parts of the row, which may hold somebody's answer: the dead letter has it, its reason is shown in lists."""
+_DOUBLE_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_DRIFTED = re.compile(
+    r"while converting source column \S+ to destination column `?(\w+)`?:.*while pushing to view (\S+)", re.DOTALL
+)
 
 
 class BadRows(Permanent):
@@ -69,7 +74,17 @@ class ServerTrouble(Unavailable):
 def translate(code: int, text: str, retry_after: float | None = None) -> BadRows | ServerTrouble:
     """The error for an answer that is not 200. `code` is X-ClickHouse-Exception-Code, 0 when a proxy answered."""
     if code in BAD_ROWS:
-        return BadRows(_QUOTED.sub("'…'", text.strip())[:REASON_LENGTH])
+        said = _QUOTED.sub("'…'", text.strip())
+        if drifted := _DRIFTED.search(_DOUBLE_QUOTED.sub('"…"', said)):
+            return ServerTrouble(_drift(*drifted.groups()), retry_after)
+        return BadRows(said[:REASON_LENGTH])
     remedy = REMEDIES.get(code, "see the server's log")
     # The text may quote rows, and this message is logged: the code says enough.
     return ServerTrouble(f"ClickHouse answered with exception {code}: {remedy}", retry_after)
+
+
+def _drift(column: str, view: str) -> str:
+    return (
+        f"the column {column} of ClickHouse's table, which the view {view} fills, has another type than its schema "
+        "says: give it that of connectors/clickhouse/schema (docs/sinks.md)"
+    )

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib.resources import files
 
 import orjson
 
@@ -14,6 +15,7 @@ from topics.table import EVENTS, RESULTS, USAGE
 INLETS = {RESULTS: "results_inlet", USAGE: "calls_inlet", EVENTS: "events_inlet"}
 # Without these a value is not ours, whatever else it holds.
 IDENTITY = {RESULTS: ("tenant", "id"), USAGE: ("tenant", "id"), EVENTS: ("event_id", "type")}
+_LOST = files("connectors.clickhouse").joinpath("queries", "lost_columns.sql").read_text(encoding="utf-8")
 
 
 class ClickHouseSink:
@@ -25,9 +27,15 @@ class ClickHouseSink:
         self._clickhouse = clickhouse
 
     async def open(self) -> None:
-        """Raises Unavailable when the server does not answer."""
+        """Raises Unavailable when the server does not answer, or a table lacks a column, whose values would be lost."""
         await self._clickhouse.open()
-        await self._clickhouse.select("SELECT 1", {})
+        lost = await self._clickhouse.select(_LOST, {"database": self._clickhouse.database})
+        if lost:
+            names = ", ".join(row["name"] for row in lost)
+            raise ServerTrouble(
+                f"ClickHouse's tables lack columns, whose values would be lost: {names}; add them as they are in "
+                "connectors/clickhouse/schema (docs/sinks.md)"
+            )
 
     async def write(self, batch: Sequence[Item]) -> list[Refused]:
         """Returns when the accepted items are stored, with the refused ones. Raises Unavailable."""

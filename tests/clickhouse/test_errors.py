@@ -55,3 +55,23 @@ def test_retry_after_of_a_proxy_is_kept() -> None:
     error = translate(0, "overloaded", retry_after=7.0)
     assert isinstance(error, ServerTrouble)
     assert error.retry_after == 7.0
+
+
+PUSHED = (
+    "Code: 6. DB::Exception: Cannot parse string 'private' as UInt32: while converting source column {0}model{0} to "
+    "destination column {0}model{0}: while executing 'f': while pushing to view a.results_mapping (246a2b25). (X)"
+)
+
+
+@pytest.mark.parametrize("quote", ["", "`"])
+def test_a_column_of_another_type_condemns_no_row_and_is_named(quote: str) -> None:
+    error = translate(6, PUSHED.format(quote))
+    assert isinstance(error, ServerTrouble)
+    assert "the column model of ClickHouse's table, which the view a.results_mapping fills" in str(error)
+    assert "private" not in str(error)
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_row_that_holds_these_words_is_condemned_all_the_same(quote: str) -> None:
+    words = PUSHED.format("").replace("'private'", "x").replace("'f'", "f")
+    assert isinstance(translate(6, f"Cannot parse input: {quote}{words}{quote} (at row 1)"), BadRows)
