@@ -16,6 +16,7 @@ _SQL = statements("sink")
 SETTING = "STRUCTURED_PROMPT_SINK_POSTGRES_URL"
 TIMEOUT_S = 30.0
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_COLUMN = re.compile(r"^    ([a-z_]+) ", re.MULTILINE)
 _STATEMENTS = {RESULTS: "results", USAGE: "calls", EVENTS: "events"}
 
 
@@ -33,13 +34,15 @@ class PostgresSink:
         self._pool: Pool | None = None
 
     async def open(self) -> None:
-        """Creates schema and tables where they are missing. Raises Unavailable."""
+        """Creates schema and tables where they are missing. Raises Unavailable, also where a table has drifted."""
         if self._pool is None:
             self._pool = await connect(self._url, self._connections, TIMEOUT_S, setting=SETTING)
         row = await self._pool.row(_SQL["exists"])
         if row is None or not row["found"]:
-            for statement in _schema():
-                await self._pool.fetch(statement)
+            for statement in _schema().split(";\n"):
+                if statement.strip():
+                    await self._pool.fetch(statement)
+        await self._need_nothing_more()
 
     async def write(self, batch: Sequence[Item]) -> list[Refused]:
         by_topic: dict[str, list[Item]] = defaultdict(list)
@@ -65,7 +68,12 @@ class PostgresSink:
                 refused.append(Refused(item, f"not UTF-8: {error.reason} at byte {error.start}"))
 
         async def run(part: Sequence[tuple[Item, str]]) -> list[None]:
-            await self._live().fetch(_SQL[_STATEMENTS[topic]], [text for _, text in part])
+            try:
+                await self._live().fetch(_SQL[_STATEMENTS[topic]], [text for _, text in part])
+            except Permanent:
+                if len(part) == len(texts):
+                    await self._need_nothing_more()
+                raise
             return [None] * len(part)
 
         answers = await halving(texts, run)
@@ -75,6 +83,16 @@ class PostgresSink:
             if isinstance(answer, Permanent)
         ]
         return sorted(refused, key=lambda one: one.item.offset)
+
+    async def _need_nothing_more(self) -> None:
+        """Raises Unavailable where a column must not be null and no record has it: no row is to blame."""
+        needed = await self._live().fetch(_SQL["required"], _COLUMN.findall(_schema()))
+        if needed:
+            names = ", ".join(str(row["name"]) for row in needed)
+            raise Unavailable(
+                f"PostgreSQL's schema structured_prompt has columns that must not be null and no record has: {names}; "
+                "give them a default, or let them be null (docs/sinks.md)"
+            )
 
     def _live(self) -> Pool:
         if self._pool is None:
@@ -87,6 +105,5 @@ def _storable(text: str) -> str:
     return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
-def _schema() -> list[str]:
-    text = (files("connectors.postgres") / "sink_schema.sql").read_text(encoding="utf-8")
-    return [statement for statement in text.split(";\n") if statement.strip()]
+def _schema() -> str:
+    return (files("connectors.postgres") / "sink_schema.sql").read_text(encoding="utf-8")

@@ -124,3 +124,16 @@ async def test_a_table_that_has_drifted_is_a_wait_with_its_remedy(sink: Postgres
     await reader.fetch("ALTER TABLE structured_prompt.results DROP COLUMN subject")
     with pytest.raises(Unavailable, match=r"docs/sinks\.md"):
         await sink.write([result()])
+
+
+async def test_a_column_that_must_not_be_null_and_no_record_has_is_a_wait_that_names_it(
+    sink: PostgresSink, reader: Pool
+) -> None:
+    await reader.fetch("ALTER TABLE structured_prompt.results ADD COLUMN region text NOT NULL")
+    await reader.fetch("ALTER TABLE structured_prompt.calls ADD COLUMN region text NOT NULL DEFAULT 'eu'")
+    for step in (sink.write([result()]), sink.open()):
+        with pytest.raises(Unavailable, match=r"no record has: results\.region; .*docs/sinks\.md"):
+            await step
+    await reader.fetch("ALTER TABLE structured_prompt.results ALTER COLUMN region SET DEFAULT 'eu'")
+    poison = item(RESULTS, b"{}", offset=7)
+    assert [one.item for one in await sink.write([result(), poison])] == [poison]

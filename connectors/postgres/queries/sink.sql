@@ -7,6 +7,18 @@ SELECT to_regclass('structured_prompt.results') IS NOT NULL
    AND to_regclass('structured_prompt.calls') IS NOT NULL
    AND to_regclass('structured_prompt.events') IS NOT NULL AS found;
 
+-- name: required
+-- Columns that must not be null, and that no record has: of tables that were made or changed by hand.
+SELECT c.relname || '.' || a.attname AS name
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE a.attrelid IN (
+        to_regclass('structured_prompt.results'), to_regclass('structured_prompt.calls'),
+        to_regclass('structured_prompt.events'))
+    AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+    AND a.attname::text <> ALL ($1::text[])
+ORDER BY name;
+
 -- name: results
 -- The latest run of a request wins, whatever the order (an id_conflict is no request of its own).
 INSERT INTO structured_prompt.results AS r (
