@@ -164,5 +164,8 @@ def _error(raw: bytes) -> dict[str, object]:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return {}
+    if isinstance(data, list) and data:
+        # Google wraps its error in a list
+        data = data[0]
     error = data.get("error", data) if isinstance(data, dict) else None
     return error if isinstance(error, dict) else {}

@@ -7,16 +7,18 @@ API reference (FinishReason, responseJsonSchema), "Troubleshooting", and errors 
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from connectors.llm import failures, openai
+from connectors.llm.direct import DirectModel
 from domain.errors import ModelError
 from domain.output.dialect import ask
 from domain.output.lint import lint
 from domain.output.schema import compile as compile_schema
 from domain.pacing.told import told
 from domain.routing.model import Deployment
-from tests.llm.wire import PRICE, call, completion
+from tests.llm.wire import PRICE, call, completion, http, wire
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BASE = "https://generativelanguage.googleapis.com/v1beta/openai"
@@ -47,6 +49,16 @@ def test_a_limit_says_in_the_body_when_to_come_again(delay: str | None, seconds:
     assert (error.outcome, error.retryable, error.elsewhere) == ("rate_limited", True, True)
     assert error.retry_after == seconds
     assert "You exceeded your current quota" in str(error)
+
+
+async def test_an_error_comes_wrapped_in_a_list() -> None:
+    body = orjson.dumps([{"error": quota("34s")}])
+    async with wire(http(body, "429 Too Many Requests")) as provider:
+        model = DirectModel(lambda: NOW)
+        with pytest.raises(ModelError) as caught:
+            await model.call(call(provider.url))
+        await model.close()
+    assert (caught.value.retry_after, "You exceeded your current quota" in str(caught.value)) == (34.0, True)
 
 
 def test_a_header_says_it_better() -> None:
