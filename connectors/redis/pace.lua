@@ -7,7 +7,7 @@ local LONGEST_BLOCK, LEAST_RATE, OPEN_FROM, FELT_BURST, CUT_EVERY = 300, 0.1, 20
 local BACK, RESERVE, MOST_RESERVE, ONE = 2.5, 0.1, 2, 1 - 1e-6
 local PROBE_AGAIN, SOONEST, LATEST, MOST_DOUBLINGS, FRESH = 0.05, 0.01, 1, 20, 1
 local RISE_FROM, RISE_BURST, RISE_BY, PROVEN, LONGEST_STEP, SUSTAINED = 30, 4, 3, 200, 0.1, 0.85
-local AGAIN_FROM, AGAIN_BY, SLACK = 40, 6, 50
+local AGAIN_FROM, AGAIN_BY, SLACK, USUAL = 40, 6, 25, 2
 local WEIGHTS = {16, 4, 1}
 -- times count from 2023-11-14 so that a double holds microseconds with room to spare
 local EPOCH = 1700000000
@@ -47,15 +47,18 @@ local function set_rising(b, rate)
 end
 
 local function rise(b, passed)
+  local used = USUAL * b.reached
   if b.mode == 'open' then
     if b.reached < SLACK then
       b.level = RISE_BURST
-      set_rising(b, AGAIN_FROM)
+      set_rising(b, math.max(used, AGAIN_FROM))
     end
   elseif b.short then
     set_rising(b, b.rate * math.exp((b.opened and AGAIN_BY or RISE_BY) * math.min(passed, LONGEST_STEP)))
   elseif b.reached < SLACK then
-    set_rising(b, math.min(b.rate, b.opened and AGAIN_FROM or RISE_FROM))
+    set_rising(b, math.min(b.rate, math.max(used, b.opened and AGAIN_FROM or RISE_FROM)))
+  else
+    set_rising(b, PROVEN)
   end
 end
 

@@ -27,8 +27,11 @@ PROVEN = 200.0
 """Who was called so often a second and refused nothing is open: 0.6 s after the first of many calls."""
 AGAIN_FROM, AGAIN_BY = 40.0, 6.0
 """Who was open before and proves it again rises faster: it is open after 0.3 s."""
-SLACK = PROVEN / 4
-"""Who was called less often in the last second or so has to prove it again."""
+SLACK = PROVEN / 8
+"""Who was called less often in the last second or so has to prove it again; who is called more often, and nobody waits,
+is open without a proof."""
+USUAL = 2.0
+"""Times what it reached it may always be called: nobody who comes evenly waits for a proof."""
 SUSTAINED = 0.85
 """Of what was reached when the first call was refused; the rest was in the provider's bucket, or was refused too."""
 LONGEST_STEP_S = 0.1
@@ -189,15 +192,19 @@ def _set_rising(bucket: Bucket, rate: float) -> None:
 
 def _rise(bucket: Bucket, passed: float) -> None:
     """As fast as it is used, which says that it may be; what is not used any more is not proven any more."""
+    used = USUAL * bucket.reached
     if bucket.mode is Mode.OPEN:
         if bucket.reached < SLACK:
             bucket.level = RISE_BURST
-            _set_rising(bucket, AGAIN_FROM)
+            _set_rising(bucket, max(used, AGAIN_FROM))
     elif bucket.short:
         by = AGAIN_BY if bucket.opened else RISE_BY
         _set_rising(bucket, bucket.rate * math.exp(by * min(passed, LONGEST_STEP_S)))
     elif bucket.reached < SLACK:
-        _set_rising(bucket, min(bucket.rate, AGAIN_FROM if bucket.opened else RISE_FROM))
+        _set_rising(bucket, min(bucket.rate, max(used, AGAIN_FROM if bucket.opened else RISE_FROM)))
+    else:
+        # nobody waits, and it is called often
+        _set_rising(bucket, PROVEN)
 
 
 def _grow(bucket: Bucket, passed: float) -> None:

@@ -85,7 +85,7 @@ async def test_a_deployment_that_names_no_limit_gets_few_calls_at_first_and_is_o
     assert (grant.mode, gone) == (Mode.OPEN, 300)
     (grant,) = await fleet.pacer.pace([Ask(CALL, "w1", went=300)])
     assert grant.mode is Mode.OPEN
-    await fleet.wait(2.5)
+    await fleet.wait(3.5)
     assert (await fleet.ask(standard=300)).calls == (0, 3, 0)
 
 
