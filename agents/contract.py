@@ -17,6 +17,9 @@ from agents.line import Delivery
 from domain.errors import StructuredPromptError
 
 PATIENCE = 0.02
+PROOF = 0.7
+"""For so long it counts as ours to wait for the proof that a provider has no limit: whoever began meanwhile would call
+it in the same moment, and be answered in the same."""
 
 
 class NotForUs(StructuredPromptError):
@@ -24,7 +27,8 @@ class NotForUs(StructuredPromptError):
 
 
 class Outside:
-    """Counts deliveries that have waited for somebody else, a provider's answer, for 20 ms and longer.
+    """Counts deliveries that have waited for somebody else, a provider's answer, for 20 ms and longer (PROOF where it
+    has to be proven that it may be called).
 
     A provider that answers sooner frees nothing: its answers only wait for us. `more` is called as the count grows.
     """
@@ -33,14 +37,15 @@ class Outside:
         self.count = 0
         self.more: Callable[[], None] = _nothing
         self.due: dict[Wait, float] = {}
-        self._waits: deque[Wait] = deque()
+        self._waits: dict[float, deque[Wait]] = {PATIENCE: deque(), PROOF: deque()}
         self._timer: asyncio.TimerHandle | None = None
 
-    def wait(self, limit: float) -> "Wait":
-        """A context around the waiting of one delivery, which whoever it waits for ends within `limit` seconds."""
+    def wait(self, limit: float, patience: float = PATIENCE) -> "Wait":
+        """A context around the waiting of one delivery, which whoever it waits for ends within `limit` seconds. It
+        counts after `patience`, PATIENCE or PROOF."""
         loop = asyncio.get_running_loop()
         wait = Wait(self, loop.time(), limit)
-        self._waits.append(wait)
+        self._waits[patience].append(wait)
         if self._timer is None:
             self._timer = loop.call_later(PATIENCE, self._look, loop)
         return wait
@@ -51,10 +56,11 @@ class Outside:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Count those that wait by now."""
-        before, since = self.count, loop.time() - PATIENCE
-        while self._waits and (self._waits[0].over or self._waits[0].since <= since):
-            self._waits.popleft().begin_to_count()
-        self._timer = loop.call_later(PATIENCE, self._look, loop) if self._waits else None
+        before, now = self.count, loop.time()
+        for patience, waits in self._waits.items():
+            while waits and (waits[0].over or waits[0].since <= now - patience):
+                waits.popleft().begin_to_count()
+        self._timer = loop.call_later(PATIENCE, self._look, loop) if any(self._waits.values()) else None
         if self.count > before:
             self.more()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from agents.contract import Outside
+from agents.contract import PATIENCE, PROOF, Outside
 from agents.infer.again import again, given_up, limited
 from agents.infer.leaving import Abandoned, Calls, Key
 from agents.infer.pacing import Pace
@@ -84,7 +84,7 @@ class Caller:
         """0.0: the call may be made; otherwise it has to wait for so many seconds as a row."""
         if self.pace.free(deployment):
             return 0.0
-        with self.outside.wait(LONGEST_S):
+        with self.outside.wait(LONGEST_S, PROOF if self.pace.proving(deployment) else PATIENCE):
             return await self.pace.enter(deployment, call, patience)
 
     def speech(self, work: Work) -> Speech | None:

@@ -87,6 +87,11 @@ class Pace:
         way = self._ways.get(deployment.name)
         return way is not None and way.void((call.tenant, call.id), self._clock())
 
+    def proving(self, deployment: Deployment) -> bool:
+        """Whether no limit of it is known, so that who waits for it waits for a proof."""
+        way = self._ways.get(deployment.name)
+        return way is None or way.rate == 0
+
     def give_back(self, deployment: Deployment) -> None:
         """The token of a call that is not made after all: the next that waits here has it."""
         way = self._ways.get(deployment.name)
