@@ -1,13 +1,11 @@
 """The batch that is being read while the one before it is written. Pure bookkeeping, used on the consumer's thread."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from domain.ports import Item
-
-Place = tuple[str, int]
-"""(topic without the prefix, partition)."""
+from domain.sinks.model import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +20,6 @@ class Bounds:
     size: int = 8 * 1024 * 1024
     seconds: float = 1.0
     ahead: float = 0.5
-
-    @property
-    def fetching(self) -> Mapping[str, int]:
-        """What librdkafka is told. A batch waits for more anyway, so may its fetches, for a fifth of that: one that
-        brings a single record costs the broker and this process as much as one that brings a thousand. Not for less
-        than a tenth of a second: a consumer that has nothing to read would ask the broker fifty times a second."""
-        return {"fetch.min.bytes": 64 * 1024, "fetch.wait.max.ms": max(100, int(self.seconds * 200))}
 
 
 BOUNDS = Bounds()

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors.kafka import reading
-from connectors.kafka.ahead import BOUNDS, Bounds, Place, ReadAhead
+from connectors.kafka.ahead import BOUNDS, Bounds, ReadAhead
 from connectors.kafka.errors import translate
 from connectors.kafka.owed import Owed
 from domain.errors import Conflict, Unavailable
 from domain.ports import Item
+from domain.sinks.model import Place
 
 __all__ = ["BatchConsumer", "Bounds"]
 log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class BatchConsumer:
         prefix: str = "",
         instance: str | None = None,
     ) -> None:
-        self._config = {**reading.configuration(connection, prefix + group, instance), **bounds.fetching}
+        config = reading.configuration(connection, prefix + group, instance)
+        self._config = {**config, **reading.patience(bounds.seconds)}
         self._names = {prefix + topic: topic for topic in topics}
         self._prefixed = {topic: prefix + topic for topic in topics}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer")

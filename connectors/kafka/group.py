@@ -23,7 +23,7 @@ READ_COMMITTED = 1
 NOT_A_REPLICA = -1
 LATEST = -1
 REBALANCING = ("PreparingRebalance", "CompletingRebalance")
-_NO_ANSWER = (errors.KafkaError, OSError, TimeoutError, RuntimeError)
+NO_ANSWER = (errors.KafkaError, OSError, TimeoutError, RuntimeError)
 
 
 class GroupObserver:
@@ -48,16 +48,15 @@ class GroupObserver:
                 client = await self._open()
                 ends = await self._ends(client)
                 members, stable = await self._members(client)
-        except _NO_ANSWER as error:
+        except NO_ANSWER as error:
             await self.close()
-            reason = str(error) or type(error).__name__
-            raise Unavailable(f"Kafka cannot tell of the group {self._group}: {reason}; is it running?") from error
+            raise silent(f"the group {self._group}", error) from error
         return GroupView(ends, members, stable)
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with suppress(*_NO_ANSWER):
+            with suppress(*NO_ANSWER):
                 await client.close()
 
     async def _open(self) -> AIOKafkaClient:
@@ -89,6 +88,11 @@ class GroupObserver:
         _check(code)
         given = {member[0]: _assigned(member[-1]) for member in members}
         return given, state not in REBALANCING
+
+
+def silent(of: str, error: BaseException) -> Unavailable:
+    """`of` is what was asked for."""
+    return Unavailable(f"Kafka cannot tell of {of}: {str(error) or type(error).__name__}; is it running?")
 
 
 def _assigned(encoded: bytes) -> frozenset[Place]:

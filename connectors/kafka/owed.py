@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors.kafka import reading
-from connectors.kafka.ahead import Place
+from domain.sinks.model import Place
 
 
 class Owed:
@@ -32,7 +32,7 @@ class Owed:
         except KafkaException as error:
             reading.judge(error.args[0])
             return
-        self.forget([offsets[one.topic, one.partition] for one in done or () if one.error is None])
-        for one in done or ():
-            if one.error is not None:
-                reading.judge(one.error)
+        faults = {offsets[one.topic, one.partition]: one.error for one in done or ()}
+        self.forget([place for place, fault in faults.items() if fault is None])
+        for fault in filter(None, faults.values()):
+            reading.judge(fault)

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
 from connectors.kafka.errors import translate
-from connectors.kafka.reading import ASK_S, MISSING
+from connectors.kafka.lookup import fault_of, is_missing
 from connectors.kafka.reports import Reports
 from domain.errors import StructuredPromptError, Unavailable
 from domain.ports import Record
@@ -114,13 +114,13 @@ class _PolledClient:
     def objection(self, topic: str) -> str | None:
         """Blocks. It does not make the topic, whatever the broker allows."""
         try:
-            error = self._client.list_topics(topic, timeout=ASK_S).topics[topic].error
+            fault = fault_of(self._client, topic)
         except KafkaException as exception:
             raise translate(exception.args[0], f"find the topic {topic}") from exception
-        if error is None:
+        if fault is None:
             return None
         missing = f"the topic {topic} does not exist; create it"
-        return missing if error.code() in MISSING else str(translate(error, f"write to {topic}"))
+        return missing if is_missing(fault) else str(translate(fault, f"write to {topic}"))
 
     def fail(self, error: KafkaError, doing: str) -> StructuredPromptError:
         """Our error for the vendor's; remembers a fatal one."""

@@ -9,15 +9,14 @@ from typing import Any, overload
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka.errors import translate
+from connectors.kafka.lookup import fault_of, is_missing
 from domain.errors import Conflict, Unavailable
 from domain.ports import Item
 from domain.sinks.model import Place
 from topics.table import TABLE
 
 PATIENCE_S = 5.0
-ASK_S = 2.0
 """For the answer to a question that is asked again in a moment."""
-MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 OURS = frozenset(topic.name for topic in TABLE)
 log = logging.getLogger(__name__)
 REBALANCING = {
@@ -79,16 +78,16 @@ def unreadable(client: Consumer, names: Mapping[str, str]) -> str | None:
     """What keeps the first of these topics from being read, with the remedy. `names` as `items` takes them."""
     for topic, name in names.items():
         try:
-            error = client.list_topics(topic, timeout=ASK_S).topics[topic].error
+            fault = fault_of(client, topic)
         except KafkaException as exception:
-            error = exception.args[0]
-        if error is not None and error.code() in MISSING and name not in OURS:
+            fault = exception.args[0]
+        if fault is not None and is_missing(fault) and name not in OURS:
             return (
                 f"the topic {topic} does not exist; create it, or give the source the name of another one: it is read "
                 "as soon as it is there"
             )
-        if error is not None:
-            return str(translate(error, f"read {topic}"))
+        if fault is not None:
+            return str(translate(fault, f"read {topic}"))
     return None
 
 
@@ -188,3 +187,10 @@ def configuration(connection: Mapping[str, Any], group: str, instance: str | Non
         "socket.keepalive.enable": True,
     }
     return config if instance is None else {**config, "group.instance.id": instance}
+
+
+def patience(seconds: float) -> dict[str, int]:
+    """Of a member whose batches take so long. They wait for more anyway, so may their fetches, for a fifth of that: one
+    that brings a single record costs the broker and this process as much as one that brings a thousand. Not for less
+    than a tenth of a second: a consumer that has nothing to read would ask the broker fifty times a second."""
+    return {"fetch.min.bytes": 64 * 1024, "fetch.wait.max.ms": max(100, int(seconds * 200))}

@@ -9,15 +9,13 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, errors
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from domain.errors import Unavailable
+from connectors.kafka.group import NO_ANSWER, silent
 from domain.group import Place
 from domain.lag import Offsets, Standing
-
-_NO_ANSWER = (errors.KafkaError, OSError, TimeoutError, RuntimeError)
 
 _PEEK_MS = 2_000
 
@@ -39,9 +37,9 @@ class Groups:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     await client.start()
-            except _NO_ANSWER as error:
+            except NO_ANSWER as error:
                 await self._stack.aclose()
-                raise _unavailable(error) from error
+                raise silent("its consumer groups", error) from error
         return self
 
     async def __aexit__(
@@ -54,8 +52,8 @@ class Groups:
         try:
             async with asyncio.timeout(self._timeout_s):
                 listed = await self._admin.list_consumer_groups()
-        except _NO_ANSWER as error:
-            raise _unavailable(error) from error
+        except NO_ANSWER as error:
+            raise silent("its consumer groups", error) from error
         return sorted(row[0] for row in listed if row[0].startswith(beginning))
 
     async def look(self, group: str, topics: Collection[str] = ()) -> Standing:
@@ -63,8 +61,8 @@ class Groups:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._look(group, topics)
-        except _NO_ANSWER as error:
-            raise _unavailable(error) from error
+        except NO_ANSWER as error:
+            raise silent("its consumer groups", error) from error
 
     async def holds(self, seen: Standing) -> bool:
         """Whether a record is before the group: transactions leave marks behind theirs, which nobody is given."""
@@ -76,8 +74,8 @@ class Groups:
             self._reader.seek(place, offset)
         try:
             return any((await self._reader.getmany(timeout_ms=_PEEK_MS, max_records=1)).values())
-        except _NO_ANSWER as error:
-            raise _unavailable(error) from error
+        except NO_ANSWER as error:
+            raise silent("its consumer groups", error) from error
 
     async def _look(self, group: str, topics: Collection[str]) -> Standing:
         committed = await self._admin.list_consumer_group_offsets(group)
@@ -99,8 +97,3 @@ class Groups:
         """Of those topics that there are. All are asked for: a broker may create one that is asked for by name."""
         rows = sorted((row["topic"], row["partitions"]) for row in await self._admin.describe_topics())
         return [TopicPartition(name, part["partition"]) for name, parts in rows if name in topics for part in parts]
-
-
-def _unavailable(error: BaseException) -> Unavailable:
-    reason = str(error) or type(error).__name__
-    return Unavailable(f"Kafka cannot tell of its consumer groups: {reason}; is it running?")

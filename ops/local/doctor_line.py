@@ -73,9 +73,7 @@ class Line:
             return f"structured-prompt sinks list {self._where}"
         if self._embedded:
             return self._logs(name)
-        return (
-            "structured-prompt doctor --use-env kafka,postgres,redis,clickhouse,providers, then the log of its worker"
-        )
+        return f"{ALL}, then the log of its worker"
 
     def _more_of(self, name: str) -> str:
         if name.startswith(SINK):
