@@ -6,6 +6,10 @@ STAMP := $(VENV)/installed
 # the first interpreter that is new enough; `make PYTHON=... install` chooses another
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$python && break; done)
+# what `make prowl` runs needs Python 3.12: pyenv's are looked at as well, since it puts the chosen one only into the path
+PROWL_PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 \
+	$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1[234].*/bin/python3); do \
+	$$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$python && break; done)
 COVERAGE := 85
 SEED ?= 1
 SEEDS ?= 1,2,3,4,5
@@ -85,8 +89,8 @@ lock: $(STAMP) ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCKED) --group dev pyproject.toml -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra litellm --extra otel --extra sentry --extra s3 --extra parquet --extra avro --extra protobuf --extra bigquery --extra sheets --extra snowflake pyproject.toml -o requirements/production.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra embeddings -c requirements/production.lock pyproject.toml -o requirements/embeddings.lock
-	for name in scan wapiti chart; do \
-		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.lock; done
+	for name in scan=3.11 wapiti=3.12 chart=3.11; do \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version $${name#*=} requirements/$${name%=*}.in -o requirements/$${name%=*}.lock; done
 
 scan: .scan/installed ## look for dangerous code, secrets and workflows that are wrong: bandit, semgrep, detect-secrets; no network
 	@$(BIN)/python -m ops.scan
@@ -137,8 +141,11 @@ clean: ## remove what can be made again; .local, with your data, stays
 	rm -rf $(VENV) .scan .wapiti .chart .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
 
 # scanners and judges have environments of their own: what they need never meets what the product needs
+.scan/installed .chart/installed: FOR = $(BIN)/python
+# where no interpreter is new enough, uv fetches one
+.wapiti/installed: FOR = $(or $(PROWL_PYTHON),3.13)
 .scan/installed .wapiti/installed .chart/installed: .%/installed: requirements/%.lock $(STAMP)
-	@test -x .$*/bin/python || $(BIN)/python -m venv --without-pip .$*
+	@$(BIN)/uv venv --quiet --no-project --allow-existing --python $(FOR) .$*
 	@$(BIN)/uv pip sync --quiet --require-hashes --python .$*/bin/python $<
 	@touch $@
 

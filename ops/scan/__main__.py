@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.scan.scanners import SCANNERS, Finding, Scanner, ScannerFailed, Seen, Tools
+from ops.scan.report import Finding, ScannerFailed, Seen, Tools
+from ops.scan.scanners import SCANNERS, Scanner
 
 ROOT = Path(__file__).parents[2]
 BASELINE = Path(__file__).with_name("secrets.json")

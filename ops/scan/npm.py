@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.scan.scanners import ScannerFailed
+from ops.scan.report import ScannerFailed
 
 HARMLESS = ("info", "low")
 LIMIT_S = 120

@@ -1,39 +1,27 @@
-"""bandit, semgrep with rules.yaml, detect-secrets and check-jsonschema: how each is run, and how its report is read.
+"""bandit, semgrep with rules.yaml and the rest: how each is run, and how its report is read.
 
 They are programs of a virtual environment of their own (requirements/scan.lock), so that what they need never meets
 what the product needs. None of them asks the network.
 """
 
-import json
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.scan import shell
+from ops.scan.report import Finding, ScannerFailed, Seen, Tools
+
 RULES = Path(__file__).with_name("rules.yaml")
-LIMIT_S = 900
-
-
-@dataclass(frozen=True, order=True)
-class Finding:
-    """Something that a scanner objects to; `mark` tells two of a line apart."""
-
-    path: str
-    line: int
-    rule: str
-    mark: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.rule}"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a run looked at, and what it found."""
-
-    files: int
-    findings: tuple[Finding, ...]
+_HIJACKED = """\
+on: push
+permissions: {}
+jobs:
+  a:
+    runs-on: ubuntu-24.04
+    steps:
+      - run: echo ${{ github.event.head_commit.message }}
+"""
 
 
 @dataclass(frozen=True)
@@ -44,35 +32,6 @@ class Scanner:
     wanted: tuple[str, ...]
     canary: tuple[str, str]
     look: Callable[["Tools", Path, Sequence[str]], Seen]
-
-
-class ScannerFailed(Exception):
-    """A scanner did not do its work: it is missing, or it said something else than a report."""
-
-
-@dataclass(frozen=True)
-class Tools:
-    """Where the scanners' programs are."""
-
-    bin: Path
-
-    def report(self, root: Path, command: Sequence[str], good: Sequence[int]) -> Any:
-        """The JSON that a command prints. Raises ScannerFailed."""
-        program = self.bin / command[0]
-        if not program.is_file():
-            raise ScannerFailed(f"{program} is not there: `make scan` installs it")
-        environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.bin.parent), "SEMGREP_SEND_METRICS": "off"}
-        done = subprocess.run(
-            [str(program), *command[1:]],
-            cwd=root, capture_output=True, text=True, check=False, timeout=LIMIT_S, env=environment,
-        )  # fmt: skip
-        if done.returncode not in good:
-            raise ScannerFailed(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-800:]}")
-        try:
-            return json.loads(done.stdout)
-        except ValueError as error:
-            said = done.stdout.strip() or done.stderr.strip()
-            raise ScannerFailed(f"{' '.join(command)} gave no report: {said[-400:]!r}") from error
 
 
 def _bandit(tools: Tools, root: Path, files: Sequence[str]) -> Seen:
@@ -118,9 +77,30 @@ def _check_jsonschema(tools: Tools, root: Path, files: Sequence[str]) -> Seen:
     return Seen(len(report.get("successes", ())) + len({one.path for one in found}), tuple(found))
 
 
+def _zizmor(tools: Tools, root: Path, files: Sequence[str]) -> Seen:
+    command = ["zizmor", "--offline", "--quiet", "--no-exit-codes", "--strict-collection", "--format", "json", *files]
+    found = [
+        Finding(_place(one)["symbolic"]["key"]["Local"]["verbatim_path"], _row(_place(one)), one["ident"])
+        for one in tools.report(root, command, (0,))
+        if not one["ignored"]
+    ]
+    # it names no files: one that it cannot read ends it
+    return Seen(len(files), tuple(found))
+
+
+def _place(finding: Any) -> Any:
+    return next(one for one in finding["locations"] if one["symbolic"]["kind"] == "Primary")
+
+
+def _row(place: Any) -> int:
+    return int(place["concrete"]["location"]["start_point"]["row"]) + 1
+
+
 SCANNERS = (
     Scanner("bandit", ("*.py",), ("canary.py", "import yaml\n\nyaml.load(open('x'))\n"), _bandit),
     Scanner("semgrep", ("*.py",), ("canary.py", "import asyncio\n\nasyncio.wait_for(f(), 1)\n"), _semgrep),
     Scanner("detect-secrets", ("*",), ("canary.txt", "AWS_KEY = AKIA" + "QZ3T" * 4 + "\n"), _detect_secrets),
+    Scanner("shellcheck", (".github/workflows/*", "*.sh", ".ci/run"), ("canary.sh", "#!/bin/sh\nrm $1\n"), shell.look),
+    Scanner("zizmor", (".github/workflows/*",), ("canary.yml", _HIJACKED), _zizmor),
     Scanner("check-jsonschema", (".github/workflows/*",), ("canary.yml", "on: push\njobs: 7\n"), _check_jsonschema),
 )

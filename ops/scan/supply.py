@@ -15,7 +15,7 @@ from typing import Any
 
 from ops.scan import npm
 from ops.scan.__main__ import ROOT
-from ops.scan.scanners import ScannerFailed, Tools
+from ops.scan.report import ScannerFailed, Tools
 
 LOCK = Path("requirements/production.lock")
 LIST = Path("build/sbom.cdx.json")

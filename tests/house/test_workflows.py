@@ -32,3 +32,11 @@ def test_what_a_step_makes_the_makefile_knows(workflow: Path) -> None:
     made = [word for step in steps(workflow) for word in re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))]
     assert made
     assert set(made) <= set(targets)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_what_a_step_runs_of_ours_is_there(workflow: Path) -> None:
+    ran = [step["run"] for step in steps(workflow) if "run" in step]
+    modules = [name for text in ran for name in re.findall(r"python -m ([\w.]+)", text)]
+    assert modules
+    assert [name for name in modules if not (ROOT / name.replace(".", "/")).with_suffix(".py").is_file()] == []

@@ -19,7 +19,7 @@ SAID: list[str] = []
 
 
 def _run(command: str) -> str:
-    return "PWD=/srv\nPATH=/usr/bin" if "env" in command else ""
+    return "HOME=/srv\nPWD=/srv\nPATH=/usr/bin" if "env" in command else ""
 
 
 def _say(text: str) -> str:

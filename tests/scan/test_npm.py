@@ -14,7 +14,7 @@ import pytest
 
 from ops.scan.__main__ import ROOT
 from ops.scan.npm import audited, places
-from ops.scan.scanners import ScannerFailed
+from ops.scan.report import ScannerFailed
 
 FAULT = {
     "id": 1, "url": "https://example.com/1", "title": "Says too much", "severity": "high", "vulnerable_versions": "<2",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ops.scan.__main__ import ROOT, accepted, files_of, known, run
-from ops.scan.scanners import SCANNERS, Finding, Scanner, ScannerFailed, Seen, Tools
+from ops.scan.report import Finding, ScannerFailed, Seen, Tools
+from ops.scan.scanners import SCANNERS, Scanner
 
 TOOLS = Tools(ROOT / ".scan" / "bin")
 BY_NAME = {scanner.name: scanner for scanner in SCANNERS}
@@ -39,6 +40,13 @@ def plant(root: Path, **texts: str) -> list[str]:
     return [f"domain/{name}.py" for name in texts]
 
 
+def workflow(root: Path, text: str) -> str:
+    name = ".github/workflows/a.yml"
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text(text)
+    return name
+
+
 def test_every_rule_of_ours_finds_its_fault_and_nothing_else(tmp_path: Path) -> None:
     texts = {name.replace("-", "_"): text for name, text in PLANTED.items()}
     seen = run(BY_NAME["semgrep"], TOOLS, tmp_path, plant(tmp_path, innocent=INNOCENT, **texts))
@@ -64,11 +72,23 @@ def test_a_key_that_is_new_is_found_and_one_that_is_known_is_not(tmp_path: Path)
 
 
 def test_a_workflow_that_github_would_refuse_is_found(tmp_path: Path) -> None:
-    workflows = tmp_path / ".github" / "workflows"
-    workflows.mkdir(parents=True)
-    (workflows / "a.yml").write_text("on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    step: []\n")
-    [found] = run(BY_NAME["check-jsonschema"], TOOLS, tmp_path, [".github/workflows/a.yml"]).findings
+    name = workflow(tmp_path, "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    step: []\n")
+    [found] = run(BY_NAME["check-jsonschema"], TOOLS, tmp_path, [name]).findings
     assert found.path == ".github/workflows/a.yml"
+
+
+def test_a_workflow_that_runs_what_a_stranger_wrote_is_found(tmp_path: Path) -> None:
+    step = "run: gh issue view ${{ github.event.issue.title }}"
+    text = f"on: issues\npermissions: {{}}\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n      - {step}\n"
+    found = run(BY_NAME["zizmor"], TOOLS, tmp_path, [workflow(tmp_path, text)]).findings
+    assert Finding(".github/workflows/a.yml", 7, "template-injection") in found
+
+
+def test_what_a_step_runs_is_read_as_the_script_that_it_is(tmp_path: Path) -> None:
+    lines = ("- run: make scan", "- run: |", "    make sbom", "    rm $1", "- run: cd ${{ inputs.where }}")
+    name = workflow(tmp_path, "\n".join(["jobs:", "  a:", "    steps:", *(f"    {line}" for line in lines)]))
+    found = run(BY_NAME["shellcheck"], TOOLS, tmp_path, [name]).findings
+    assert [(one.path, one.line, one.rule[:6]) for one in found] == [(name, 7, "SC2086"), (name, 8, "SC2164")]
 
 
 @pytest.mark.parametrize("scanner", SCANNERS, ids=[scanner.name for scanner in SCANNERS])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops.scan.__main__ import ROOT
-from ops.scan.scanners import ScannerFailed, Tools
+from ops.scan.report import ScannerFailed, Tools
 from ops.scan.supply import LIST, LOCK, missing, pinned, sbom, vulnerable
 
 TEXT = """\

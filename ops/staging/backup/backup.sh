@@ -71,6 +71,7 @@ restore() {
 # The statement is in the address, so the body is nothing but rows.
 insert() {
 	local query
+	# shellcheck disable=SC2016  # the backquotes are ClickHouse's
 	query=$(printf 'INSERT INTO `%s` FORMAT Native' "$1" | sed 's/ /%20/g; s/`/%60/g')
 	curl --silent --show-error --fail-with-body --config <(printf 'user = "%s"\n' "$clickhouse_user") \
 		--data-binary "@$2" "$clickhouse/?database=$clickhouse_name&query=$query"
