@@ -3,11 +3,11 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from importlib.resources import files
 
 import orjson
 
 from connectors.clickhouse.client import ClickHouse, Rows
+from connectors.clickhouse.drift import Drift
 from connectors.clickhouse.errors import BadRows, ServerTrouble
 from domain.ports import Item, Refused
 from topics.table import EVENTS, RESULTS, USAGE
@@ -15,7 +15,6 @@ from topics.table import EVENTS, RESULTS, USAGE
 INLETS = {RESULTS: "results_inlet", USAGE: "calls_inlet", EVENTS: "events_inlet"}
 # Without these a value is not ours, whatever else it holds.
 IDENTITY = {RESULTS: ("tenant", "id"), USAGE: ("tenant", "id"), EVENTS: ("event_id", "type")}
-_LOST = files("connectors.clickhouse").joinpath("queries", "lost_columns.sql").read_text(encoding="utf-8")
 
 
 class ClickHouseSink:
@@ -25,20 +24,21 @@ class ClickHouseSink:
 
     def __init__(self, clickhouse: ClickHouse) -> None:
         self._clickhouse = clickhouse
+        self._drift = Drift(clickhouse)
 
     async def open(self) -> None:
-        """Raises Unavailable when the server does not answer, or a table lacks a column, whose values would be lost."""
+        """Raises Unavailable when the server does not answer, or a table would lose a value."""
         await self._clickhouse.open()
-        lost = await self._clickhouse.select(_LOST, {"database": self._clickhouse.database})
-        if lost:
-            names = ", ".join(row["name"] for row in lost)
-            raise ServerTrouble(
-                f"ClickHouse's tables lack columns, whose values would be lost: {names}; add them as they are in "
-                "connectors/clickhouse/schema (docs/sinks.md)"
-            )
+        self._drift.forget()
+        await self._drift.check()
 
     async def write(self, batch: Sequence[Item]) -> list[Refused]:
-        """Returns when the accepted items are stored, with the refused ones. Raises Unavailable."""
+        """Returns when the accepted items are stored, with the refused ones. Raises Unavailable.
+
+        That is raised too when the tables lose a value once the items are stored: they are to be written again.
+        """
+        if not self._drift.known:
+            await self._drift.check()
         by_topic: dict[str, list[Item]] = defaultdict(list)
         for item in batch:
             by_topic[item.topic].append(item)
@@ -49,6 +49,7 @@ class ClickHouseSink:
             if isinstance(answer, BaseException):
                 raise answer
             refused += answer
+        await self._drift.check()
         return refused
 
     async def close(self) -> None:

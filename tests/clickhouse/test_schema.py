@@ -99,6 +99,7 @@ async def test_a_wrong_password_refuses_no_row(clickhouse: ClickHouse, clickhous
 
 async def test_a_column_of_another_type_is_a_wait_that_names_it_and_condemns_no_row(clickhouse: ClickHouse) -> None:
     sink = ClickHouseSink(clickhouse)
+    await sink.open()
     await clickhouse.execute("ALTER TABLE results MODIFY COLUMN model UInt32")
     foreign = item(RESULTS, b"poison")
     with pytest.raises(ServerTrouble, match=r"column model .*results_mapping.*docs/sinks\.md"):
@@ -109,18 +110,49 @@ async def test_a_column_of_another_type_is_a_wait_that_names_it_and_condemns_no_
     assert await rows(clickhouse, "SELECT model FROM results FINAL") == [{"model": "small"}]
 
 
-async def test_a_column_that_was_dropped_is_a_wait_at_the_start_and_is_not_left_out(clickhouse: ClickHouse) -> None:
+@pytest.mark.parametrize(
+    ("change", "said", "mended", "kept"),
+    [
+        ("DROP COLUMN model", "results.model (missing)", "ALTER TABLE results ADD COLUMN model String", "small"),
+        (
+            "MODIFY COLUMN cost_usd Decimal(18, 2)",
+            "results.cost_usd (Decimal(18, 2), not Decimal(18, 9))",
+            "ALTER TABLE results MODIFY COLUMN cost_usd Decimal(18, 9)",
+            "0.0000094",
+        ),
+        (
+            "MODIFY COLUMN total_ms UInt8",
+            "results.total_ms (UInt8, not UInt64)",
+            "ALTER TABLE results MODIFY COLUMN total_ms UInt64",
+            421,
+        ),
+    ],
+)
+async def test_a_column_that_changes_while_the_sink_runs_is_a_wait_that_loses_no_value(
+    clickhouse: ClickHouse, change: str, said: str, mended: str, kept: Any
+) -> None:
     sink = ClickHouseSink(clickhouse)
     await sink.open()
-    await clickhouse.execute("ALTER TABLE results DROP COLUMN model")
-    assert await sink.write([result()]) == []  # it runs already: a replay brings the value back
-    with pytest.raises(ServerTrouble, match=r"lost: results\.model; add .*docs/sinks\.md"):
-        await sink.open()
-    await clickhouse.execute("ALTER TABLE results ADD COLUMN model LowCardinality(String) AFTER provider")
-    await clickhouse.execute("ALTER TABLE results ADD COLUMN of_the_operator String")
-    await sink.open()
+    assert await sink.write([result("before")]) == []
+    await clickhouse.execute(f"ALTER TABLE results {change}")
+    for step in (sink.write([result()]), sink.write([result()]), sink.open()):
+        with pytest.raises(ServerTrouble, match=r"docs/sinks\.md") as raised:
+            await step
+        assert said in str(raised.value)
+        assert mended in str(raised.value)
+    await clickhouse.execute(mended)
     assert await sink.write([result()]) == []
-    assert await rows(clickhouse, "SELECT model FROM results FINAL") == [{"model": "small"}]
+    name = said.partition(" ")[0].removeprefix("results.")
+    assert await rows(clickhouse, f"SELECT {name} AS kept FROM results FINAL WHERE id = 'r1'") == [{"kept": kept}]
+
+
+async def test_what_an_operator_adds_or_makes_wider_is_no_trouble(clickhouse: ClickHouse) -> None:
+    sink = ClickHouseSink(clickhouse)
+    await sink.open()
+    for change in ("ADD COLUMN region String", "MODIFY COLUMN cost_usd Decimal(38, 18)", "MODIFY COLUMN run Int64"):
+        await clickhouse.execute(f"ALTER TABLE results {change}")
+        assert await sink.write([result()]) == []
+    await sink.open()
 
 
 async def test_a_result_is_mapped_field_by_field(clickhouse: ClickHouse) -> None:
