@@ -14,6 +14,7 @@ from agents.deliver.letters import LetterSink
 from agents.deliver.policy import Policy as DeliveryPolicy
 from agents.deliver.runner import deliver
 from agents.flow import FLOW
+from agents.lease import LeaseKeeper
 from agents.process import Process
 from agents.progress import watch_consumer
 from agents.source import BatchSource, EachSource, Source
@@ -60,6 +61,8 @@ def _add_stage(process: Process, name: str, sources: list[Source]) -> None:
         policy = policy.with_task_limit(2 * (settings.re_asks + 1) * settings.call_timeout_s + 60.0)
     stage = Stage(policy, sources, process.outside.metrics)
     stage.when_stuck = _stop_in_order
+    if name == "infer" and process.lease is not None:
+        process.keep(_give_back(stage, process.lease))
     user, password = security.credentials(settings)
     broker = faust_app.Broker(
         settings.kafka,
@@ -124,6 +127,13 @@ async def _keep_up(outside: Outside) -> None:
         except Unavailable as error:
             log.warning("upkeep_failed", reason=str(error))
         await asyncio.sleep(UPKEEP_EVERY)
+
+
+async def _give_back(stage: Stage, lease: LeaseKeeper) -> None:
+    """A stage that has halted takes up nothing more: what failed in its hands is for others, its deadlines and
+    cancellations for wake, and none of them touches what is under a lease (rules L6 and S6)."""
+    await stage.over()
+    await lease.stop()
 
 
 def _stop_in_order(reason: str) -> None:

@@ -42,6 +42,7 @@ class LeaseKeeper:
         self._metrics = metrics
         self._clock = clock
         self.term = 0
+        self.given_back = False
         self.failed_at = float("-inf")
         self._sent_at = float("-inf")
         self._renewed = asyncio.Event()
@@ -64,7 +65,9 @@ class LeaseKeeper:
         self._task = asyncio.ensure_future(self._keep())
 
     async def stop(self) -> None:
-        """Give the lease back: whatever is still held may be taken over at once."""
+        """Give the lease back for good: whatever is still held may be taken over at once. It may be repeated."""
+        self.given_back = True
+        self._sent_at = float("-inf")
         if self._task is not None:
             self._task.cancel()
         try:

@@ -51,7 +51,7 @@ class Process:
             said = f"halted, nothing is lost: {stage.halted}; {_REMEDY}" if stage.halted else ""
             checks[stage.policy.name] = Check(stage.halted is None, said or f"{len(stage.running)} in hand")
         if self.lease is not None:
-            checks["lease"] = Check(self.lease.fresh, "" if self.lease.fresh else "not renewed: is PostgreSQL away?")
+            checks["lease"] = Check(self.lease.fresh, _of_lease(self.lease))
         if self.letters is not None:
             checks |= self.letters.health().checks
         checks |= {name: Check(True, f"off: {reason}") for name, reason in self.off.items()}
@@ -87,6 +87,12 @@ class Process:
         if self.watchdog is not None:
             self.watchdog.stop()
         await self.outside.stack.aclose()
+
+
+def _of_lease(lease: LeaseKeeper) -> str:
+    if lease.given_back:
+        return "given back: others may take over what was in hand"
+    return "" if lease.fresh else "not renewed: is PostgreSQL away?"
 
 
 def _never_silently(task: asyncio.Task[None]) -> None:

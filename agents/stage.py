@@ -39,6 +39,7 @@ class Stage:
         self._faults: deque[float] = deque(maxlen=policy.fault_limit)
         self._consumer: Callable[[], Any] = lambda: None
         self._idle = asyncio.Event()
+        self._over = asyncio.Event()
         for source in sources:
             source.stage = self
 
@@ -114,7 +115,15 @@ class Stage:
         if self.halted is not None:
             return
         self.halted = reason
+        self._over.set()
         log.critical("stage_halted", stage=self.policy.name, reason=reason)
+
+    async def over(self) -> None:
+        """Returns when it has halted and nothing that had begun is left: from then on nothing of it is in flight."""
+        await self._over.wait()
+        while self.running:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def drain(self) -> None:
         """Stop beginning, finish what runs (rule S4). The caller commits afterwards."""

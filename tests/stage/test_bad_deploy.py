@@ -7,8 +7,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,11 @@ BAD_INFER = """
 from agents.infer.handler import Infer
 async def handle(self, delivery): raise RuntimeError("a bad deploy")
 Infer.handle = handle
+"""
+BAD_CALL = """
+from agents.infer.answering import Answering
+async def answer(self, delivery, work): raise RuntimeError("a bad deploy")
+Answering.answer = answer
 """
 BAD_BURIAL = """
 async def bury(self, delivery, error): raise RuntimeError("no burial either")
@@ -121,8 +128,9 @@ def until(happened: Callable[[], bool], what: str, seconds: float = 60) -> None:
         time.sleep(0.3)
 
 
-def requests(name: str, count: int) -> list[bytes]:
-    return [json.dumps({"id": f"{name}-{n}", "tenant": "acme", "prompt": "Is it good?"}).encode() for n in range(count)]
+def requests(name: str, count: int, **more: str) -> list[bytes]:
+    body = {"tenant": "acme", "prompt": "Is it good?", **more}
+    return [json.dumps({"id": f"{name}-{n}", **body}).encode() for n in range(count)]
 
 
 @pytest.mark.parametrize(("stage", "fault"), [("intake", BAD_INTAKE), ("infer", BAD_INFER)])
@@ -154,6 +162,25 @@ def test_S6_a_bad_deploy_stops_instead_of_draining_the_topic_into_the_dead_lette
     failed = {row["id"] for row in results if row["status"] != "completed"}
     assert failed == set(buried)
     assert {row["error"]["code"] for row in results if row["id"] in failed} == {"internal"}
+
+
+def test_S6_L6_what_a_halted_stage_had_taken_is_ended_at_its_deadline_by_others(deploys: Deploys) -> None:
+    """Nobody touches what is under a lease; so the lease is given back when nothing is in hand any more."""
+    deploys.deploy(BAD_CALL)
+    deadline = (datetime.now(UTC) + timedelta(seconds=40)).isoformat()
+    deploys.publish(*requests("taken", 120, deadline=deadline))
+    until(lambda: "halted" in deploys.ask("/readyz")[1], "it does not halt")
+    until(
+        lambda: "given back" in json.loads(deploys.ask("/readyz")[1])["checks"]["lease"]["detail"], "it keeps its lease"
+    )
+    assert deploys.ask("/healthz")[0] == 200
+
+    def ended() -> dict[str, str]:
+        return {row["id"]: row["error"]["code"] for row in deploys.read("prompt.results")}
+
+    until(lambda: len(ended()) == 120, "what it had taken is not ended", 100)
+    codes = Counter(ended().values())
+    assert codes == {"internal": 24, "deadline_exceeded": 96}
 
 
 def test_S6_bad_input_never_stops_a_stage(deploys: Deploys) -> None:

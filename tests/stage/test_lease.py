@@ -66,6 +66,15 @@ async def test_L6_who_waits_for_the_lease_goes_on_after_the_next_renewal(keeper:
     await keeper.stop()
 
 
+async def test_L6_a_lease_that_is_given_back_is_neither_trusted_nor_renewed_again(keeper: LeaseKeeper) -> None:
+    await keeper.start()
+    await keeper.stop()
+    assert keeper.given_back
+    assert not keeper.fresh
+    assert keeper._ledger._store.leases["w1"] <= START  # type: ignore[attr-defined]
+    await keeper.stop()
+
+
 async def test_L6_a_failed_renewal_extends_nothing(keeper: LeaseKeeper) -> None:
     await keeper.start()
     Clock.now = 6.0

@@ -85,6 +85,19 @@ class Handler:
             raise self.failures[delivery.offset].pop(0)
 
 
+class Calling(Handler):
+    """Its first delivery waits for an answer."""
+
+    def __init__(self, failures: dict[int, list[Exception]]) -> None:
+        super().__init__(failures)
+        self.answered = asyncio.Event()
+
+    async def handle(self, delivery: Delivery) -> None:
+        if delivery.offset == 0:
+            await self.answered.wait()
+        await super().handle(delivery)
+
+
 def staged(handler: Handler, form: str = "each", slots: int = 10, **policy: Any) -> tuple[Stage, Consumer]:
     source = EachSource("t", handler, slots) if form == "each" else BatchSource("t", handler)
     stage = Stage(Policy("test", **policy), [source], MemoryMetrics())
@@ -138,6 +151,20 @@ async def test_S6_many_faults_of_ours_halt_the_stage_instead_of_draining_it_into
     assert stage.halted is not None
     assert "bad deploy" in stage.halted
     assert stage.head(("t", 0)) == 4
+
+
+async def test_S6_a_halted_stage_is_over_only_when_nothing_of_it_is_in_hand() -> None:
+    """What is in hand is a call that somebody pays for: it ends as it would have."""
+    handler = Calling({offset: [RuntimeError("bad deploy")] for offset in range(1, 9)})
+    stage, _ = staged(handler, slots=9, fault_limit=3)
+    over = asyncio.ensure_future(stage.over())
+    await stage.sources[0].consume(Stream(range(9)))
+    while stage.halted is None or len(stage.running) > 1:
+        await asyncio.sleep(0.001)
+    assert not over.done()
+    handler.answered.set()
+    await asyncio.wait_for(over, 5)
+    assert handler.handled == [0]
 
 
 async def test_S7_a_record_of_a_newer_writer_holds_its_partition_and_is_neither_buried_nor_acknowledged() -> None:
