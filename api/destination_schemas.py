@@ -1,10 +1,10 @@
 """What destinations are made with and changed by."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 
+from api.redrive_schemas import Moment
 from api.webhook_schemas import Description, EventName, Events, Fields, Url
 from domain.safety.redaction import KINDS, Kind
 from domain.webhooks.kinds import NAME
@@ -69,7 +69,7 @@ class Redelivery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    since: Moment | None = None
 
 
 class Hook(BaseModel):

@@ -8,7 +8,7 @@ from topics.request import StrictBool, TemplateRef
 
 LetterName = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Moment = Annotated[
-    str, Field(max_length=40, description="A span back from now (`90m`, `24h`, `7d`) or an RFC 3339 time.")
+    str, Field(max_length=40, description="A span back from now (`90s`, `24h`, `7d`) or an RFC 3339 time.")
 ]
 MAX_LETTERS = 1_000
 SourceName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]

@@ -72,7 +72,7 @@ def _reading(routes: APIRouter, cache: Cache) -> None:
     async def use(
         request: Request,
         since: Annotated[
-            str, Query(max_length=40, description="A span back from now (`90m`, `24h`, `7d`) or an RFC 3339 time.")
+            str, Query(max_length=40, description="A span back from now (`90s`, `24h`, `7d`) or an RFC 3339 time.")
         ] = "24h",
     ) -> Response:
         """Hits, their share, what they saved in US dollars and how old the answers were, by template."""

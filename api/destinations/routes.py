@@ -165,7 +165,7 @@ def _sending(routes: APIRouter, destinations: DestinationKeeper) -> None:
     @routes.post(
         "/v1/destinations/{id}/redeliver", summary="Send again what failed", operation_id="redeliver",
         responses=_REDELIVERED, status_code=202, response_class=Response,
-        openapi_extra={"requestBody": documentation.body("Redelivery", {"since": "2026-01-01T00:00:00Z"})},
+        openapi_extra={"requestBody": documentation.body("Redelivery", {"since": "24h"})},
     )  # fmt: skip
     async def redeliver(request: Request, id: str) -> Response:
         """What waits for a later attempt, and what was queued since then and has failed or was given up."""

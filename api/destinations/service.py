@@ -1,6 +1,7 @@
 """Destinations of one tenant, whatever their kind: webhooks, hooks of Zapier and Make, buckets."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 
 import orjson
@@ -10,6 +11,7 @@ from api.bodies import read
 from api.destination_schemas import BucketPlace, DestinationChange, Hook, NewDestination, Redelivery
 from api.paging import decode_cursor, encode_cursor
 from api.problems import Problem
+from api.usage.service import since_of
 from api.webhooks.service import MOST_ENDPOINTS, EndpointKeeper, WebhookKeeper, soon
 from domain.errors import ForbiddenAddress
 from domain.errors import Problem as Reason
@@ -20,6 +22,7 @@ from domain.webhooks.model import TYPES, Change, Endpoint, Queued
 from domain.webhooks.sample import sample
 from domain.webhooks.view import destination
 
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 COUNTED, COUNTED_IN_LISTS = 100_000, 1_000
 _PREFIXES: Mapping[Kind, str] = {"webhook": "wh", "zapier": "zap", "make": "make", "s3": "s3"}
 
@@ -95,7 +98,8 @@ class DestinationKeeper(EndpointKeeper):
             raise _missing(id)
 
     async def redeliver(self, tenant: str, id: str, body: bytes) -> bytes:
-        since = read(Redelivery, body).since
+        asked = read(Redelivery, body).since
+        since = EVER if asked is None else since_of(asked, self._now(), "/since")
         await self._get(tenant, id)
         queued, more = await soon(self._deliveries.again_all(tenant, id, since, self._now()))
         return orjson.dumps({"queued": queued, "more": more})

@@ -44,7 +44,7 @@ def router(usage: Usage) -> APIRouter:
             str, Query(max_length=200, description=f"Dimensions, separated by commas: {', '.join(DIMENSIONS)}.")
         ] = "model",
         since: Annotated[
-            str, Query(max_length=40, description="A span back from now (`90m`, `24h`, `7d`) or an RFC 3339 time.")
+            str, Query(max_length=40, description="A span back from now (`90s`, `24h`, `7d`) or an RFC 3339 time.")
         ] = "24h",
     ) -> Response:
         """What the tenant's requests used and cost, a few seconds after they finished. Money is in US dollars."""

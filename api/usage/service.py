@@ -13,8 +13,11 @@ from topics import codec
 from topics.base import parse_time
 
 PATIENCE_S = 10.0
-_SPAN = re.compile(r"([0-9]{1,6})([mhdw])")
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_SPAN = re.compile(r"([0-9]{1,6})([smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}  # fmt: skip
 _LONGEST = timedelta(days=3660)
 
 

@@ -101,6 +101,12 @@ async def test_what_was_given_up_is_redelivered(door: Door) -> None:
     assert (await door.client.get(f"{PLACE}/{id}")).json()["given_up"] == 3
     answer = await door.client.post(f"{PLACE}/{id}/redeliver", json={"since": now.isoformat()})
     assert (answer.status_code, answer.json()) == (202, {"queued": 0, "more": False})
+    assert (await door.client.post(f"{PLACE}/{id}/redeliver", json={"since": "30m"})).json()["queued"] == 0
+    assert (await door.client.post(f"{PLACE}/{id}/redeliver", json={"since": "90s"})).json()["queued"] == 0
+    refused = await door.client.post(f"{PLACE}/{id}/redeliver", json={"since": "yesterday"})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "/since")
+    assert (await door.client.post(f"{PLACE}/{id}/redeliver", json={"since": "24h"})).json()["queued"] == 3
+    assert await door.deliveries.trim(2, now) == 3
     assert (await door.client.post(f"{PLACE}/{id}/redeliver")).json() == {"queued": 3, "more": False}
 
 

@@ -95,7 +95,9 @@ async def test_usage_is_the_callers_own_with_money_as_text(door: Door) -> None:
     assert by_day[0]["day"] == datetime.now(UTC).date().isoformat()
 
 
-@pytest.mark.parametrize("text", ["24h", "90m", "7d", "2w", "999999w", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["24h", "90s", "90m", "7d", "2w", "999999w", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]
+)
 def test_a_span_or_a_time_is_understood(text: str) -> None:
     now = datetime(2026, 11, 1, tzinfo=UTC)
     assert now.replace(year=2015) < since_of(text, now) < now
