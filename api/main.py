@@ -20,6 +20,7 @@ from api.health.service import Readiness
 from api.ports import ApiPorts, Dependency
 from api.shield.connections import Bounds, Closer
 from connectors import catalog
+from connectors.alone import without
 from connectors.audited.postgres import Repositories
 from connectors.clickhouse.client import ClickHouse
 from connectors.clickhouse.exporter import ClickHouseExporter
@@ -136,7 +137,9 @@ async def serve(ports: ApiPorts, settings: Settings, stop: asyncio.Event) -> Non
 
     Raises Conflict for a taken port, InvalidSettings for a certificate or key that cannot be used.
     """
-    app = create_app(ports, settings)
+    # FastAPI would load the models of Pydantic 1, 2 MB of them, to ask of every route whether it returns one
+    with without("pydantic.v1"):
+        app = create_app(ports, settings)
     parts: Parts = app.state.parts
     server = _server(app, settings)
     async with app.router.lifespan_context(app), _telemetry(ports, settings, parts.readiness):
