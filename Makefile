@@ -128,7 +128,7 @@ built:
 	@command -v go > /dev/null || { echo "no Go found: install Go 1.26 or later to build $*" >&2; exit 1; }
 	@echo "building $* into .tools: some minutes the first time"
 	@mkdir -p .tools
-	@GOFLAGS=-mod=readonly go -C ops/tools/$* build -trimpath -o $(CURDIR)/.tools/$* tool
+	@GOFLAGS=-mod=readonly go -C ops/tools/$* build -trimpath -ldflags='-s -w' -o $(CURDIR)/.tools/$* tool
 	@touch $@
 
 load: $(STAMP) ## SCENARIO=mixed (steady, burst, soak) on URL= with KEY=, or on the stack of `make up`; exits 1 when a request failed
