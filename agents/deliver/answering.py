@@ -50,6 +50,9 @@ class Answering:
     async def lag(self) -> dict[Place, int]:
         return await self._reading.lag()
 
+    async def unread(self) -> dict[Place, int]:
+        return await self._reading.unread()
+
     async def rewind(self, starts: Mapping[Place, datetime | int]) -> frozenset[Place]:
         return await self._reading.rewind(starts)
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from domain.health import Check, Health
+from domain.sinks.model import OPENING
+
+START = "start"
 
 
 def _utc_now() -> datetime:
@@ -35,7 +38,7 @@ class Condition:
         self._name = name
         self._stopping = asyncio.Event()
         self._on_stop: list[Callable[[], None]] = []
-        self._troubles = {"start": "not connected yet"}
+        self._troubles = {START: f"{OPENING}: not connected yet"}
         self._since = now()
         self._go = asyncio.Event()
         self._go.set()
@@ -91,17 +94,22 @@ class Condition:
                     one.cancel()
         return self._go.is_set()
 
-    def well(self, call: str = "start") -> None:
+    def well(self, call: str = START) -> None:
         """A call succeeded."""
-        self._troubles.pop("start", None)
+        self._troubles.pop(START, None)
         self._troubles.pop(call, None)
 
     def troubled(self, call: str, reason: str) -> None:
         """A call failed and will be tried again."""
-        self._troubles.pop("start", None)
+        self._troubles.pop(START, None)
         if not self._troubles:
             self._since = self.now()
         self._troubles[call] = reason
+
+    @property
+    def opening(self) -> bool:
+        """Whether its destination is not open yet, so that it reads nothing."""
+        return not self._troubles.keys().isdisjoint((START, OPENING))
 
     @property
     def trouble(self) -> str | None:

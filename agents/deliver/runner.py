@@ -21,6 +21,7 @@ from agents.line import Delivery
 from domain.errors import Transient
 from domain.metrics import Metrics
 from domain.ports import BatchSource, Item, Producer, Record, Refused, Sink
+from domain.sinks.model import OPENING
 from topics.table import DEAD_LETTERS, TABLE
 
 log = structlog.get_logger("deliver")
@@ -42,7 +43,7 @@ async def deliver(
     health.when_stopping(source.stop)
     courier = _Courier(Bisecting(sink), producer, policy, metrics, health)
     try:
-        await courier.until_done(sink.open, "open")
+        await courier.until_done(sink.open, OPENING)
         async for batch in source.batches():
             if not await health.may_go():
                 break

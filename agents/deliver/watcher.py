@@ -43,11 +43,7 @@ class Watcher:
 
     async def look(self) -> None:
         """One turn. What does not answer is asked again the next time."""
-        try:
-            lag = await self._source.lag()
-        except Transient:
-            lag = {}
-        self._measure(lag)
+        lag = await self._lag()
         self._tell(await self._source.trouble())
         try:
             orders = await self._board.tell(self._report(sum(lag.values())))
@@ -55,6 +51,17 @@ class Watcher:
             await self._replay(orders, frozenset(lag))
         except Transient as error:
             log.warning("orders_unknown", sink=self._name, reason=str(error))
+
+    async def _lag(self) -> dict[Place, int]:
+        """While the broker is away the gauges keep their last values."""
+        try:
+            lag = await (self._source.unread() if self._condition.opening else self._source.lag())
+        except Transient:
+            self._measure({})
+            return {}
+        # what it does not read, or not any more, is told by whoever does
+        self._measure(dict.fromkeys(self._measured, 0) | lag)
+        return lag
 
     def _tell(self, trouble: str | None) -> None:
         """What is not there to be read is told like a destination that is away."""
@@ -70,7 +77,6 @@ class Watcher:
         self._measure(dict.fromkeys(self._measured, 0))
 
     def _measure(self, lag: dict[Place, int]) -> None:
-        """While the broker is away the lag keeps its last value."""
         self._measured |= lag.keys()
         for (topic, partition), records in lag.items():
             self._metrics.gauge("consumer_lag", records, topic=topic, partition=str(partition))

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from connectors.kafka import reading
 from connectors.kafka.ahead import BOUNDS, Bounds, ReadAhead
 from connectors.kafka.errors import translate
+from connectors.kafka.outside import Outside
 from connectors.kafka.owed import Owed
 from domain.errors import Conflict, Unavailable
 from domain.ports import Item
@@ -52,10 +53,10 @@ class BatchConsumer:
         prefix: str = "",
         instance: str | None = None,
     ) -> None:
-        config = reading.configuration(connection, prefix + group, instance)
-        self._config = {**config, **reading.patience(bounds.seconds)}
+        self._config = reading.configuration(connection, prefix + group, instance) | reading.patience(bounds.seconds)
         self._names = {prefix + topic: topic for topic in topics}
         self._prefixed = {topic: prefix + topic for topic in topics}
+        self._outside = Outside(self._config, self._names)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer")
         self._client: Consumer | None = None
         self._stopping = False
@@ -98,6 +99,7 @@ class BatchConsumer:
     async def close(self) -> None:
         """Leave. A static member's partitions stay reserved for its return until the session times out (10 s)."""
         self.stop()
+        await self._call(self._outside.close)
         if self._client is not None:
             await self._call(self._client.close)
             self._client = None
@@ -106,6 +108,10 @@ class BatchConsumer:
     async def lag(self) -> dict[Place, int]:
         """Records behind the end, by (topic, partition) that this member reads. Empty before the first assignment."""
         return await self._call(self._lag)
+
+    async def unread(self) -> dict[Place, int]:
+        """See domain.ports.BatchSource."""
+        return await self._call(self._outside.lag)
 
     async def trouble(self) -> str | None:
         """See domain.ports.BatchSource."""
@@ -138,6 +144,7 @@ class BatchConsumer:
 
     def _open(self) -> Consumer:
         if self._client is None:
+            self._outside.close()
             self._client = Consumer(self._config, logger=log)
             self._client.subscribe(
                 list(self._names), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke

@@ -114,6 +114,7 @@ class MemorySource:
         self._rows = rows
         self._stopping = False
         self._lost: set[tuple[str, int]] = set()
+        self._joined = False
         self.missing: str | None = None
         self._next = {
             (topic, partition): broker.committed(group, topic, partition)
@@ -122,6 +123,7 @@ class MemorySource:
         }
 
     async def batches(self) -> AsyncIterator[Sequence[Item]]:
+        self._joined = True
         while not self._stopping:
             batch = self._take()
             if batch:
@@ -144,7 +146,12 @@ class MemorySource:
         self.stop()
 
     async def lag(self) -> dict[tuple[str, int], int]:
-        return {place: self._broker.end(*place) - start for place, start in self._next.items()}
+        read = self._next if self._joined else {}
+        return {place: self._broker.end(*place) - start for place, start in read.items()}
+
+    async def unread(self) -> dict[tuple[str, int], int]:
+        done = {place: self._broker.committed(self._group, *place) for place in self._next}
+        return {place: self._broker.end(*place) - offset for place, offset in done.items()}
 
     async def trouble(self) -> str | None:
         return self.missing

@@ -78,6 +78,9 @@ class ObjectSource:
         """Objects that the last look found unread, not rows: how many those are is known when they are read."""
         return {(self._prefix.topic, 0): self._unread}
 
+    async def unread(self) -> dict[Place, int]:
+        return await self.lag()
+
     async def trouble(self) -> str | None:
         return self._away
 

@@ -68,6 +68,13 @@ class BatchSource(Protocol):
         """Records not handed out yet, by (topic, partition) that this member reads."""
         ...
 
+    async def unread(self) -> dict[Place, int]:
+        """Records that nobody of its group has made durable, of every partition, for a member that reads nothing yet.
+
+        Raises Unavailable.
+        """
+        ...
+
     async def trouble(self) -> str | None:
         """What keeps it from reading, with the remedy, in words for operators: a topic that does not exist, a bucket
         that is away. None where nothing is known to. It goes on by itself when that is mended.

@@ -13,6 +13,8 @@ Place = tuple[str, int]
 State = Literal["running", "waiting", "paused"]
 STALE = timedelta(seconds=30)
 """A member that was not heard of for so long is gone."""
+OPENING = "open"
+"""The call with which a sink begins: before it has succeeded, its process reads nothing."""
 _PLACE = re.compile(r"([a-z0-9._-]+)/(\d{1,6})")
 
 
@@ -48,7 +50,7 @@ class Orders:
 class Report:
     """One process of a sink. Counts are since its start.
 
-    lag:        records on its topics that it has not made durable
+    lag:        records on its topics that it has not made durable; while it opens, that the whole group has not
     oldest_at:  log time of the oldest record that it holds and that is not durable; None when it holds none
     detail:     what it waits for
     """
@@ -62,6 +64,11 @@ class Report:
     errors: int = 0
     oldest_at: datetime | None = None
     detail: str = ""
+
+    @property
+    def opening(self) -> bool:
+        """Whether it reads nothing yet: `detail` begins with the call that it waits for."""
+        return self.detail.startswith(f"{OPENING}: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,12 @@ class SinkView:
         if not alive:
             return "stopped"
         return "waiting" if "waiting" in alive else "running"
+
+    def lag(self, now: datetime) -> int:
+        """Of its processes together: those that open tell that of the whole group, each the same."""
+        alive = self.alive(now)
+        reading = [one.lag for one in alive if not one.opening]
+        return sum(reading) if reading else max((one.lag for one in alive), default=0)
 
     def alive(self, now: datetime) -> list[Report]:
         """Heard last comes first: one that was replaced may seem alive beside the one that took its place."""

@@ -16,7 +16,7 @@ def fields(sink: SinkView, now: datetime) -> dict[str, Any]:
         "name": sink.name,
         "state": sink.state(now),
         "paused_at": _time(sink.orders.paused_at),
-        "lag": sum(one.lag for one in alive),
+        "lag": sink.lag(now),
         "rows": sum(one.rows for one in alive),
         "refused": sum(one.refused for one in alive),
         "errors": sum(one.errors for one in alive),

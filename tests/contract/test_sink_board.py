@@ -86,6 +86,22 @@ async def test_a_newer_replay_takes_the_place_of_the_one_before(board: SinkBoard
     assert orders.due(frozenset({(RESULTS, 3), (USAGE, 0)})) == {(RESULTS, 3): 17, (USAGE, 0): None}
 
 
+@pytest.mark.parametrize(
+    ("told", "lag"),
+    [
+        ([("open: down", 9)], 9),
+        ([("open: down", 9), ("open: down", 8)], 9),
+        ([("open: down", 9), ("", 3), ("write: down", 4)], 7),
+        ([], 0),
+    ],
+    ids=["one opens", "two open, each tells of the group", "one opens beside those that read", "none"],
+)
+def test_the_lag_of_processes_that_open_counts_once(told: list[tuple[str, int]], lag: int) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    members = [Heard(Report("s3", str(n), "waiting", one, detail=why), now) for n, (why, one) in enumerate(told)]
+    assert fields(SinkView("s3", Orders(), tuple(members)), now)["lag"] == lag
+
+
 def test_what_is_told_is_what_the_process_heard_last_waits_for() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     replaced = Heard(Report("s3", "a-old", "waiting", detail="answered 403"), now - timedelta(seconds=20))

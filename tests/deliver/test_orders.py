@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from agents.deliver.policy import Policy
+from domain.errors import Unavailable
 from domain.ports import Item, Refused
 from tests.contract.messages import NOON, result
 from tests.deliver.running import Delivery, until
@@ -42,6 +44,27 @@ async def test_what_cannot_be_read_is_told_until_it_can(line: Delivery) -> None:
     await watcher.look()
     (view,) = await line.board.look()
     assert (view.state(NOON), view.alive(NOON)[0].detail) == ("running", "")
+
+
+async def test_a_sink_that_cannot_open_tells_what_lies_before_its_group(line: Delivery) -> None:
+    watcher = line.watcher()
+    line.publish(RESULTS, *(result(f"r{n}").value for n in range(7)))
+    line.sink.troubles = [Unavailable("ClickHouse at h:1 does not answer")]
+    running = asyncio.ensure_future(line.run(Policy("memory", first_wait_s=0.2)))
+    await until(lambda: line.health.trouble == "open: ClickHouse at h:1 does not answer")
+    for _ in range(2):  # the first learns the orders
+        await watcher.look()
+    (view,) = await line.board.look()
+    assert (view.state(NOON), view.lag(NOON)) == ("waiting", 7)
+    place = next(n for n in range(line.broker.partitions) if line.broker.end(RESULTS, n))
+    assert line.metrics.value("consumer_lag", topic=RESULTS, partition=str(place)) == 7
+    await until(lambda: line.health.trouble is None)
+    await watcher.look()
+    (view,) = await line.board.look()
+    assert (view.state(NOON), view.lag(NOON)) == ("running", 0)
+    assert line.metrics.value("consumer_lag", topic=RESULTS, partition=str(place)) == 0
+    line.health.stop()
+    await asyncio.wait_for(running, 5)
 
 
 async def test_a_paused_sink_carries_nothing_and_goes_on_where_it_was(line: Delivery) -> None:

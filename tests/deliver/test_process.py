@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import signal
 import sys
 import urllib.error
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -200,6 +202,14 @@ async def test_S6_without_its_destination_it_stays_alive_says_why_and_still_stop
         await until(lambda: "does not answer" in sink.get("/readyz")[1])
         assert sink.get("/readyz")[0] == 503
         assert sink.get("/healthz")[0] == 200
+        await until(lambda: re.search(rf'consumer_lag{{[^}}]*"{RESULTS}"}} 1.0', sink.get("/metrics")[1]) is not None)
+        pool = await connect(stack.environ["DATABASE_URL"], 1)
+        async with asyncio.timeout(10):
+            while [
+                (one.state(now := datetime.now(UTC)), one.lag(now)) for one in await PostgresSinkBoard(pool).look()
+            ] != [("waiting", 1)]:
+                await asyncio.sleep(0.2)
+        await pool.close()
         sink.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(sink.process.wait(), 10) == 0
         assert not any("topsecret" in str(line) for line in sink.lines)

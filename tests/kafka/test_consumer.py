@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from connectors.kafka import consumer as consumer_module
 from connectors.kafka.consumer import BatchConsumer, Bounds
-from domain.errors import Conflict
+from domain.errors import Conflict, Unavailable
 from domain.ports import Record
 
 pytestmark = pytest.mark.integration
@@ -167,6 +167,30 @@ async def test_lag_counts_what_was_not_delivered(producer, make_topic, member):
         consumer.stop()
         with pytest.raises(StopAsyncIteration):
             await waiting
+
+
+async def test_what_is_unread_is_told_without_joining_the_group(producer, make_topic, member):
+    topic = make_topic(partitions=2)
+    await producer.send([Record(topic, b"%d" % i) for i in range(10)])
+    async with member(topic, instance="sink-0") as outside:
+        assert sum((await outside.unread()).values()) == 10
+        assert set(await outside.unread()) == {(topic, 0), (topic, 1)}
+        async with member(topic) as consumer:
+            await read(consumer, 10)
+            await producer.send([Record(topic, b"%d" % i) for i in range(3)])
+            assert sum((await outside.unread()).values()) == 3
+            await read(consumer, 3)
+            assert sum((await outside.unread()).values()) == 0
+            assert len(await consumer.lag()) == 2  # it still has every partition
+        await producer.send([Record(topic, b"13")])
+        assert numbers(await read(outside, 1)) == [13]
+
+
+async def test_what_is_unread_is_unknown_while_no_broker_answers(make_topic):
+    consumer = BatchConsumer({"bootstrap.servers": "127.0.0.1:1"}, [make_topic()], "sink")
+    with pytest.raises(Unavailable, match="how far the group is"):
+        await consumer.unread()
+    await consumer.close()
 
 
 async def test_a_second_process_of_the_same_name_fences_the_first(producer, make_topic, member):

@@ -23,7 +23,7 @@ async def test_what_was_not_committed_comes_again():
     again = MemorySource(broker, ["things"], "sink")
     assert await first(again) == batch
     await again.commit(batch)
-    assert await MemorySource(broker, ["things"], "sink").lag() == {("things", p): 0 for p in range(4)}
+    assert await MemorySource(broker, ["things"], "sink").unread() == {("things", p): 0 for p in range(4)}
 
 
 async def test_batches_are_bounded_and_tombstones_left_out():
