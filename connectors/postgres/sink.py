@@ -3,11 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from importlib.resources import files
 
 from connectors.postgres.halving import halving
-from connectors.postgres.pool import Pool, connect
+from connectors.postgres.pool import Pool, Statements, connect
 from connectors.postgres.queries import statements
+from connectors.postgres.sink_columns import Found, drifted, schema
 from domain.errors import Permanent, Unavailable
 from domain.ports import Item, Refused
 from topics.table import EVENTS, RESULTS, USAGE
@@ -16,7 +16,6 @@ _SQL = statements("sink")
 SETTING = "STRUCTURED_PROMPT_SINK_POSTGRES_URL"
 TIMEOUT_S = 30.0
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-_COLUMN = re.compile(r"^    ([a-z_]+) ", re.MULTILINE)
 _STATEMENTS = {RESULTS: "results", USAGE: "calls", EVENTS: "events"}
 
 
@@ -39,10 +38,10 @@ class PostgresSink:
             self._pool = await connect(self._url, self._connections, TIMEOUT_S, setting=SETTING)
         row = await self._pool.row(_SQL["exists"])
         if row is None or not row["found"]:
-            for statement in _schema().split(";\n"):
+            for statement in schema().split(";\n"):
                 if statement.strip():
                     await self._pool.fetch(statement)
-        await self._need_nothing_more()
+        await self._need_all_columns(self._pool)
 
     async def write(self, batch: Sequence[Item]) -> list[Refused]:
         by_topic: dict[str, list[Item]] = defaultdict(list)
@@ -69,10 +68,13 @@ class PostgresSink:
 
         async def run(part: Sequence[tuple[Item, str]]) -> list[None]:
             try:
-                await self._live().fetch(_SQL[_STATEMENTS[topic]], [text for _, text in part])
+                # the insert keeps the table as it is until the end: what is found then, it was written to
+                async with self._live().transaction() as transaction:
+                    await transaction.fetch(_SQL[_STATEMENTS[topic]], [text for _, text in part])
+                    await self._need_all_columns(transaction)
             except Permanent:
                 if len(part) == len(texts):
-                    await self._need_nothing_more()
+                    await self._need_all_columns(self._live())
                 raise
             return [None] * len(part)
 
@@ -84,15 +86,11 @@ class PostgresSink:
         ]
         return sorted(refused, key=lambda one: one.item.offset)
 
-    async def _need_nothing_more(self) -> None:
-        """Raises Unavailable where a column must not be null and no record has it: no row is to blame."""
-        needed = await self._live().fetch(_SQL["required"], _COLUMN.findall(_schema()))
-        if needed:
-            names = ", ".join(str(row["name"]) for row in needed)
-            raise Unavailable(
-                f"PostgreSQL's schema structured_prompt has columns that must not be null and no record has: {names}; "
-                "give them a default, or let them be null (docs/sinks.md)"
-            )
+    async def _need_all_columns(self, where: Statements) -> None:
+        """Raises Unavailable where one loses values, or must be filled and no record has it: no row is to blame."""
+        found = [Found(*row) for row in await where.fetch(_SQL["columns"])]
+        if (reason := drifted(found)) is not None:
+            raise Unavailable(f"PostgreSQL's schema structured_prompt {reason}")
 
     def _live(self) -> Pool:
         if self._pool is None:
@@ -103,7 +101,3 @@ class PostgresSink:
 def _storable(text: str) -> str:
     r"""PostgreSQL's texts have no NUL: an escaped one, `\u0000`, becomes the replacement character."""
     return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
-
-
-def _schema() -> str:
-    return (files("connectors.postgres") / "sink_schema.sql").read_text(encoding="utf-8")

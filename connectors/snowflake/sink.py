@@ -68,8 +68,9 @@ class SnowflakeSink:
         if not have:
             await run(say.create(topic))
             have = await run(say.COLUMNS_OF, [name])
-        wrong = say.drifted(topic, [(name, kind, nullable != "NO") for name, kind, nullable in have])
-        wrong += say.too_strict(topic, [(name, nullable != "NO") for name, _, nullable in have])
+        wrong = say.drifted(topic, [(name, kind, nullable != "NO") for name, kind, nullable, *_ in have])
+        wrong += say.too_strict(topic, [(name, nullable != "NO") for name, _, nullable, *_ in have])
+        wrong += say.narrower(topic, [(name, kind, *sizes) for name, kind, _, *sizes in have])
         if wrong:
             raise Unavailable(
                 f"the schema of Snowflake table {TABLES[topic]} has drifted: {'; '.join(wrong)}; put it right or "

@@ -31,9 +31,13 @@ NEWER = {
 }
 STAGE = "structured_prompt_landing"
 COLUMNS_OF = (
-    "SELECT column_name, data_type, is_nullable FROM information_schema.columns "
-    "WHERE table_schema = CURRENT_SCHEMA() AND table_name = %s"
+    "SELECT column_name, data_type, is_nullable, character_maximum_length, numeric_precision, numeric_scale "
+    "FROM information_schema.columns WHERE table_schema = CURRENT_SCHEMA() AND table_name = %s"
 )
+_TEXT = 255
+"""Characters of the longest text of ours that is not JSON."""
+_DIGITS = {"integer": (19, 0), "money": (20, 18)}
+"""Before the point and behind it."""
 STAGE_MADE = f"CREATE STAGE IF NOT EXISTS {STAGE}"
 
 
@@ -82,6 +86,21 @@ def too_strict(topic: str, have: Iterable[tuple[str, bool]]) -> list[str]:
         for name, nullable in have
         if name.lower() in optional and not nullable
     ]
+
+
+def narrower(topic: str, have: Iterable[tuple[str, str, int | None, int | None, int | None]]) -> list[str]:
+    """Which columns refuse values, or round them without a word: (name, type, length, precision, scale) of each."""
+    kinds = {column.name: column.kind for column in COLUMNS[topic]}
+    wrong = []
+    for name, kind, length, precision, scale in have:
+        wanted = kinds.get(name.lower())
+        if wanted == "text" and length is not None and length < _TEXT:
+            wrong.append(f"{name} is {kind}({length}), not {TYPES[wanted]}")
+        if wanted in _DIGITS and precision is not None and scale is not None:
+            before, behind = _DIGITS[wanted]
+            if precision - scale < before or scale < behind:
+                wrong.append(f"{name} is {kind}({precision},{scale}), not {TYPES[wanted]}")
+    return wrong
 
 
 def empty(topic: str) -> str:

@@ -137,3 +137,44 @@ async def test_a_column_that_must_not_be_null_and_no_record_has_is_a_wait_that_n
     await reader.fetch("ALTER TABLE structured_prompt.results ALTER COLUMN region SET DEFAULT 'eu'")
     poison = item(RESULTS, b"{}", offset=7)
     assert [one.item for one in await sink.write([result(), poison])] == [poison]
+
+
+@pytest.mark.parametrize(
+    ("column", "type", "declared", "kept"),
+    [
+        ("cost_usd", "integer", "numeric", Decimal("0.0000094")),
+        ("cost_usd", "numeric(20,4)", "numeric", Decimal("0.0000094")),
+        ("completed_at", "timestamp(0) with time zone", "timestamptz", NOON + timedelta(milliseconds=421)),
+        ("model", "character varying(3)", "text", "small"),
+        ("total_ms", "smallint", "bigint", 70_000),
+    ],
+)
+async def test_a_column_that_takes_less_is_a_wait_that_names_it_and_nothing_is_rounded_or_refused(
+    sink: PostgresSink, reader: Pool, column: str, type: str, declared: str, kept: Any
+) -> None:
+    at, timings = NOON + timedelta(milliseconds=421), {"queued_ms": 4, "provider_ms": 412, "total_ms": 70_000}
+    given = result(completed_at=at, timings=timings)
+    await reader.fetch(f"ALTER TABLE structured_prompt.results ALTER COLUMN {column} TYPE {type}")
+    mend = f"ALTER TABLE structured_prompt.results ALTER COLUMN {column} TYPE {declared}"
+    for step in (sink.write([given]), sink.open()):
+        with pytest.raises(Unavailable, match=r"docs/sinks\.md") as raised:
+            await step
+        assert f"results.{column} ({type}, not {declared})" in str(raised.value)
+        assert mend in str(raised.value)
+    assert await rows(reader, "results") == []
+    await reader.fetch(mend)
+    await sink.open()
+    assert await sink.write([given]) == []
+    assert [row[column] for row in await rows(reader, "results")] == [kept]
+
+
+async def test_columns_that_take_as_much_or_more_are_no_trouble(sink: PostgresSink, reader: Pool) -> None:
+    await reader.fetch("DROP DOMAIN IF EXISTS wide")
+    await reader.fetch("CREATE DOMAIN wide AS bigint")
+    for change in ("cost_usd TYPE numeric(38,18)", "run TYPE wide", "model TYPE varchar(255)", "output TYPE jsonb",
+                   "completed_at TYPE timestamp(3)", "total_ms TYPE numeric"):  # fmt: skip
+        await reader.fetch(f"ALTER TABLE structured_prompt.results ALTER COLUMN {change}")
+    await sink.open()
+    assert await sink.write([result()]) == []
+    ((found,),) = await reader.fetch("SELECT completed_at FROM structured_prompt.results")
+    assert found == NOON.replace(tzinfo=None)

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from connectors.snowflake import statements as say
 from connectors.snowflake.client import Account, Snowflake
 from connectors.snowflake.sink import SnowflakeSink
 from domain.errors import InvalidSettings, Unavailable
 from tests.contract.messages import NOON, call, event, result
 from tests.contract.sinks import numbered
 from tests.contract.warehouses import snowflake_sink
+from topics.table import RESULTS
 
 pytestmark = pytest.mark.integration
 
@@ -87,6 +89,31 @@ async def test_missing_columns_are_added_and_a_drifted_table_is_a_wait_that_says
     await reader.run("ALTER TABLE events ADD COLUMN type NUMBER")
     with pytest.raises(Unavailable, match="TYPE is NUMBER, not VARCHAR"):
         await sink.open()
+
+
+async def test_a_column_that_would_round_or_cut_is_a_wait_that_names_it(sink: SnowflakeSink, reader: Snowflake) -> None:
+    await sink.open()
+    await reader.run("ALTER TABLE results DROP COLUMN cost_usd")
+    await reader.run("ALTER TABLE results ADD COLUMN cost_usd NUMBER(38,2)")
+    with pytest.raises(Unavailable, match=r"COST_USD is NUMBER\(38,2\), not NUMBER\(38,18\); put it right or rename"):
+        await sink.open()
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "less"),
+    [
+        ("MODEL", ("TEXT", 16_777_216, None, None), False),
+        ("MODEL", ("TEXT", 10, None, None), True),
+        ("COST_USD", ("NUMBER", None, 38, 18), False),
+        ("COST_USD", ("NUMBER", None, 38, 0), True),
+        ("COST_USD", ("NUMBER", None, 30, 18), True),
+        ("TOTAL_MS", ("NUMBER", None, 38, 0), False),
+        ("TOTAL_MS", ("NUMBER", None, 5, 0), True),
+        ("REGION", ("TEXT", 2, None, None), False),
+    ],
+)
+def test_sizes_that_take_less(name: str, sizes: tuple[str, int | None, int | None, int | None], less: bool) -> None:
+    assert bool(say.narrower(RESULTS, [(name, *sizes)])) is less
 
 
 async def test_a_table_that_was_dropped_is_made_anew(sink: SnowflakeSink, reader: Snowflake) -> None:

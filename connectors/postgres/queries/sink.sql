@@ -7,17 +7,20 @@ SELECT to_regclass('structured_prompt.results') IS NOT NULL
    AND to_regclass('structured_prompt.calls') IS NOT NULL
    AND to_regclass('structured_prompt.events') IS NOT NULL AS found;
 
--- name: required
--- Columns that must not be null, and that no record has: of tables that were made or changed by hand.
-SELECT c.relname || '.' || a.attname AS name
+-- name: columns
+-- What the tables are made of: they may have been made or changed by hand. Of a domain it is the type beneath.
+SELECT c.relname::text AS table, a.attname::text AS name,
+    CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+        ELSE format_type(a.atttypid, a.atttypmod) END AS type,
+    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS needed
 FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
+JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid IN (
         to_regclass('structured_prompt.results'), to_regclass('structured_prompt.calls'),
         to_regclass('structured_prompt.events'))
-    AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
-    AND a.attname::text <> ALL ($1::text[])
-ORDER BY name;
+    AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY c.relname, a.attnum;
 
 -- name: results
 -- The latest run of a request wins, whatever the order (an id_conflict is no request of its own).
