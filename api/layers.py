@@ -23,7 +23,7 @@ from api.authentication import Keyring
 from api.deadlines import Deadlines
 from api.limits.glance import Glance
 from api.limits.middleware import RateLimits
-from api.middleware import Authenticate, BodyLimit, Frame
+from api.middleware import Authenticate, BodyBounds, BodyLimit, Frame
 from api.ports import ApiPorts
 from api.problems import Problem
 from api.refusing import REQUEST_ID
@@ -40,6 +40,8 @@ from domain.settings import Settings
 from topics.codec import MAX_BYTES
 
 COMPRESS_FROM_BYTES = 1024
+MOST_ON_THEIR_WAY = 128 * MAX_BYTES
+"""Of bodies in each process, a half of it for one caller."""
 ASKED_HEADERS = ("Authorization", "X-API-Key", "Idempotency-Key", "Prefer", "X-Request-Id")
 TOLD_HEADERS = ("Location", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id")
 
@@ -73,13 +75,14 @@ def layers(ports: ApiPorts, settings: Settings, glance: Glance, routes: Routes) 
     keyring = Keyring(ports.accounts, secret, defaults(settings))
     rates = Rates(settings.address_requests_per_minute, settings.address_burst)
     failures = Failures(Rates(settings.address_failures_per_minute, settings.address_failures_per_minute))
+    bounds = BodyBounds(MAX_BYTES, settings.body_timeout_s, MOST_ON_THEIR_WAY, MOST_ON_THEIR_WAY // 2)
     way = Way(routes, HANDLED, _answer, CompressMiddleware(respond, **PACKING), COMPRESS_FROM_BYTES)
     return [
         Middleware(ResponseHeaders, peers=Peers(settings.proxy_networks)),
         Middleware(Frame, metrics=ports.metrics),
         Middleware(AddressLimits, rates=rates),
         *_cross_origin(settings.origins),
-        Middleware(BodyLimit, max_bytes=MAX_BYTES, seconds=settings.body_timeout_s, deadlines=Deadlines()),
+        Middleware(BodyLimit, bounds=bounds, deadlines=Deadlines()),
         Middleware(Authenticate, keyring=keyring, failures=failures),
         Middleware(RateLimits, glance=glance),
         Middleware(Straight, way=way),

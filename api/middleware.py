@@ -15,6 +15,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
 
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +26,7 @@ from api.deadlines import Deadlines
 from api.problems import Problem
 from api.refusing import REQUEST_ID, discard, refuse
 from api.rendering import render_for
+from api.shield.bodies import Bodies, counted
 from api.shield.limits import Failures
 from api.shield.peers import CLIENT
 from api.within import PATIENCE_S
@@ -82,22 +84,34 @@ class Frame:
         self._metrics.observe("http_seconds", seconds, method=method, route=route)
 
 
+@dataclass(frozen=True, slots=True)
+class BodyBounds:
+    """`largest` body in bytes, `seconds` until it is there; `most` bytes on their way, `share` of them one caller's."""
+
+    largest: int
+    seconds: float
+    most: int
+    share: int
+
+
 class BodyLimit:
     """Raises a 413 problem where the body is read, or answers it at once when the length is announced.
 
-    A body that is not there after `seconds` is a 408, so that nobody holds a place by sending a byte now and then.
+    A body that is not there after `seconds` is a 408, so that nobody holds a place by sending a byte now and then;
+    those that are on their way are counted.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float, deadlines: Deadlines) -> None:
+    def __init__(self, app: ASGIApp, bounds: BodyBounds, deadlines: Deadlines) -> None:
         self._app = app
-        self._max_bytes = max_bytes
-        self._seconds = seconds
+        self._max_bytes = bounds.largest
+        self._seconds = bounds.seconds
+        self._bodies = Bodies(bounds.most, bounds.share, bounds.largest)
         self._deadlines = deadlines
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
-        problem = self._refusal(scope["headers"])
+        problem, announced = self._refusal(scope["headers"])
         if problem is not None:
             return refuse(scope, receive, send, problem)
         read, more = 0, True
@@ -114,6 +128,9 @@ class BodyLimit:
                 raise self._too_large()
             return message
 
+        size = self._bodies.size(scope["method"], announced)
+        if size:
+            return counted(self._app, self._bodies, size, scope, limited, send)
         return self._app(scope, limited, send)
 
     async def _in_time(self, receive: Receive, ends_at: float) -> Message:
@@ -122,13 +139,17 @@ class BodyLimit:
         except TimeoutError:
             raise Problem("too_slow", f"the body was not there within {self._seconds:g} s") from None
 
-    def _refusal(self, headers: list[tuple[bytes, bytes]]) -> Problem | None:
+    def _refusal(self, headers: list[tuple[bytes, bytes]]) -> tuple[Problem | None, int | None]:
+        """Why it is not read, and how many bytes are announced; None where nothing is said of them."""
+        announced = None
         for name, value in headers:
-            if name == b"content-length" and value.isdigit() and int(value) > self._max_bytes:
-                return self._too_large()
+            if name == b"content-length" and value.isdigit():
+                announced = int(value)
+                if announced > self._max_bytes:
+                    return self._too_large(), announced
             if name == b"content-encoding" and value.lower() != b"identity":
-                return Problem("unsupported_encoding", "send the body without Content-Encoding")
-        return None
+                return Problem("unsupported_encoding", "send the body without Content-Encoding"), announced
+        return None, announced
 
     def _too_large(self) -> Problem:
         return Problem("too_large", f"a body may have {self._max_bytes} bytes")

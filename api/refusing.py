@@ -9,6 +9,7 @@ from api.problems import Problem
 from api.rendering import render_for
 
 REQUEST_ID = "structured_prompt.request_id"
+DISCARDS = "structured_prompt.discards"
 MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 DISCARD_S = 2.0
 
@@ -27,6 +28,7 @@ async def discard(scope: Scope, receive: Receive) -> None:
     """
     if any(name == b"expect" for name, _ in scope["headers"]):
         return
+    scope[DISCARDS] = True
     with suppress(TimeoutError, Problem):
         async with asyncio.timeout(DISCARD_S):
             await _discard(receive)

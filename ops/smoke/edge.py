@@ -21,6 +21,8 @@ def problems(client: httpx.Client, url: str, redirect_port: int | None = None) -
     """Whatever does not hold of `url`, which begins with https://; its plain port is 80 unless another one is said."""
     answer = client.get("/openapi.json", headers={"accept-encoding": "gzip"})
     error = client.get("/v1/no-such-route")
+    inside = [client.get(path) for path in sorted(INSIDE)]
+    other = client.get("/healthz", headers={"host": "elsewhere.example"})
     checks: Mapping[str, Callable[[], bool]] = {
         "speaks HTTP/2": lambda: answer.http_version == "HTTP/2",
         "compresses": lambda: answer.headers.get("content-encoding") == "gzip",
@@ -29,7 +31,10 @@ def problems(client: httpx.Client, url: str, redirect_port: int | None = None) -
         ),
         "has the headers on an answer": lambda: _guarded(answer),
         "has the headers on an error": lambda: error.status_code == 404 and _guarded(error),
-        "does not say which server it is": lambda: "caddy" not in str(answer.headers).lower(),
+        "has the headers on what it answers itself": lambda: all(map(_guarded, (*inside, other))),
+        "keeps to itself what is for the network inside": lambda: {one.status_code for one in inside} == {404},
+        "answers to no other name": lambda: other.status_code >= 400,
+        "does not say which server it is": lambda: "caddy" not in f"{answer.headers} {other.headers}".lower(),
         "redirects from http": lambda: _redirects(url, redirect_port),
     }
     return [f"it does not hold that it {name}" for name, holds in checks.items() if not holds()]

@@ -4,8 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -42,6 +42,24 @@ def caddy_or_skip() -> None:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+Fronted = Callable[[str], "Staged"]
+
+
+@pytest.fixture
+def fronted(tmp_path: Path) -> Iterator[Fronted]:
+    """Caddy before whatever listens at an address, or before nobody."""
+    caddy_or_skip()
+    with ExitStack() as stack:
+
+        def start(upstream: str) -> Staged:
+            front = plan_front(tmp_path, Ports(tmp_path / "ports.json"), clean(os.environ), "localhost", 0)
+            front.program.environment["UPSTREAM"] = upstream  # type: ignore[index]  # a dict of its own
+            stack.enter_context(_caddy(front, tmp_path / "caddy.log"))
+            return Staged(front, 0, "")
+
+        yield start
 
 
 @pytest.fixture(scope="session")

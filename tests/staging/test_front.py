@@ -2,9 +2,10 @@
 
 import httpx
 
+from api.documentation import ProblemDetails
 from ops.smoke import edge
 from ops.smoke.routes import Round, described, in_order
-from tests.staging.conftest import Staged
+from tests.staging.conftest import Fronted, Staged
 
 
 def test_the_smoke_tests_find_the_front_as_it_should_be(staged: Staged) -> None:
@@ -21,6 +22,18 @@ def test_the_smoke_tests_find_a_front_that_is_not(staged: Staged) -> None:
         "speaks HTTP/2",
         "redirects from http",
     ]
+
+
+def test_where_no_api_answers_the_front_says_so_as_the_api_would(fronted: Fronted) -> None:
+    with fronted("127.0.0.1:9").client() as client:
+        answer = client.get("/v1/models", timeout=30)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert ProblemDetails.model_validate_json(answer.content).code == "unavailable"
+    assert {name: part in answer.headers.get(name, "") for name, part in edge.HEADERS.items()} == dict.fromkeys(
+        edge.HEADERS, True
+    )
+    assert "caddy" not in str(answer.headers).lower()
 
 
 def test_every_route_of_the_document_is_asked_and_answers_as_described(staged: Staged) -> None:
