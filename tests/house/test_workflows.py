@@ -1,6 +1,9 @@
 """Workflows of GitHub: what is run there is what was looked at, and what they call is there."""
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +43,28 @@ def test_what_a_step_runs_of_ours_is_there(workflow: Path) -> None:
     modules = [name for text in ran for name in re.findall(r"python -m ([\w.]+)", text)]
     assert modules
     assert [name for name in modules if not (ROOT / name.replace(".", "/")).with_suffix(".py").is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("sites", "red"),
+    [
+        ([{"@name": "http://127.0.0.1:8000", "alerts": [{"riskcode": "1", "riskdesc": "Low"}]}], False),
+        ([{"@name": "http://127.0.0.1:8000", "alerts": [{"riskcode": "2", "riskdesc": "Medium"}]}], True),
+        ([{"@name": "http://elsewhere", "alerts": []}], True),
+        ([], True),
+    ],
+)
+def test_the_judgement_of_ZAPs_reports_is_red_for_risk_and_for_a_scan_that_looked_at_nothing(
+    tmp_path: Path, sites: list[dict[str, Any]], red: bool
+) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed, which GitHub's runners have")
+    (tmp_path / "zap").mkdir()
+    for site in sites:
+        for alert in site["alerts"]:
+            alert |= {"name": "a fault", "instances": [{"uri": "http://127.0.0.1:8000/docs"}]}
+    for name in ("baseline", "api"):
+        (tmp_path / "zap" / f"{name}.json").write_text(json.dumps({"site": sites}))
+    [judge] = [step["run"] for step in steps(ROOT / ".github/workflows/security.yml") if "jq -e" in step.get("run", "")]
+    done = subprocess.run(["bash", "-e", "-c", judge], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0) is red, done.stdout + done.stderr

@@ -21,6 +21,7 @@ DEEP = b'{"prompt":"hi","metadata":' + b'{"a":' * 150_000 + b"1" + b"}" * 150_00
 BODIES = {
     "150,000 levels of objects": DEEP,
     "a million brackets": b"[" * 1_000_000,
+    "half a million brackets in a field": b'{"prompt":"hi","metadata":' + b"[" * 500_000,
     "a hundred thousand names": b'{"prompt":"hi",' + b",".join(b'"f%d":1' % n for n in range(90_000)) + b"}",
     "one long number": b'{"prompt":' + b"9" * 1_000_000 + b"}",
     "one long exponent": b'{"prompt":"hi","max_cost_usd":1e' + b"9" * 1_000_000 + b"}",

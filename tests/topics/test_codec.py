@@ -179,6 +179,8 @@ def test_thousands_of_mistakes_give_a_short_answer(change):
         (b'{"\\"' * 30_000 + b"\\", None, None),
         (b'["' * 30_000, None, None),
         (b"{" * 65_536, None, None),
+        (b'{"metadata":[' + b"[]," * 2_000 + b'0],"id":"found", oops', "found", None),
+        (b'{"metadata":[' + b"[]," * 3_000 + b'0],"id":"behind", oops', None, None),
     ],
 )
 def test_id_and_tenant_are_found_in_broken_bytes_only_at_the_top(raw, id, tenant):
