@@ -29,7 +29,6 @@ from domain.settings import Settings
 
 Value = TypeVar("Value")
 MIB = 1024 * 1024
-_OTHER = "STRUCTURED_PROMPT_SINK_KAFKA_"
 
 
 def _clickhouse(settings: Settings) -> Sink:
@@ -43,13 +42,13 @@ def _postgres(settings: Settings) -> Sink:
 
 
 def _kafka(settings: Settings) -> Sink:
-    from connectors.kafka.mirror import KafkaMirror
+    from connectors.kafka.mirror import SETTINGS, KafkaMirror
 
-    given = _given(settings.sink_kafka, _OTHER + "BOOTSTRAP_SERVERS")
+    given = _given(settings.sink_kafka, SETTINGS + "BOOTSTRAP_SERVERS")
     names = ("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password", "sasl_token_url", "sasl_scope",
              "ssl_cafile", "ssl_certfile", "ssl_keyfile")  # fmt: skip
     other = {f"kafka_{name}": getattr(settings, f"sink_kafka_{name}") for name in names}
-    connection = security.librdkafka(settings.model_copy(update={**other, "kafka": given}), _OTHER)
+    connection = security.librdkafka(settings.model_copy(update={**other, "kafka": given}), SETTINGS)
     return KafkaMirror(KafkaProducer(connection, prefix=settings.sink_kafka_topic_prefix))
 
 
