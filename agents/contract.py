@@ -104,6 +104,8 @@ class Feed(Protocol):
     stage: Any
     used_at: float
     """When something came last, by the monotonic clock."""
+    tasks: set[asyncio.Task[None]]
+    """Deliveries that have begun; batches, where it hands out those."""
 
     def begin(self) -> None:
         """Start what may start."""

@@ -31,7 +31,7 @@ class Source(ABC):
         self.stage: Stage
         self.used_at = float("-inf")
         self._outside = Outside()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     async def consume(self, stream: Any) -> None:
         """The body of the Faust agent, an event of which is what a fetch brought (agents/consumer.py).
@@ -65,11 +65,11 @@ class Source(ABC):
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+        self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # neither done nor buried: nothing of it may be acknowledged, so the stage must not go on (rule S5)
             reason = f"could not finish nor bury a delivery: {error!r}"
@@ -98,14 +98,20 @@ class EachSource(Source):
 
     def begin(self) -> None:
         running, outside, turns = self.stage.running, self._outside, self._turns
-        most = self._room(self.stage.policy.inside)
+        worse = self._of_worse()
+        most = self._room(self.stage.policy.inside) + worse
         if not turns.singly and (not turns.ready or len(running) >= most + outside.count):
             return  # nothing to begin, or no room even where no other lane and no other tenant is
-        inside = self._inside()
+        inside = self._inside() + worse
         while turns.singly and self.stage.open and len(running) < self._slots:
             self._begin(turns.singly.popleft())
         while turns.ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
             self._begin(turns.ready.take())
+
+    def _of_worse(self) -> int:
+        """Deliveries of worse lanes that have begun: nobody waits for room that they take."""
+        sources = self.stage.sources
+        return 0 if sources[-1] is self else sum(len(one.tasks) for one in sources[sources.index(self) + 1 :])
 
     def _begin(self, delivery: Delivery) -> None:
         self._turns.began(delivery, time.monotonic())
@@ -142,7 +148,7 @@ class EachSource(Source):
     @property
     def _in_hand(self) -> int:
         """Calls of this lane that have begun and do not wait for somebody else."""
-        return max(0, len(self._tasks) - self._outside.count)
+        return max(0, len(self.tasks) - self._outside.count)
 
     def _more(self) -> None:
         self.stage.begin()
@@ -182,7 +188,7 @@ class BatchSource(Source):
         self._ready.append(delivery)
 
     def begin(self) -> None:
-        if not self._ready or self._tasks or not self.stage.open:
+        if not self._ready or self.tasks or not self.stage.open:
             return
         size = min(len(self._ready), self._most())
         batch = [self._ready.popleft() for _ in range(size)]

@@ -60,3 +60,21 @@ def _resolve(future: asyncio.Future[Answer], answer: Answer | Exception) -> None
         future.set_exception(answer)
     else:
         future.set_result(answer)
+
+
+class ByLane(Generic[Item, Answer]):
+    """A batcher for each lane: a call does not wait behind the batch of a flood in another lane."""
+
+    def __init__(
+        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]], max_size: int = 500
+    ) -> None:
+        self._lanes: dict[str, Batcher[Item, Answer]] = {}
+        self._run = run
+        self._max_size = max_size
+
+    def submit(self, lane: str, item: Item) -> asyncio.Future[Answer]:
+        """As Batcher's."""
+        batcher = self._lanes.get(lane)
+        if batcher is None:
+            batcher = self._lanes[lane] = Batcher(self._run, self._max_size)
+        return batcher.submit(item)

@@ -9,7 +9,7 @@ from agents.infer.ports import InferPorts, Where
 from agents.infer.purse import unaffordable
 from agents.infer.work import NOWHERE, Finish, Work
 from agents.line import Delivery
-from domain.batching import Batcher
+from domain.batching import Batcher, ByLane
 from domain.budgets.model import Over
 from domain.budgets.rules import ask_again_at
 from domain.caching.keys import question
@@ -27,7 +27,7 @@ class Taker:
 
     def __init__(self, ports: InferPorts) -> None:
         self._ports = ports
-        self._takes = Batcher(ports.ledger.take)
+        self._takes = ByLane(ports.ledger.take)
         self._tried = Batcher(ports.ledger.tried)
 
     async def before(self, call: PromptCall, route: Alias, run: int, epoch: int | None) -> tuple[Attempt, ...]:
@@ -55,7 +55,7 @@ class Taker:
                 take = Take(
                     call.tenant, call.id, run, to.provider, to.model, True, epoch, asks, reserve, purse.version
                 )  # fmt: skip
-            taken = await self._takes.submit(take)
+            taken = await self._takes.submit(call.lane, take)
             if taken.grip is not Grip.OUTDATED:
                 taken.reserved = take.reserve is not None
                 return taken
@@ -65,7 +65,7 @@ class Taker:
 
     async def bury(self, delivery: Delivery, call: PromptCall, run: int, epoch: int | None, ending: Ending) -> None:
         """End what nobody can work on, where it stands as its call says (rule L15)."""
-        taken = await self._takes.submit(Take(call.tenant, call.id, run, "", "", calls=False, epoch=epoch))
+        taken = await self._takes.submit(call.lane, Take(call.tenant, call.id, run, "", "", calls=False, epoch=epoch))
         if taken.grip in (Grip.TAKEN, Grip.EXHAUSTED, Grip.CANCELLED):
             await self._ports.settler.settle(delivery, nothing_called(call, run, taken), Finish(ending))
 

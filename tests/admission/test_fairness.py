@@ -148,6 +148,43 @@ async def test_a_flood_of_bulk_leaves_interactive_a_quarter_of_the_room_inside(h
     assert handler.begun[6:] == [b"t/i1", b"t/i2"]
 
 
+class Answered(Held):
+    """Its deliveries wait outside for an answer; when that comes they stay in hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = asyncio.Event()
+
+    async def handle(self, delivery: Delivery) -> None:
+        self.begun.append(delivery.key or b"")
+        with self.outside.wait(60):
+            await self.answer.wait()
+        await self.gate.acquire()
+
+
+async def test_interactive_does_not_wait_until_the_answers_of_a_flood_of_bulk_are_written() -> None:
+    handler = Answered()
+    stage, best, least = lanes(handler, inside=8)
+    await least.consume(Calls("bulk", [b"t/%d" % n for n in range(100)]))
+    async with asyncio.timeout(10):
+        while len(handler.begun) < 100:
+            await asyncio.sleep(0.01)
+    handler.answer.set()  # of all of them at once
+    await turns()
+    assert len(stage.running) == 100
+    assert handler.outside.count == 0
+    await best.consume(Calls("interactive", [b"t/i%d" % n for n in range(20)]))
+    await turns()
+    assert len(handler.begun) == 108, "its own room, which no worse lane takes"
+    await least.consume(Calls("bulk", [b"t/later"]))
+    await turns()
+    assert len(handler.begun) == 108
+    for _ in range(200):
+        handler.gate.release()
+    await turns()
+    assert len(handler.begun) == 121
+
+
 async def test_beside_interactive_in_use_bulk_takes_its_share_of_a_crowd(handler: Held) -> None:
     _, best, least = lanes(handler, inside=32, crowded=8)
     await best.consume(Calls("interactive", [b"t/i1"]))
