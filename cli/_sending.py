@@ -36,8 +36,10 @@ class Waiting:
 
     hashes: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def add(self, read: Read) -> None:
-        self.hashes[read.request.tenant, read.request.id] = request_hash(body_hash(read.fields))
+    def add(self, read: Read) -> bool:
+        """False, and the first one is waited for, where another body had its id: an id is one request."""
+        name, hash = (read.request.tenant, read.request.id), request_hash(body_hash(read.fields))
+        return self.hashes.setdefault(name, hash) == hash
 
     def take(self, item: Item) -> dict[str, Any] | None:
         """The result or dead letter in a record, if somebody waits for it."""

@@ -7,10 +7,8 @@ import json
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -24,39 +22,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli._output import print_error, print_json, print_table
-from cli._rows import Defaults, Refusal, Row, request, rows
+from cli._rows import Broken, Defaults, Refusal, Row, request, rows
 from cli._sending import Results, Waiting, send
 from cli._stack import Stack
 from cli._submit_options import AskOptions, RowOptions, RunOptions
+from cli._summary import SHOWN, Summary
 from cli._target import Target, find
 from connectors import catalog
 from domain.pricing.estimate import Estimator
 from domain.schemas.model import is_reference
 from topics.base import format_money
 from topics.codec import Read
-
-SHOWN = 20
-
-
-@dataclass(slots=True)
-class Summary:
-    """What became of a file."""
-
-    rows: int = 0
-    sent: int = 0
-    refused: list[Refusal] = field(default_factory=list)
-    ended: Counter[str] = field(default_factory=Counter)
-    unanswered: int = 0
-    cost_usd: Decimal = Decimal(0)
-
-    def take(self, row: dict[str, Any]) -> None:
-        """Count a result or a dead letter."""
-        self.ended[row.get("status") or "dead_lettered"] += 1
-        self.cost_usd += Decimal(row["usage"]["cost_usd"]) if "usage" in row else 0
-
-    @property
-    def well(self) -> bool:
-        return not self.refused and not self.unanswered and set(self.ended) <= {"completed"}
 
 
 def submit(stack: Stack, file: str, defaults: RowOptions, run: RunOptions) -> None:
@@ -65,12 +41,15 @@ def submit(stack: Stack, file: str, defaults: RowOptions, run: RunOptions) -> No
     options = dataclasses.asdict(defaults) | {"tenant": defaults.tenant or target.tenant}
     summary = Summary()
     with ExitStack() as opened:
-        requests = _requests(open_rows(file, opened), file.endswith(".csv"), Defaults(**options), summary)
+        waiting = Waiting() if run.waits else None
+        requests = _requests(rows(open_rows(file, opened), file), Defaults(**options), summary, waiting)
         if run.estimate:
             _estimate(target, requests, summary, run.as_json)
         else:
-            _run(target, requests, run, summary)
-    _refusals(summary)
+            _run(target, requests, run, summary, waiting)
+    if not summary.rows:
+        print_error(f"{file} has no rows")
+    summary.complain()
     if not summary.well:
         raise typer.Exit(1)
 
@@ -135,18 +114,24 @@ def open_rows(file: str, opened: ExitStack) -> io.BufferedReader:
 
 
 def _requests(
-    reader: io.BufferedReader, is_csv: bool, defaults: Defaults, summary: Summary
+    given: Iterator[Row], defaults: Defaults, summary: Summary, waiting: Waiting | None
 ) -> Iterator[tuple[Read, bytes]]:
     try:
-        for row in rows(reader, is_csv):
+        for row in given:
             summary.rows += 1
             ready = request(row, defaults)
+            if not isinstance(ready, Refusal) and waiting is not None and not waiting.add(ready[0]):
+                ready = Refusal(
+                    row.line,
+                    f"its id, {ready[0].request.id}, stands before, in a row with other content: an id is one request",
+                )
             if isinstance(ready, Refusal):
                 summary.refused.append(ready)
             else:
                 yield ready
-    except ValueError as error:
-        summary.refused.append(Refusal(summary.rows + 1, f"the file cannot be read on from here: {error}"))
+    except Broken as error:
+        summary.rows += 1
+        summary.refused.append(Refusal(error.line, str(error)))
 
 
 def _estimate(target: Target, requests: Iterator[tuple[Read, bytes]], summary: Summary, as_json: bool) -> None:
@@ -171,22 +156,17 @@ def _estimate(target: Target, requests: Iterator[tuple[Read, bytes]], summary: S
         print(f"not enforced by {warning}", file=sys.stderr)
 
 
-def _run(target: Target, requests: Iterator[tuple[Read, bytes]], run: RunOptions, summary: Summary) -> None:
-    started, waits = time.monotonic(), run.wait or run.output is not None
-    waiting = Waiting()
-
-    def remembered() -> Iterator[tuple[Read, bytes]]:
-        for read, raw in requests:
-            if waits:
-                waiting.add(read)
-            yield read, raw
-
+def _run(
+    target: Target, requests: Iterator[tuple[Read, bytes]], run: RunOptions, summary: Summary, waiting: Waiting | None
+) -> None:
+    started, waits = time.monotonic(), waiting is not None
+    waiting = waiting or Waiting()
     with ExitStack() as opened:
         output = _output(run.output, opened)
         results = opened.enter_context(Results(target)) if waits else None
         progress = opened.enter_context(_progress())
         sending = progress.add_task("sent", total=None)
-        summary.sent = asyncio.run(send(target, remembered(), lambda count: progress.advance(sending, count)))
+        summary.sent = asyncio.run(send(target, requests, lambda count: progress.advance(sending, count)))
         progress.update(sending, total=summary.sent, completed=summary.sent)
         answered = progress.add_task("answered", total=len(waiting.hashes), visible=waits)
         for row in results.of(waiting, run.timeout) if results else ():
@@ -194,7 +174,8 @@ def _run(target: Target, requests: Iterator[tuple[Read, bytes]], run: RunOptions
             progress.advance(answered)
             output.write(orjson.dumps(row) + b"\n")
     summary.unanswered = len(waiting.hashes)
-    _report(summary, waits, run, time.monotonic() - started)
+    out = sys.stderr if run.output == "-" else sys.stdout
+    print(summary.told(waits, time.monotonic() - started, as_json=run.as_json), file=out)
 
 
 def _output(path: str | None, opened: ExitStack) -> IO[bytes]:
@@ -209,21 +190,3 @@ def _output(path: str | None, opened: ExitStack) -> IO[bytes]:
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}"), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _report(summary: Summary, waits: bool, run: RunOptions, seconds: float) -> None:
-    said: dict[str, object] = {"sent": summary.sent, "refused": len(summary.refused)}
-    if waits:
-        said |= {**summary.ended, "unanswered": summary.unanswered, "cost_usd": format_money(summary.cost_usd)}
-    out = sys.stderr if run.output == "-" else sys.stdout
-    if run.as_json:
-        print(json.dumps(said), file=out)
-    else:
-        print(f"{', '.join(f'{name} {value}' for name, value in said.items())} in {seconds:.1f} s", file=out)
-
-
-def _refusals(summary: Summary) -> None:
-    for refusal in summary.refused[:SHOWN]:
-        print_error(f"line {refusal.line}: {refusal.reason}")
-    if len(summary.refused) > SHOWN:
-        print_error(f"and {len(summary.refused) - SHOWN} more rows that are no requests")

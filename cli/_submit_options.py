@@ -33,6 +33,10 @@ class RunOptions:
     timeout: Annotated[float | None, typer.Option(min=0, help="Seconds to wait; without it, for ever.")] = None
     as_json: AsJson = False
 
+    @property
+    def waits(self) -> bool:
+        return not self.estimate and (self.wait or self.output is not None)
+
 
 @dataclass(frozen=True)
 class AskOptions:

@@ -12,7 +12,7 @@ import typer
 
 from cli._cache_options import Warming
 from cli._output import print_error
-from cli._rows import Defaults, Refusal, Row, request, rows
+from cli._rows import Broken, Defaults, Refusal, Row, request, rows
 from cli._sending import send
 from cli._stack import Stack
 from cli._submit import open_rows
@@ -128,13 +128,10 @@ async def _from_file(file: str, tenant: str, desk: Desk, work: Work) -> None:
 
 
 def _rows(file: str, opened: ExitStack, work: Work) -> Iterator[Row]:
-    last = 0
     try:
-        for row in rows(open_rows(file, opened), file.endswith(".csv")):
-            last = row.line
-            yield row
-    except ValueError as error:
-        work.refused.append(Refusal(last + 1, f"the file cannot be read on from here: {error}"))
+        yield from rows(open_rows(file, opened), file)
+    except Broken as error:
+        work.refused.append(Refusal(error.line, str(error)))
 
 
 async def _from_past(target: Target, most: list[Asked], desk: Desk, work: Work) -> None:

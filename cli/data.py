@@ -30,7 +30,8 @@ def submit(
     A row is a PromptRequest; without an id it gets a new one. With --template, what is no field of a request is a
     variable of the template. CSV columns are id, tenant, prompt, model, lane, subject, deadline, max_cost_usd, cache,
     callback_url, tags.NAME, metadata.NAME and variables.NAME; without a column prompt, every other one is a variable
-    too. Rows that are no requests are listed and not sent. Exit 1 unless every row was sent, and with --wait completed.
+    too. Files are UTF-8; the cells of CSV are separated by commas, or by semicolons or tabs. Rows that are no requests
+    are listed and not sent. Exit 1 unless every row was sent, and with --wait completed.
     """
     from cli import _submit
 

@@ -85,6 +85,25 @@ def test_what_did_not_complete_makes_the_command_fail(cli, line):
     assert "line 3: not JSON" in result.stderr
 
 
+def test_why_requests_did_not_complete_is_said_and_an_id_is_one_request(cli, line):
+    rows = [
+        {"id": "a", "prompt": "fail"}, {"id": "b", "prompt": "fail"}, {"id": "c", "prompt": "x"},
+        {"id": "c", "prompt": "y"}, {"id": "d", "prompt": "x", "tenant": "nobody"},
+    ]  # fmt: skip
+    result = cli("submit", "-", "--wait", "--timeout", "60", "--json", stdin="\n".join(map(json.dumps, rows)))
+    said = summary(result.stdout)
+    assert (result.exit_code, said["refused"], said["unanswered"]) == (1, 1, 0)
+    assert (said["completed"], said["failed"], said["dead_lettered"]) == (1, 2, 1)
+    assert "line 4: its id, c, stands before, in a row with other content" in result.stderr
+    assert " and 1 more: provider_error: it broke" in result.stderr
+    assert "d: unknown_tenant: no tenant" in result.stderr
+
+
+def test_a_file_without_rows_is_said_to_have_none(cli, stack):
+    result = cli("submit", "-", stdin="")
+    assert (result.exit_code, "- has no rows" in result.stderr) == (0, True)
+
+
 def test_waiting_ends_with_its_time(cli, stack):
     result = cli("submit", "-", "--wait", "--timeout", "0.5", stdin='{"prompt":"x"}')
     assert result.exit_code == 1
