@@ -142,8 +142,12 @@ class Stack:
         ]
         names = (*SINKS, "exports") if self._wishes.exports else SINKS
         sinks = [self._own(f"sink-{name}", ("sink", name)) for name in names]
-        sources = [self._own("sources", ("sources",))] if self._sources else []
-        return (self._own_api(), *workers, *sinks, *sources)
+        return (self._own_api(), *workers, *sinks, *self._own_sources())
+
+    def _own_sources(self) -> list[Program]:
+        """Alive is enough: a source waits for a topic that can only be made once the broker is up."""
+        alive = probes.http(self._ports.of("sources-metrics"), "/healthz")
+        return [self._own("sources", ("sources",), ready=alive)] if self._sources else []
 
     def _own_api(self) -> Program:
         own = {"STRUCTURED_PROMPT_API_HOST": probes.HOST, "STRUCTURED_PROMPT_API_PORT": str(self._api_port)}

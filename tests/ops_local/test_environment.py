@@ -1,5 +1,6 @@
 """Safe by default: no variable of the caller points an embedded process anywhere, or spends money."""
 
+import asyncio
 import subprocess
 from base64 import b64encode
 
@@ -147,6 +148,20 @@ def test_a_file_of_sources_is_read_by_a_process_of_its_own_with_the_secrets_it_n
     file.write_text("sources: {}")
     assert "sources" in programs(Stack(wishes(tmp_path, sources=file)))
     assert "sources" not in programs(Stack(wishes(tmp_path)))
+
+
+async def test_up_does_not_wait_for_a_source_whose_topic_can_only_be_made_once_the_broker_is_up(tmp_path):
+    file = tmp_path / "sources.yaml"
+    file.write_text("sources: {}")
+    program = programs(Stack(wishes(tmp_path, sources=file)))["sources"]
+
+    async def waiting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        alive = b"/healthz" in await reader.readline()
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" if alive else b"HTTP/1.0 503 Service Unavailable\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(waiting, "127.0.0.1", program.metrics_port):
+        assert await program.ready()
 
 
 def test_exports_are_made_by_a_process_of_its_own_where_their_bucket_is_named(tmp_path):
