@@ -15,7 +15,7 @@ HEAD = """\
 Generated from `topics/schemas/asyncapi.json` (AsyncAPI 3, also `$API_URL/asyncapi.json`) by `make docs`: do not edit.
 
 Values are UTF-8 JSON. All names carry the prefix of `STRUCTURED_PROMPT_TOPIC_PREFIX` where there is one. How long
-records are kept is what `topics create` sets. Programs: [publishing](publishing.md), [consuming](consuming.md).
+records are kept is what `topics apply` sets. Programs: [publishing](publishing.md), [consuming](consuming.md).
 
 | topic | message | key | written by | a value has at most | kept |
 | --- | --- | --- | --- | --- | --- |

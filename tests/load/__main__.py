@@ -55,8 +55,10 @@ def load(order: Order, target: Target) -> tuple[int, dict[str, tuple[int, int]]]
 
 def target(url: str, data: Path) -> Target:
     """Raises SystemExit when there is nobody to ask."""
+    if url and not os.environ.get("LOAD_KEY"):
+        sys.exit(f"no key for {url}: say KEY=sp_live_… to make, or put it into LOAD_KEY")
     if url:
-        return Target(url.rstrip("/"), os.environ.get("LOAD_KEY", ""))
+        return Target(url.rstrip("/"), os.environ["LOAD_KEY"])
     try:
         values = read_env(data)
     except FileNotFoundError:

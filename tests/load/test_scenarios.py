@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.door import Door
+from tests.load.__main__ import target
 from tests.load.bodies import batch, poisons, request
 from tests.load.scenarios import EVERYTHING, SCENARIOS
 from topics.request import PromptRequest
@@ -80,3 +81,11 @@ def test_what_k6_would_ask_is_taken_by_the_api(k6: dict[str, Any]) -> None:
     assert any(body.get("rerun") for body in fine)
     assert len([PromptRequest.model_validate({**body, "tenant": "acme"}) for body in fine]) >= 25
     assert {one["url"].split("/v1/")[0] for one in k6["sent"]} == {"http://api.example"}
+
+
+def test_without_a_key_no_deployment_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOAD_KEY", "")
+    with pytest.raises(SystemExit, match=r"no key for https://prompts\.example\.com: say KEY="):
+        target("https://prompts.example.com", tmp_path)
+    monkeypatch.setenv("LOAD_KEY", "sp_live_x")
+    assert target("https://prompts.example.com/", tmp_path).url == "https://prompts.example.com"

@@ -1,6 +1,9 @@
 """What stands in front in staging: its own Caddyfile, before the API."""
 
+from collections.abc import Iterator
+
 import httpx
+import pytest
 
 from api.documentation import ProblemDetails
 from ops.smoke import edge
@@ -34,6 +37,27 @@ def test_where_no_api_answers_the_front_says_so_as_the_api_would(fronted: Fronte
         edge.HEADERS, True
     )
     assert "caddy" not in str(answer.headers).lower()
+
+
+def chunks(size: int) -> Iterator[bytes]:
+    """A body that does not say how long it is."""
+    for _ in range(0, size, 65_536):
+        yield b"a" * 65_536
+
+
+@pytest.mark.parametrize("expect", [{}, {"expect": "100-continue"}])
+@pytest.mark.parametrize("size", [1_500_000, 20_000_000])
+@pytest.mark.parametrize("told", [True, False], ids=["with its length", "without"])
+def test_a_body_that_is_too_large_is_a_413_and_never_the_fronts_503(
+    staged: Staged, size: int, told: bool, expect: dict[str, str]
+) -> None:
+    with staged.client(http2=False) as client:
+        answers = [
+            client.post("/v1/analyze", content=b"a" * size if told else chunks(size), headers=expect) for _ in range(5)
+        ]
+    assert [answer.status_code for answer in answers] == [413] * 5
+    assert {ProblemDetails.model_validate_json(answer.content).code for answer in answers} == {"too_large"}
+    assert all("content-security-policy" in answer.headers for answer in answers)
 
 
 def test_every_route_of_the_document_is_asked_and_answers_as_described(staged: Staged) -> None:
