@@ -28,7 +28,7 @@ LARGE = 512 * 1024
 
 
 class ReadAhead:
-    """Items that were read and not handed out, and the partitions that the batch last handed out has lost."""
+    """Items that were read and not handed out; of the batch last handed out what it is of, until it is finished."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -36,6 +36,7 @@ class ReadAhead:
         self._size = 0
         self._usual = LARGE
         self._lost: set[Place] = set()
+        self._in_hand: dict[Place, int] = {}
         self.due = math.inf
         """The monotonic time at which the batch ends though it is not full."""
 
@@ -71,11 +72,13 @@ class ReadAhead:
         A partition that comes back is read again from its committed offset.
         """
         self._lost.update(places)
+        self._in_hand = {place: offset for place, offset in self._in_hand.items() if place not in self._lost}
         self._keep([item for item in self._items if (item.topic, item.partition) not in self._lost])
 
     def take(self) -> list[Item]:
         """The next batch; what the one before it had lost is forgotten with it."""
         taken = self._items
+        self._in_hand = _starts(taken)
         self._keep([])
         self._lost.clear()
         return taken
@@ -85,12 +88,25 @@ class ReadAhead:
         last = {(item.topic, item.partition): item.offset for item in batch}
         return {place: offset + 1 for place, offset in last.items() if place not in self._lost}
 
+    def finish(self, batch: Sequence[Item]) -> dict[Place, int]:
+        """The same, of a batch that is durable where it goes."""
+        self._in_hand = {}
+        return self.ends(batch)
+
     def starts(self) -> dict[Place, int]:
         """The first offset of each partition that was read and not handed out."""
-        return {(item.topic, item.partition): item.offset for item in reversed(self._items)}
+        return _starts(self._items)
+
+    def unfinished(self) -> dict[Place, int]:
+        """The first offset of each partition that was read, and is not finished."""
+        return self.starts() | self._in_hand
 
     def _keep(self, items: list[Item]) -> None:
         self._items = items
         self._size = sum([len(item.value) for item in items])
         if not items:
             self.due = math.inf
+
+
+def _starts(items: Sequence[Item]) -> dict[Place, int]:
+    return {(item.topic, item.partition): item.offset for item in reversed(items)}

@@ -106,7 +106,7 @@ class BatchConsumer:
         self._thread.shutdown(wait=False)
 
     async def lag(self) -> dict[Place, int]:
-        """Records behind the end, by (topic, partition) that this member reads. Empty before the first assignment."""
+        """Unfinished records, by (topic, partition) that this member reads. Empty before the first assignment."""
         return await self._call(self._lag)
 
     async def unread(self) -> dict[Place, int]:
@@ -197,7 +197,7 @@ class BatchConsumer:
         self._ahead.add(items, time.monotonic())
 
     def _commit(self, batch: Sequence[Item]) -> None:
-        self._owed.add(self._ahead.ends(batch))
+        self._owed.add(self._ahead.finish(batch))
         self._owed.pay(self._open(), self._prefixed)
 
     def _forget(self, places: Iterable[Place]) -> None:
@@ -224,13 +224,13 @@ class BatchConsumer:
     def _lag(self) -> dict[Place, int]:
         if self._client is None:
             return {}
-        lag, ahead = {}, self._ahead.starts()
+        lag, unfinished = {}, self._ahead.unfinished()
         for here in self._client.position(self._client.assignment()):
             low, high = self._client.get_watermark_offsets(here, cached=True)
             if high >= 0:
                 place = self._names[here.topic], here.partition
                 position = here.offset if here.offset >= 0 else self._start(place, here, low)
-                lag[place] = max(0, high - ahead.get(place, position))
+                lag[place] = max(0, high - unfinished.get(place, position))
         return lag
 
     def _trouble(self) -> str | None:

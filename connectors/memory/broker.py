@@ -146,8 +146,7 @@ class MemorySource:
         self.stop()
 
     async def lag(self) -> dict[tuple[str, int], int]:
-        read = self._next if self._joined else {}
-        return {place: self._broker.end(*place) - start for place, start in read.items()}
+        return await self.unread() if self._joined else {}
 
     async def unread(self) -> dict[tuple[str, int], int]:
         done = {place: self._broker.committed(self._group, *place) for place in self._next}

@@ -65,7 +65,7 @@ class BatchSource(Protocol):
         ...
 
     async def lag(self) -> dict[Place, int]:
-        """Records not handed out yet, by (topic, partition) that this member reads."""
+        """Records that are not finished: committed, or about to be; by (topic, partition) that this member reads."""
         ...
 
     async def unread(self) -> dict[Place, int]:

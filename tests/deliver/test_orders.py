@@ -58,7 +58,7 @@ async def test_a_sink_that_cannot_open_tells_what_lies_before_its_group(line: De
     assert (view.state(NOON), view.lag(NOON)) == ("waiting", 7)
     place = next(n for n in range(line.broker.partitions) if line.broker.end(RESULTS, n))
     assert line.metrics.value("consumer_lag", topic=RESULTS, partition=str(place)) == 7
-    await until(lambda: line.health.trouble is None)
+    await until(lambda: line.health.trouble is None and line.uncommitted() == 0)
     await watcher.look()
     (view,) = await line.board.look()
     assert (view.state(NOON), view.lag(NOON)) == ("running", 0)

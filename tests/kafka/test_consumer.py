@@ -149,11 +149,14 @@ async def test_a_member_that_waits_for_its_sink_stays_and_answers(producer, make
         assert sorted(seen) == list(range(2, 50))
 
 
-async def test_lag_counts_what_was_not_delivered(producer, make_topic, member):
+async def test_lag_counts_what_was_not_finished(producer, make_topic, member):
     topic = make_topic(partitions=1)
     await producer.send([Record(topic, b"%d" % i) for i in range(30)])
     async with member(topic, Bounds(rows=10)) as consumer:
         assert await consumer.lag() == {}
+        await read(consumer, 10, commit=False)
+        assert await consumer.lag() == {(topic, 0): 30}
+    async with member(topic, Bounds(rows=10)) as consumer:
         await read(consumer, 10)
         assert await consumer.lag() == {(topic, 0): 20}
     async with member(topic, Bounds(rows=20)) as consumer:
@@ -210,8 +213,9 @@ async def test_the_next_batch_is_read_while_the_last_is_written_and_neither_is_c
         batch = await anext(source)
         while (topic, 0) not in consumer._ahead.starts():
             await asyncio.sleep(0.01)
-        assert await consumer.lag() == {(topic, 0): 80}
+        assert await consumer.lag() == {(topic, 0): 100}
         await consumer.commit(batch)
+        assert await consumer.lag() == {(topic, 0): 80}
         assert numbers([await anext(source)]) == list(range(20, 40))
     async with member(topic) as consumer:
         assert numbers(await read(consumer, 80)) == list(range(20, 100))
