@@ -31,6 +31,7 @@ from api.rendering import render_for
 from api.shield.headers import ResponseHeaders
 from api.shield.limits import AddressLimits, Failures
 from api.shield.peers import Peers
+from api.shield.refusals import Refusals
 from api.straight import Routes, Straight, Way, respond
 from domain.accounts.keys import pepper
 from domain.accounts.limits import Defaults
@@ -79,7 +80,7 @@ def layers(ports: ApiPorts, settings: Settings, glance: Glance, routes: Routes) 
     way = Way(routes, HANDLED, _answer, CompressMiddleware(respond, **PACKING), COMPRESS_FROM_BYTES)
     return [
         Middleware(ResponseHeaders, peers=Peers(settings.proxy_networks)),
-        Middleware(Frame, metrics=ports.metrics),
+        Middleware(Frame, metrics=ports.metrics, refusals=Refusals()),
         Middleware(AddressLimits, rates=rates),
         *_cross_origin(settings.origins),
         Middleware(BodyLimit, bounds=bounds, deadlines=Deadlines()),

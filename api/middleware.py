@@ -29,6 +29,7 @@ from api.rendering import render_for
 from api.shield.bodies import Bodies, counted
 from api.shield.limits import Failures
 from api.shield.peers import CLIENT
+from api.shield.refusals import TOLD, Refusals
 from api.within import PATIENCE_S
 from domain.errors import Transient
 from domain.metrics import Metrics
@@ -43,11 +44,12 @@ log = logging.getLogger(__name__)
 
 
 class Frame:
-    """`X-Request-Id` is taken over when it is well formed, and always answered."""
+    """`X-Request-Id` is taken over when it is well formed, and always answered; requests are counted."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, refusals: Refusals) -> None:
         self._app = app
         self._metrics = metrics
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -82,6 +84,8 @@ class Frame:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.count("http_requests", method=method, route=route, status=str(status))
         self._metrics.observe("http_seconds", seconds, method=method, route=route)
+        if status in TOLD:
+            self._refusals.note(scope, status, route)
 
 
 @dataclass(frozen=True, slots=True)
