@@ -13,11 +13,13 @@ import hmac
 import json
 import re
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
 
 from .engine import Engine, Rest, quoted_name
+from .resting import Resting
 from .statement import BadRequest, decompressed, parse
 
 USER = "app"
@@ -39,6 +41,14 @@ class Server:
     def __init__(self, engine: Engine, password: str) -> None:
         self._engine = engine
         self._password = password
+        self._resting = Resting()
+
+    async def rest(self, _: web.Application) -> AsyncIterator[None]:
+        """While the server runs: see Resting."""
+        task = asyncio.ensure_future(self._resting.keep())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def ping(self, _: web.Request) -> web.Response:
         return web.Response(text="Ok.\n")
@@ -61,6 +71,7 @@ class Server:
             raise BadRequest(48, "external data is not supported by the embedded engine (NOT_IMPLEMENTED)")
         statement = parse(request.query, body)
         database = request.query.get("database") or request.headers.get("X-ClickHouse-Database") or DATABASE
+        self._resting.used()
         answer = await self._engine.run(statement, database)
         headers["X-ClickHouse-Format"] = statement.format
         if answer.more is not None:
@@ -123,6 +134,7 @@ async def _streamed(request: web.Request, first: bytes, more: Rest, headers: dic
 def application(engine: Engine, password: str) -> web.Application:
     server = Server(engine, password)
     app = web.Application(client_max_size=MAX_BODY)
+    app.cleanup_ctx.append(server.rest)
     app.router.add_get("/ping", server.ping)
     app.router.add_route("GET", "/", server.statement)
     app.router.add_route("POST", "/", server.statement)
