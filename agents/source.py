@@ -97,15 +97,14 @@ class EachSource(Source):
         self._outside.more = self._more
 
     def begin(self) -> None:
-        running, outside, turns = self.stage.running, self._outside, self._turns
-        worse = self._of_worse()
-        most = self._room(self.stage.policy.inside) + worse
-        if not turns.singly and (not turns.ready or len(running) >= most + outside.count):
+        running, turns = self.stage.running, self._turns
+        aside = max(self._of_worse(), self._outside.count)
+        if not turns.singly and (not turns.ready or len(running) >= self._room(self.stage.policy.inside) + aside):
             return  # nothing to begin, or no room even where no other lane and no other tenant is
-        inside = self._inside() + worse
+        inside = self._inside()
         while turns.singly and self.stage.open and len(running) < self._slots:
             self._begin(turns.singly.popleft())
-        while turns.ready and self.stage.open and len(running) < min(self._slots, inside + outside.count):
+        while turns.ready and self.stage.open and len(running) < min(self._slots, inside + aside):
             self._begin(turns.ready.take())
 
     def _of_worse(self) -> int:

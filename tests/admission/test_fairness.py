@@ -185,6 +185,22 @@ async def test_interactive_does_not_wait_until_the_answers_of_a_flood_of_bulk_ar
     assert len(handler.begun) == 121
 
 
+async def test_what_waits_outside_is_room_for_interactive_once_whoever_it_is_of() -> None:
+    handler = Answered()
+    stage, best, least = lanes(handler, inside=8)
+    await least.consume(Calls("bulk", [b"t/%d" % n for n in range(100)]))
+    async with asyncio.timeout(10):
+        while handler.outside.count < 100:
+            await asyncio.sleep(0.01)
+    await best.consume(Calls("interactive", [b"t/i%d" % n for n in range(50)]))
+    assert len(stage.running) == 108
+    handler.answer.set()
+    for _ in range(200):
+        handler.gate.release()
+    await turns()
+    assert len(handler.begun) == 150
+
+
 async def test_beside_interactive_in_use_bulk_takes_its_share_of_a_crowd(handler: Held) -> None:
     _, best, least = lanes(handler, inside=32, crowded=8)
     await best.consume(Calls("interactive", [b"t/i1"]))
