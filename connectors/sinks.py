@@ -166,7 +166,7 @@ def _whose_answers(sink: Sink, settings: Settings) -> Sink:
 class Kind:
     """A sink that settings may ask for.
 
-    ways, ordered:  as agents.deliver.policy says
+    ways, ordered, at_once:  as agents.deliver.policy says
     consented:      answers are taken out by STRUCTURED_PROMPT_SINK_ANSWERS (ClickHouse does that by itself)
     exact:          batches come again as they were
     bounds:         of a batch, where the settings say nothing else
@@ -178,10 +178,11 @@ class Kind:
     consented: bool = False
     exact: bool = False
     bounds: Bounds = BOUNDS
+    at_once: int = 1
 
 
 SINKS: dict[str, Kind] = {
-    "clickhouse": Kind(_clickhouse, bounds=Bounds(ahead=1.0)),
+    "clickhouse": Kind(_clickhouse, at_once=2),
     "postgres": Kind(_postgres, ways=2, ordered=False, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "kafka": Kind(_kafka, consented=True, bounds=Bounds(5_000, 4 * MIB)),
     "s3": Kind(_s3, ways=8, consented=True, exact=True, bounds=Bounds(5_000, 2 * MIB, 60.0, ahead=0.1)),
@@ -202,6 +203,7 @@ class SinkParts:
     metrics: PrometheusMetrics
     ways: int
     ordered: bool
+    at_once: int
 
 
 def sink_parts(settings: Settings, name: str) -> SinkParts:
@@ -224,7 +226,7 @@ def sink_parts(settings: Settings, name: str) -> SinkParts:
         instance=settings.worker_name,
     )
     producer = KafkaProducer(connection, prefix=settings.topic_prefix)
-    return SinkParts(source, sink, producer, PrometheusMetrics(), kind.ways, kind.ordered)
+    return SinkParts(source, sink, producer, PrometheusMetrics(), kind.ways, kind.ordered, kind.at_once)
 
 
 def _bounds(settings: Settings, usual: Bounds) -> Bounds:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from topics import peek
 from topics.base import Message, format_money, format_time
 from topics.packed import packed
 from topics.request import PromptRequest
@@ -27,10 +28,6 @@ _HASH_VERSION = b"\x01"
 _NOT_HASHED = frozenset({"rerun", "submitted_at", "on_limit"})
 _ID = re.compile(r"[A-Za-z0-9._:@=+,~-]{1,255}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_PEEK_BYTES = 64 * 1024
-_PEEK_TOKENS = 8 * 1024
-# possessive, and a match at every quote: linear on any input
-_TOKEN = re.compile(rb'"((?:[^"\\]++|\\.?)*+)("?)|([{}\[\]:,])', re.DOTALL)
 
 
 class Tombstone(Exception):
@@ -76,11 +73,11 @@ def read_request(raw: bytes | None) -> Read:
 def read_object(raw: bytes) -> dict[str, Any]:
     """A JSON object within our limits of size, depth and characters. Raises Unreadable."""
     if len(raw) > MAX_BYTES:
-        raise Unreadable("too_large", f"{len(raw)} bytes; a request may have {MAX_BYTES}", raw, _peek(raw))
+        raise Unreadable("too_large", f"{len(raw)} bytes; a request may have {MAX_BYTES}", raw, peek.named(raw))
     try:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Unreadable("unreadable", f"not JSON: {error}"[:300] if raw else "empty", raw, _peek(raw)) from None
+        raise Unreadable("unreadable", f"not JSON: {error}"[:300] if raw else "empty", raw, peek.named(raw)) from None
     if type(fields) is not dict:
         raise Unreadable("unreadable", f"a JSON object is needed, this is {_json_type(fields)}", raw, {})
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _deeper_than(fields, MAX_DEPTH):
@@ -92,13 +89,12 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 def check_request(fields: dict[str, Any], raw: bytes) -> Read:
     """The request in `fields`; `raw` is what they were read from. Raises Unreadable with the path of each problem."""
+    if len(fields) > _MANY_PROBLEMS:
+        raise _invalid(_unknown(fields), len(fields), raw, fields)
     try:
         return Read(PromptRequest.model_validate(fields), fields)
     except ValidationError as error:
-        problems = _problems(error, fields)
-        listed = "; ".join(f"{path}: {message}" if path else message for path, message in problems[:3])
-        more = f"; and {error.error_count() - 3} more" if len(problems) > 3 else ""
-        raise Unreadable("invalid_request", listed + more, raw, fields, problems) from None
+        raise _invalid(_problems(error, fields), error.error_count(), raw, fields) from None
 
 
 def body_hash(fields: Mapping[str, Any]) -> bytes:
@@ -184,12 +180,21 @@ def _texts(value: Any) -> Iterator[tuple[str, str]]:
             rest.extend((f"{path}/{i}", child) for i, child in enumerate(value))
 
 
+def _invalid(problems: tuple[tuple[str, str], ...], count: int, raw: bytes, fields: dict[str, Any]) -> Unreadable:
+    listed = "; ".join(f"{path}: {message}" if path else message for path, message in problems[:3])
+    more = f"; and {count - 3} more" if len(problems) > 3 else ""
+    return Unreadable("invalid_request", listed + more, raw, fields, problems)
+
+
+def _unknown(fields: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    unknown = (name for name in fields if name not in PromptRequest.model_fields)
+    return tuple((f"/{_token(name)}", "unknown field") for name in islice(unknown, MAX_PROBLEMS))
+
+
 def _problems(error: ValidationError, fields: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     if error.error_count() > _MANY_PROBLEMS:
         # naming each would cost more than the request is worth
-        unknown = (name for name in fields if name not in PromptRequest.model_fields)
-        named = [(f"/{_token(name)}", "unknown field") for name, _ in zip(unknown, range(MAX_PROBLEMS), strict=False)]
-        return tuple(named) or (("", f"{error.error_count()} fields are wrong or unknown"),)
+        return _unknown(fields) or (("", f"{error.error_count()} fields are wrong or unknown"),)
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return tuple((_pointer(e["loc"], e["type"], fields), _message(e["type"], e["msg"])) for e in found[:MAX_PROBLEMS])
 
@@ -223,25 +228,3 @@ def _child(value: Any, step: int | str) -> tuple[bool, Any]:
 def _token(name: str) -> str:
     name = name if len(name) <= 64 else name[:63] + "…"
     return name.replace("~", "~0").replace("/", "~1").replace("\0", r"\u0000")
-
-
-def _peek(raw: bytes) -> dict[str, str]:
-    """`id` and `tenant` at the top of an object that cannot be parsed, from its first 64 KiB and 8,192 tokens: each
-    takes a microsecond, and brackets alone would be 64 thousand.
-    """
-    head = raw[:_PEEK_BYTES]
-    found: dict[str, str] = {}
-    if not head.lstrip().startswith(b"{"):
-        return found
-    depth, name, value_next = 0, b"", False
-    for text, closed, mark in (m.group(1, 2, 3) for m in islice(_TOKEN.finditer(head), _PEEK_TOKENS)):
-        if mark is not None:
-            depth += (mark in b"{[") - (mark in b"}]")
-            value_next = depth == 1 and mark == b":"
-        elif depth == 1 and closed and not value_next:
-            name = text
-        elif depth == 1 and closed and name in (b"id", b"tenant"):
-            found.setdefault(name.decode(), text.decode("ascii", "replace"))
-        if len(found) == 2 or (depth < 1 and mark is not None):
-            break
-    return found

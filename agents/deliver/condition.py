@@ -1,9 +1,10 @@
 """How a sink runner is doing, and whether it should go on: shared by the runner, its watcher and its process."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from domain.health import Check, Health
@@ -18,12 +19,17 @@ def _utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Tally:
-    """Since the start. `oldest_at` is the log time of the oldest record in hand that is not durable."""
+    """Since the start. `in_hand` are the log times of the oldest record of each batch that is not committed."""
 
     rows: int = 0
     refused: int = 0
     errors: int = 0
-    oldest_at: datetime | None = None
+    in_hand: deque[datetime] = field(default_factory=deque)
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        """Of the oldest record in hand."""
+        return min(self.in_hand, default=None)
 
 
 class Condition:

@@ -65,7 +65,7 @@ async def _run(settings: Settings, name: str, parts: SinkParts) -> None:
             stack.push_async_callback(_ended, asyncio.ensure_future(work))
         calm_collector()
         log.info("started", sink=name, metrics_port=port)
-        policy = Policy(name, ways=parts.ways, ordered=parts.ordered)
+        policy = Policy(name, ways=parts.ways, ordered=parts.ordered, at_once=parts.at_once)
         tracing = start_tracing(settings.otel_endpoint, f"structured-prompt-sink-{name}", version("structured-prompt"))
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         sink = traced_sink(parts.sink, tracing, name)

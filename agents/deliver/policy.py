@@ -13,6 +13,8 @@ class Policy:
 
     ways:     writes of one batch at the same time, at most
     ordered:  records of one partition go into one write, in their order; otherwise any of them into any
+    at_once:  batches that are written at the same time, at most; they are committed in their order. With more than one,
+              a later record of a partition may be written before an earlier one.
     """
 
     name: str
@@ -20,6 +22,7 @@ class Policy:
     longest_wait_s: float = 30.0
     ways: int = 1
     ordered: bool = True
+    at_once: int = 1
 
     def wait(self, failures: int, retry_after: float | None, chance: float) -> float:
         """Seconds until the next attempt after `failures` >= 1 in a row.

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import orjson
@@ -15,6 +16,7 @@ import structlog
 
 from agents.deliver.bisecting import Bisecting
 from agents.deliver.condition import Condition
+from agents.deliver.hands import Hands
 from agents.deliver.policy import Policy
 from agents.emit import Reason, dead_letter
 from agents.line import Delivery
@@ -42,23 +44,25 @@ async def deliver(
     """Run until `health.stop()`, then close source and sink. Ends early only on a fault of ours."""
     health.when_stopping(source.stop)
     courier = _Courier(Bisecting(sink), producer, policy, metrics, health)
+    hands = Hands(policy.at_once, source.stop)
     try:
         await courier.until_done(sink.open, OPENING)
         async for batch in source.batches():
             if not await health.may_go():
                 break
-            await courier.carry(batch)
-            await courier.finish(source, batch)
+            await hands.begin(partial(courier.bring, source, batch))
             del batch  # or it stays in memory while the next one is read
+        await hands.end()
     except Stopped:
         log.info("stopped_while_waiting", sink=policy.name)
     finally:
+        await hands.drop()
         await source.close()
         await sink.close()
 
 
 class _Courier:
-    """Brings one batch after the other to its end."""
+    """Brings batches to their end."""
 
     def __init__(self, sink: Sink, producer: Producer, policy: Policy, metrics: Metrics, health: Condition) -> None:
         self._sink = sink
@@ -66,14 +70,28 @@ class _Courier:
         self._policy = policy
         self._metrics = metrics
         self._health = health
+        self._brought = 0
 
-    async def carry(self, batch: Sequence[Item]) -> None:
-        """Returns when each item is durable at the destination or on prompt.dead-letters. Raises Stopped."""
+    async def bring(self, source: BatchSource, batch: Sequence[Item], before: Awaitable[None] | None) -> None:
+        """Written, and then committed once the batch before it is. Raises Stopped."""
+        place, tally = self._brought % self._policy.at_once, self._health.tally
+        self._brought += 1
+        tally.in_hand.append(min([item.timestamp for item in batch]))
+        await self._carry(batch, place * self._policy.ways)
+        if before is not None:
+            await before
+        await self.until_done(lambda: source.commit(batch), "commit")
+        tally.in_hand.popleft()
+
+    async def _carry(self, batch: Sequence[Item], first: int) -> None:
+        """Returns when each item is durable at the destination or on prompt.dead-letters. Raises Stopped.
+
+        first: the number of its first write, of all that are under way.
+        """
         name, tally = self._policy.name, self._health.tally
         self._metrics.count("events_in", len(batch), stage=name)
-        tally.oldest_at = min([item.timestamp for item in batch])
         began = time.monotonic()
-        writes = [self._write(part, number) for number, part in enumerate(self._policy.parts(batch))]
+        writes = [self._write(part, number) for number, part in enumerate(self._policy.parts(batch), first)]
         refused: list[Refused] = []
         # each is waited for: none may go on behind the back of the next batch
         for answer in await asyncio.gather(*writes, return_exceptions=True):
@@ -87,11 +105,6 @@ class _Courier:
         tally.rows += len(batch) - len(refused)
         tally.refused += len(refused)
         self._measure(batch, refused, time.monotonic() - began)
-
-    async def finish(self, source: BatchSource, batch: Sequence[Item]) -> None:
-        """Commit it. Raises Stopped."""
-        await self.until_done(lambda: source.commit(batch), "commit")
-        self._health.tally.oldest_at = None
 
     async def _write(self, part: Sequence[Item], number: int) -> list[Refused]:
         return await self.until_done(lambda: self._sink.write(part), f"write {number}" if number else "write")

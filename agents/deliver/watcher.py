@@ -73,7 +73,7 @@ class Watcher:
 
     def left(self) -> None:
         """Nothing is read here any more, while the process goes on: no lag of it stays."""
-        self._condition.tally.oldest_at = None
+        self._condition.tally.in_hand.clear()
         self._measure(dict.fromkeys(self._measured, 0))
 
     def _measure(self, lag: dict[Place, int]) -> None:

@@ -25,6 +25,8 @@ INSERT_SETTINGS = {
     "date_time_input_format": "best_effort",
     # a body is less than one of the pieces that would be parsed side by side: a thread more, and nothing to share
     "input_format_parallel_parsing": "0",
+    # rows of one key that came together become one at a merge, and FINAL leaves one: no need to look for them now
+    "optimize_on_insert": "0",
     # A batch that reaches far back in time is no error: partitions are days.
     "max_partitions_per_insert_block": "0",
 }

@@ -1,8 +1,8 @@
-"""The batch that is being read while the one before it is written. Pure bookkeeping, used on the consumer's thread."""
+"""The batch that is being read while those before it are written. Pure bookkeeping, used on the consumer's thread."""
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.ports import Item
 from domain.sinks.model import Place
@@ -12,8 +12,8 @@ from domain.sinks.model import Place
 class Bounds:
     """A batch ends with `rows` records, or `size` bytes of values, or `seconds` after its first record.
 
-    `ahead` is how much of the next one is read while it is written: one and a half are in memory at a time then, and a
-    sink may copy one.
+    `ahead` is how much of the next one is read while others are written: with one of those one and a half are in memory
+    at a time, and a sink may copy one.
     """
 
     rows: int = 10_000
@@ -27,16 +27,25 @@ LARGE = 512 * 1024
 """Bytes that a record may have before one was seen: a hundred of the largest would be twelve batches."""
 
 
+@dataclass(slots=True)
+class _Handed:
+    """A batch that was handed out and is not finished, with the partitions that left since."""
+
+    batch: Sequence[Item]
+    starts: dict[Place, int]
+    lost: set[Place] = field(default_factory=set)
+
+
 class ReadAhead:
-    """Items that were read and not handed out; of the batch last handed out what it is of, until it is finished."""
+    """Items that were read and not handed out; of the batches handed out what they are of, until they are finished."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._items: list[Item] = []
         self._size = 0
         self._usual = LARGE
-        self._lost: set[Place] = set()
-        self._in_hand: dict[Place, int] = {}
+        # by identity: a batch is finished once, however often it is told
+        self._handed: dict[int, _Handed] = {}
         self.due = math.inf
         """The monotonic time at which the batch ends though it is not full."""
 
@@ -67,31 +76,36 @@ class ReadAhead:
             self._usual = max(1, size // len(items))
 
     def revoke(self, places: Iterable[Place]) -> None:
-        """Partitions that left: their items are dropped, and the batch handed out may not commit them any more.
+        """Partitions that left: their items are dropped, and no batch handed out may commit them any more.
 
         A partition that comes back is read again from its committed offset.
         """
-        self._lost.update(places)
-        self._in_hand = {place: offset for place, offset in self._in_hand.items() if place not in self._lost}
-        self._keep([item for item in self._items if (item.topic, item.partition) not in self._lost])
+        gone = set(places)
+        for handed in self._handed.values():
+            handed.lost |= gone
+        self._keep([item for item in self._items if (item.topic, item.partition) not in gone])
 
     def take(self) -> list[Item]:
-        """The next batch; what the one before it had lost is forgotten with it."""
+        """The next batch. It is known as the list that it is until it is finished."""
         taken = self._items
-        self._in_hand = _starts(taken)
+        if taken:
+            self._handed[id(taken)] = _Handed(taken, _starts(taken))
         self._keep([])
-        self._lost.clear()
         return taken
 
     def ends(self, batch: Sequence[Item]) -> dict[Place, int]:
-        """The offset after the last item of each partition that `batch`, handed out last, has not lost."""
+        """The offset after the last item of each partition that `batch` has not lost; none when it is finished."""
+        handed = self._handed.get(id(batch))
+        if handed is None:
+            return {}
         last = {(item.topic, item.partition): item.offset for item in batch}
-        return {place: offset + 1 for place, offset in last.items() if place not in self._lost}
+        return {place: offset + 1 for place, offset in last.items() if place not in handed.lost}
 
     def finish(self, batch: Sequence[Item]) -> dict[Place, int]:
-        """The same, of a batch that is durable where it goes."""
-        self._in_hand = {}
-        return self.ends(batch)
+        """The same, of a batch that is durable where it goes: those handed out before it are finished."""
+        ends = self.ends(batch)
+        self._handed.pop(id(batch), None)
+        return ends
 
     def starts(self) -> dict[Place, int]:
         """The first offset of each partition that was read and not handed out."""
@@ -99,7 +113,10 @@ class ReadAhead:
 
     def unfinished(self) -> dict[Place, int]:
         """The first offset of each partition that was read, and is not finished."""
-        return self.starts() | self._in_hand
+        first = self.starts()
+        for handed in reversed(self._handed.values()):
+            first |= {place: offset for place, offset in handed.starts.items() if place not in handed.lost}
+        return first
 
     def _keep(self, items: list[Item]) -> None:
         self._items = items

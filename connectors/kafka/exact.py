@@ -37,13 +37,13 @@ class ExactConsumer(BatchConsumer):
         batch = await self._call(self._take)
         while batch:
             try:
-                kept = await self._call(self._promise, batch)
+                promised = await self._call(self._promise, batch)
             except Unavailable as error:
                 log.warning("the batch waits for its promise: %s", error)
                 await asyncio.sleep(PAUSE_S)
             else:
-                if kept is not None:
-                    return kept
+                if promised:
+                    return batch
             if self._stopping:
                 return []
             await self._call(self._poll_paused)
@@ -56,17 +56,18 @@ class ExactConsumer(BatchConsumer):
         self._ahead.add(self._promised.taken(), time.monotonic())
         return taken
 
-    def _promise(self, batch: Sequence[Item]) -> list[Item] | None:
-        """The part of the batch that is still this member's; None while a rebalance has to end first."""
+    def _promise(self, batch: list[Item]) -> bool:
+        """Leaves in the batch what is still this member's. False while a rebalance has to end first."""
         ends = self._ahead.ends(batch)
-        kept = [item for item in batch if (item.topic, item.partition) in ends]
-        starts = {(item.topic, item.partition): item.offset for item in reversed(kept)}
+        batch[:] = [item for item in batch if (item.topic, item.partition) in ends]
+        starts = {(item.topic, item.partition): item.offset for item in reversed(batch)}
         offsets = [
             TopicPartition(self._prefixed[topic], partition, start, metadata=str(ends[topic, partition]))
             for (topic, partition), start in starts.items()
         ]
         if not offsets:
-            return kept
+            self._ahead.finish(batch)
+            return True
         try:
             done = self._open().commit(offsets=offsets, asynchronous=False)
             errors = [here.error for here in done or () if here.error is not None]
@@ -74,7 +75,7 @@ class ExactConsumer(BatchConsumer):
             errors = [error.args[0]]
         for one in errors:
             reading.judge(one)
-        return None if errors else kept
+        return not errors
 
     def _consume(self, client: Consumer, rows: int, wait: float) -> None:
         self._learn()

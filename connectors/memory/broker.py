@@ -113,7 +113,7 @@ class MemorySource:
         self._group = group
         self._rows = rows
         self._stopping = False
-        self._lost: set[tuple[str, int]] = set()
+        self._handed: dict[int, tuple[Sequence[Item], set[tuple[str, int]]]] = {}
         self._joined = False
         self.missing: str | None = None
         self._next = {
@@ -132,8 +132,9 @@ class MemorySource:
                 await self._broker.grown()
 
     async def commit(self, batch: Sequence[Item]) -> None:
+        _, lost = self._handed.pop(id(batch), (batch, set()))
         for item in batch:
-            if (item.topic, item.partition) in self._lost:
+            if (item.topic, item.partition) in lost:
                 continue
             done = self._broker.committed(self._group, item.topic, item.partition)
             self._broker.commit(self._group, item.topic, item.partition, max(done, item.offset + 1))
@@ -161,7 +162,8 @@ class MemorySource:
             offset = start if isinstance(start, int) else self._first_since(place, start)
             self._next[place] = min(max(0, offset), self._broker.end(*place))
             self._broker.commit(self._group, *place, self._next[place])
-        self._lost.update(here)
+        for _, lost in self._handed.values():
+            lost.update(here)
         self._broker.wake()
         return frozenset(here)
 
@@ -171,10 +173,11 @@ class MemorySource:
 
     def _take(self) -> list[Item]:
         batch: list[Item] = []
-        self._lost.clear()
         for place, start in self._next.items():
             items = self._broker.read(*place, start)[: self._rows - len(batch)]
             if items:
                 self._next[place] = items[-1].offset + 1
                 batch += items
+        if batch:
+            self._handed[id(batch)] = batch, set()
         return batch

@@ -99,3 +99,27 @@ def test_what_was_not_handed_out_is_known_by_its_first_offsets():
     ahead = ReadAhead(Bounds())
     ahead.add(items(0, [3, 4]) + items(1, [7]) + items(0, [5]), now=1.0)
     assert ahead.starts() == {("things", 0): 3, ("things", 1): 7}
+
+
+def test_two_batches_are_in_hand_and_each_commits_what_it_is_of():
+    ahead = ReadAhead(Bounds())
+    ahead.add(items(0, [3, 4]) + items(1, [7]), now=1.0)
+    first = ahead.take()
+    ahead.add(items(0, [5]) + items(2, [1]), now=2.0)
+    second = ahead.take()
+    assert ahead.unfinished() == {("things", 0): 3, ("things", 1): 7, ("things", 2): 1}
+    ahead.revoke({("things", 0)})
+    assert ahead.unfinished() == {("things", 1): 7, ("things", 2): 1}
+    assert ahead.finish(first) == {("things", 1): 8}
+    assert ahead.unfinished() == {("things", 2): 1}
+    assert ahead.finish(second) == {("things", 2): 2}
+    assert ahead.finish(second) == {}, "a commit that is asked for again finishes nothing twice"
+
+
+def test_what_was_read_of_a_partition_that_came_back_stays_when_another_leaves():
+    ahead = ReadAhead(Bounds())
+    ahead.add(items(0, [3]) + items(1, [7]), now=1.0)
+    ahead.revoke({("things", 0)})
+    ahead.add(items(0, [3, 4]), now=2.0)
+    ahead.revoke({("things", 1)})
+    assert ahead.take() == items(0, [3, 4])

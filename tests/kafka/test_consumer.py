@@ -221,6 +221,19 @@ async def test_the_next_batch_is_read_while_the_last_is_written_and_neither_is_c
         assert numbers(await read(consumer, 80)) == list(range(20, 100))
 
 
+async def test_of_two_batches_in_hand_the_first_is_committed_alone(producer, make_topic, member):
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % i) for i in range(100)])
+    async with member(topic, Bounds(rows=20)) as consumer, asyncio.timeout(30), aclosing(consumer.batches()) as source:
+        first, second = await anext(source), await anext(source)
+        assert await consumer.lag() == {(topic, 0): 100}
+        await consumer.commit(first)
+        assert await consumer.lag() == {(topic, 0): 80}
+        assert numbers([second]) == list(range(20, 40))
+    async with member(topic) as consumer:
+        assert numbers(await read(consumer, 80)) == list(range(20, 100))
+
+
 async def test_what_was_read_ahead_of_a_partition_that_left_is_dropped(producer, make_topic, member):
     topic = make_topic(partitions=1)
     await producer.send([Record(topic, b"%d" % i) for i in range(100)])

@@ -60,18 +60,28 @@ class Session:
         connect: Any = chdb.connect  # its types are incomplete, and differ between its two distributions
         self._connection: Any = connect(path)
         self._database: str | None = None
+        self.settings: Mapping[str, str] = {}
 
     def enter(self, database: str, settings: Mapping[str, str]) -> None:
         if database != self._database:
             self._connection.query(f"USE {quoted_name(database)}")
             self._database = database
-        if settings:
-            self._connection.query("SET " + ", ".join(f"{_word(k)} = {quoted(v)}" for k, v in settings.items()))
+        if settings != self.settings:
+            self._set(settings)
 
-    def leave(self, settings: Mapping[str, str]) -> None:
-        for name in settings:
-            with contextlib.suppress(Exception):
-                self._connection.query(f"SET {_word(name)} = DEFAULT")
+    def _set(self, settings: Mapping[str, str]) -> None:
+        """These and no others; none after a failure."""
+        stale = [f"{_word(name)} = DEFAULT" for name in self.settings.keys() - settings.keys()]
+        wanted = [f"{_word(name)} = {quoted(value)}" for name, value in settings.items()]
+        try:
+            self._connection.query("SET " + ", ".join(stale + wanted))
+        except Exception:
+            for name in {**self.settings, **settings}:
+                with contextlib.suppress(Exception):
+                    self._connection.query(f"SET {_word(name)} = DEFAULT")
+            self.settings = {}
+            raise
+        self.settings = settings
 
     def run(self, statement: Statement) -> Answer:
         if statement.data is not None:
@@ -109,15 +119,14 @@ class Engine:
 
     def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
         self._all = [Session(path) for _ in range(connections)]
-        self._free: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
-        for session in self._all:
-            self._free.put_nowait(session)
+        self._free = list(self._all)
+        self._places = asyncio.Semaphore(connections)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="chdb")
 
     async def run(self, statement: Statement, database: str) -> Answer:
         """Run one statement. Raises what chDB raises: its text begins with `Code: N.`."""
-        session = await self._free.get()
-        kept = False
+        await self._places.acquire()
+        session, kept = self._fitting(statement), False
         try:
             await self._call(session.enter, database, statement.settings)
             if not statement.streams:
@@ -127,29 +136,32 @@ class Engine:
             if second is None:
                 return Answer(first[0], read_rows=first[1]) if first else Answer(b"")
             kept = True
-            more = Rest(second[0], partial(self._call, _next, pieces), partial(self._end, session, statement, pieces))
+            more = Rest(second[0], partial(self._call, _next, pieces), partial(self._end, session, pieces))
             return Answer(first[0] if first else b"", more=more)
         finally:
             if not kept:
-                await self._release(session, statement)
+                self._release(session)
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for session in self._all:
             session.close()
 
-    async def _end(self, session: Session, statement: Statement, pieces: Iterator[Piece]) -> None:
+    async def _end(self, session: Session, pieces: Iterator[Piece]) -> None:
         try:
             await self._call(_close, pieces)
         finally:
-            await self._release(session, statement)
+            self._release(session)
 
-    async def _release(self, session: Session, statement: Statement) -> None:
-        try:
-            if statement.settings:
-                await asyncio.shield(self._call(session.leave, statement.settings))
-        finally:
-            self._free.put_nowait(session)
+    def _fitting(self, statement: Statement) -> Session:
+        """One that has its settings, else the one that was not used for longest."""
+        free = self._free
+        at = next((number for number, one in enumerate(free) if one.settings == statement.settings), 0)
+        return free.pop(at)
+
+    def _release(self, session: Session) -> None:
+        self._free.append(session)
+        self._places.release()
 
     async def _call(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
