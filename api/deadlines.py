@@ -63,6 +63,8 @@ class Deadlines:
             return await future
         finally:
             del self._due[waits]
+            # its exception knows this frame and those above: a circle that would keep what they hold
+            del waits, future
 
     async def of(self, work: Awaitable[Answer], at: float) -> Answer:
         """What any awaitable gives; it is cancelled at `at`. Raises TimeoutError."""

@@ -30,11 +30,10 @@ from api.shield.bodies import Bodies, counted
 from api.shield.limits import Failures
 from api.shield.peers import CLIENT
 from api.shield.refusals import TOLD, Refusals
-from api.within import PATIENCE_S
+from api.within import GIVE_UP_AT, PATIENCE_S
 from domain.errors import Transient
 from domain.metrics import Metrics
 
-GIVE_UP_AT = "structured_prompt.give_up_at"
 PROTECTED = ("/v1/", "/openai/")
 SIGNED = re.compile(r"/v1/sources/[^/]+/events")
 """Let in without a key: the route checks a signature over the body."""
@@ -118,13 +117,16 @@ class BodyLimit:
         problem, announced = self._refusal(scope["headers"])
         if problem is not None:
             return refuse(scope, receive, send, problem)
-        read, more = 0, True
-        ends_at = asyncio.get_running_loop().time() + self._seconds
+        read, more, loop = 0, True, asyncio.get_running_loop()
+        ends_at = loop.time() + self._seconds
 
         async def limited() -> Message:
             nonlocal read, more
-            # when the body is there, what is waited for is that the client leaves
-            message = await (self._in_time(receive, ends_at) if more else receive())
+            if not more:
+                return await receive()  # the body is there: what is waited for is that the client leaves
+            began = loop.time()
+            message = await self._in_time(receive, ends_at)
+            scope[GIVE_UP_AT] += loop.time() - began
             read += len(message.get("body", b""))
             more = message.get("more_body", False)
             if read > self._max_bytes:

@@ -9,6 +9,8 @@ from api import problems
 Value = TypeVar("Value")
 PATIENCE_S = 1.8
 """For what a client waits for: it gets its 503 within two seconds."""
+GIVE_UP_AT = "structured_prompt.give_up_at"
+"""In a request's scope: when that is, on the event loop's clock. What its body takes to come does not count."""
 LEDGER = "the ledger"
 
 

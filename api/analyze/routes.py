@@ -15,8 +15,8 @@ from api.analyze.service import Analyze, Patience
 from api.analyze.submission import Ask, checked_key
 from api.authentication import caller_of
 from api.bodies import header, whole
-from api.middleware import GIVE_UP_AT
 from api.refusing import REQUEST_ID
+from api.within import GIVE_UP_AT
 from domain.tracing import Tracing
 
 DEFAULT_WAIT_S = 30.0

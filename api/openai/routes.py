@@ -18,11 +18,11 @@ from api.analyze.service import Analyze, Begun, Patience
 from api.analyze.submission import Ask, checked_key, id_of_key
 from api.analyze.waiters import Standing
 from api.authentication import caller_of
-from api.middleware import GIVE_UP_AT
 from api.openai import models
 from api.openai.answering import Answer, chunks, unfinished
 from api.openai.asking import Asked, asked
 from api.problems import of_unreadable
+from api.within import GIVE_UP_AT
 from domain.routing.catalogue import Catalogue
 from domain.tracing import Tracing
 from topics import codec

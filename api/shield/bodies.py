@@ -16,6 +16,7 @@ from api.authentication import SCOPE
 from api.problems import Problem
 from api.refusing import DISCARDS, discard
 from api.shield.turns import Turns
+from api.within import GIVE_UP_AT
 
 SMALL: Final = 16 * 1024
 """Bodies that are not counted: their connection costs about as much."""
@@ -83,7 +84,7 @@ async def counted(app: ASGIApp, bodies: Bodies, size: int, scope: Scope, receive
         message = await receive()
         if not message.get("more_body", False):
             if caller is not None:
-                await bodies.turns.next()
+                scope[GIVE_UP_AT] += await bodies.turns.next()
             end()
         return message
 

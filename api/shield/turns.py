@@ -17,9 +17,10 @@ class Turns:
         self._taken = False
         self._given_at = 0.0
 
-    async def next(self) -> None:
-        """Wait for a turn: none at all where nobody had one just now."""
+    async def next(self) -> float:
+        """Wait for a turn: none at all where nobody had one just now. Returns the seconds that took."""
         loop = asyncio.get_running_loop()
+        came_at = loop.time()
         if self._taken:
             turn = loop.create_future()
             self._waiting.append(turn)
@@ -31,6 +32,7 @@ class Turns:
                 raise
         self._taken, self._given_at = True, time.perf_counter()
         loop.call_soon(self._rest, loop)
+        return loop.time() - came_at
 
     def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
         held = time.perf_counter() - self._given_at

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from api import documentation, spans
 from api.acting import AS_CALLER
 from api.analyze.outcome import JSON, links
-from api.middleware import GIVE_UP_AT
 from api.operating import Operators
 from api.sources.keeper import SourceKeeper
 from api.sources.service import SourceEvents
+from api.within import GIVE_UP_AT
 from domain.tracing import Tracing
 
 _ACCEPTED = {

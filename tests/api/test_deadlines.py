@@ -1,6 +1,9 @@
 """Time-outs for many: each is kept, and nothing else is cut off."""
 
 import asyncio
+import gc
+import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -36,6 +39,27 @@ async def test_what_is_late_is_a_time_out_and_its_answer_harms_nobody(deadlines:
     assert future.done()
     with pytest.raises(TimeoutError):
         await deadlines.of(asyncio.Event().wait(), in_(0))
+
+
+async def test_a_time_out_leaves_nothing_that_only_the_collector_finds(deadlines: Deadlines) -> None:
+    class Body:
+        """What a request holds while it waits."""
+
+    async def asks(body: Body) -> None:
+        await deadlines.of_future(asyncio.get_running_loop().create_future(), in_(0))
+        raise AssertionError(body)
+
+    body = Body()
+    held = weakref.ref(body)
+    gc.disable()
+    try:
+        with suppress(TimeoutError):
+            await asks(body)
+        del body
+        await asyncio.sleep(0)  # what woke this task knows the future as well
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_failure_is_itself(deadlines: Deadlines) -> None:

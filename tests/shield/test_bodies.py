@@ -11,9 +11,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.authentication import SCOPE
 from api.bodies import whole
+from api.deadlines import Deadlines
+from api.middleware import BodyBounds, BodyLimit
 from api.problems import Problem
 from api.refusing import discard
 from api.shield.bodies import SMALL, Bodies, counted
+from api.within import GIVE_UP_AT
 
 MEGA = 1 << 20
 
@@ -22,7 +25,7 @@ class Sender:
     """A client that sends what it has, and the rest when it is told to."""
 
     def __init__(self, tenant: str | None) -> None:
-        self.scope: Scope = {"type": "http", "method": "POST", "headers": []}
+        self.scope: Scope = {"type": "http", "method": "POST", "headers": [], GIVE_UP_AT: 0.0}
         if tenant is not None:
             self.scope[SCOPE] = SimpleNamespace(tenant=SimpleNamespace(name=tenant))
         self.rest = asyncio.Event()
@@ -99,3 +102,11 @@ async def test_strangers_take_no_room_from_those_who_have_a_key(bodies: Bodies) 
 def test_small_bodies_are_not_counted(bodies: Bodies) -> None:
     assert [bodies.size("POST", size) for size in (0, SMALL, SMALL + 1, MEGA)] == [0, 0, SMALL + 1, MEGA]
     assert (bodies.size("POST", None), bodies.size("GET", None)) == (MEGA, 0)
+
+
+async def test_the_time_that_a_body_takes_to_come_is_not_that_of_our_dependencies() -> None:
+    bounds = BodyBounds(largest=MEGA, seconds=5.0, most=4 * MEGA, share=2 * MEGA)
+    sender, loop = Sender("acme"), asyncio.get_running_loop()
+    loop.call_later(0.05, sender.rest.set)
+    await BodyLimit(read, bounds, Deadlines())(sender.scope, sender.receive, _unsent)
+    assert sender.scope[GIVE_UP_AT] >= 0.045
