@@ -67,6 +67,13 @@ async def test_C1_a_batch_written_twice_counts_once(destination: Destination) ->
     assert (total["requests"], total["input_tokens"], total["cost_usd"]) == (1, 62, Decimal("0.0000188"))
 
 
+async def test_C1_what_comes_twice_in_one_batch_counts_once_and_its_latest_run_wins(destination: Destination) -> None:
+    failed = result(status="failed", output=None, error={"code": "internal", "message": "no"})
+    await destination.sink.write([result(run=2), failed, result(run=2), call(), call(), event(), event()])
+    total = await destination.total()
+    assert (total["requests"], total["completed"], total["cost_usd"]) == (1, 1, Decimal("0.0000094"))
+
+
 async def test_C1_a_request_with_three_attempts_is_one_request(destination: Destination) -> None:
     await destination.sink.write([result(), *(call(attempt=n) for n in (1, 2, 3))])
     total = await destination.total()
