@@ -42,15 +42,23 @@ class Batcher(Generic[Item, Answer]):
     async def _one_batch(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_size))]
         try:
-            answers = await self._run([item for item, _ in batch])
+            _resolve_all(batch, await self._run([item for item, _ in batch]))
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - every waiter of this batch gets it
-            answers = [error] * len(batch)
-        for (_, future), answer in zip(batch, answers, strict=True):
-            _resolve(future, answer)
+            _resolve_all(batch, [error] * len(batch))
+        finally:
+            # the error knows this frame, and the futures the error: a circle that would keep the items
+            batch.clear()
+
+
+def _resolve_all(batch: Sequence[tuple[Item, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]) -> None:
+    if len(answers) != len(batch):
+        raise ValueError(f"{len(answers)} answers to a batch of {len(batch)}")
+    for (_, future), answer in zip(batch, answers, strict=True):
+        _resolve(future, answer)
 
 
 def _resolve(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:

@@ -1,8 +1,11 @@
 """The producer on the real broker, and without one."""
 
 import asyncio
+import gc
 import json
 import time
+import weakref
+from contextlib import suppress
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -108,6 +111,28 @@ async def test_a_fatal_error_replaces_the_client(producer, make_topic):
     fenced.fail(KafkaError(KafkaError._FENCED, "fenced", fatal=True), "produce")
     await producer.send([Record(topic, b"x")])
     assert producer._client is not fenced
+
+
+async def test_a_failure_keeps_no_records():
+    class Records(list):
+        """What a list is not: seen when it is gone."""
+
+    async def sends(records):
+        with suppress(Unavailable):
+            await lonely.send(records)
+            raise AssertionError(records)
+
+    lonely = KafkaProducer({"bootstrap.servers": "127.0.0.1:1"}, timeout_s=0.1)
+    records = Records([Record("things", b"x")])
+    held = weakref.ref(records)
+    gc.disable()
+    try:
+        await sends(records)
+        del records
+        await lonely.close()  # until then the client knows them too
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_sender_may_give_up(producer, make_topic):
