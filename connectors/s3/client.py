@@ -23,7 +23,7 @@ PAGE = 1000
 """Keys in one listing, at most."""
 REMEDIES = {
     "NoSuchBucket": "create the bucket, or set another one",
-    "AccessDenied": "grant s3:PutObject, s3:GetObject and s3:ListBucket on it",
+    "AccessDenied": "check the access key and its secret, and grant s3:PutObject, s3:GetObject and s3:ListBucket on it",
     "InvalidAccessKeyId": "check the access key",
     "SignatureDoesNotMatch": "check the secret access key",
     "ExpiredToken": "renew the credentials",
