@@ -87,7 +87,9 @@ class Watcher:
 
     def _report(self, lag: int) -> Report:
         tally, trouble = self._condition.tally, self._condition.trouble
-        state: State = "paused" if self._condition.held else "running" if trouble is None else "waiting"
+        # before the orders are known it is held, and no operator has paused it
+        held = self._condition.held and not self._condition.opening
+        state: State = "paused" if held else "running" if trouble is None else "waiting"
         counts = lag, tally.rows, tally.refused, tally.errors
         return Report(self._name, self._member, state, *counts, tally.oldest_at, trouble or "")
 

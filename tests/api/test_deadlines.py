@@ -1,13 +1,12 @@
 """Time-outs for many: each is kept, and nothing else is cut off."""
 
 import asyncio
-import gc
-import weakref
 from contextlib import suppress
 
 import pytest
 
 from api.deadlines import Deadlines
+from tests.held import Held, is_freed_after
 
 FAR_S = 600.0
 
@@ -42,24 +41,12 @@ async def test_what_is_late_is_a_time_out_and_its_answer_harms_nobody(deadlines:
 
 
 async def test_a_time_out_leaves_nothing_that_only_the_collector_finds(deadlines: Deadlines) -> None:
-    class Body:
-        """What a request holds while it waits."""
-
-    async def asks(body: Body) -> None:
-        await deadlines.of_future(asyncio.get_running_loop().create_future(), in_(0))
-        raise AssertionError(body)
-
-    body = Body()
-    held = weakref.ref(body)
-    gc.disable()
-    try:
+    async def asks(body: Held) -> None:
         with suppress(TimeoutError):
-            await asks(body)
-        del body
-        await asyncio.sleep(0)  # what woke this task knows the future as well
-        assert held() is None
-    finally:
-        gc.enable()
+            await deadlines.of_future(asyncio.get_running_loop().create_future(), in_(0))
+            raise AssertionError(body)
+
+    assert await is_freed_after(asks)
 
 
 async def test_a_failure_is_itself(deadlines: Deadlines) -> None:

@@ -1,13 +1,12 @@
 """Natural batches of several lanes."""
 
 import asyncio
-import gc
-import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 
 from domain.batching import Batcher, ByLane
 from domain.errors import Unavailable
+from tests.held import Held, is_freed_after
 
 
 async def test_L17_who_comes_in_one_lane_does_not_wait_for_the_batch_of_another() -> None:
@@ -32,27 +31,16 @@ async def test_L17_who_comes_in_one_lane_does_not_wait_for_the_batch_of_another(
 
 
 async def test_a_batch_that_failed_keeps_nothing_that_only_the_collector_finds() -> None:
-    class Body:
-        """What a request holds."""
-
-    async def run(batch: Sequence[Body]) -> list[None]:
+    async def run(batch: Sequence[Held]) -> list[None]:
         raise Unavailable(f"{len(batch)} were not written")
 
-    async def writes(body: Body) -> None:
+    async def writes(body: Held) -> None:
         with suppress(Unavailable):
             await batches.submit(body)
             raise AssertionError(body)
 
-    batches, body = Batcher(run), Body()
-    held = weakref.ref(body)
-    gc.disable()
-    try:
-        await writes(body)
-        del body
-        await asyncio.sleep(0)  # what woke this task knows the failure as well
-        assert held() is None
-    finally:
-        gc.enable()
+    batches = Batcher(run)
+    assert await is_freed_after(writes)
 
 
 async def test_a_batch_with_an_answer_too_few_is_a_failure_of_all() -> None:

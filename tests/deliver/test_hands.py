@@ -81,6 +81,10 @@ async def test_one_alone_is_committed_though_no_other_comes(line: Delivery) -> N
     alone.publish(RESULTS, result().value)
     running = asyncio.ensure_future(alone.run(TWO))
     await until(lambda: alone.uncommitted() == 0)
+    assert not running.done()
+    assert len(alone.sink.results) == 1
+    await a_while()
+    assert alone.health.tally.oldest_at is None
     alone.health.stop()
     await asyncio.wait_for(running, 5)
 

@@ -9,6 +9,7 @@ import pytest
 from agents.deliver.policy import Policy
 from domain.errors import Unavailable
 from domain.ports import Item, Refused
+from domain.sinks.model import OPENING
 from tests.contract.messages import NOON, result
 from tests.deliver.running import Delivery, until
 from topics.table import RESULTS
@@ -65,6 +66,13 @@ async def test_a_sink_that_cannot_open_tells_what_lies_before_its_group(line: De
     assert line.metrics.value("consumer_lag", topic=RESULTS, partition=str(place)) == 0
     line.health.stop()
     await asyncio.wait_for(running, 5)
+
+
+async def test_a_sink_that_cannot_open_waits_from_its_first_report_on(line: Delivery) -> None:
+    line.health.troubled(OPENING, f"{OPENING}: its bucket is missing")
+    await line.watcher().look()
+    (view,) = await line.board.look()
+    assert (view.state(NOON), view.alive(NOON)[0].state) == ("waiting", "waiting")
 
 
 async def test_a_paused_sink_carries_nothing_and_goes_on_where_it_was(line: Delivery) -> None:
