@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     StringConstraints,
 )
@@ -19,6 +20,11 @@ class Message(BaseModel):
     """A value on a topic. Unknown fields are refused: a typo must not cost money."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null", protected_namespaces=())
+
+
+def empty_object(**limits: Any) -> Any:
+    """A field that is `{}` where it is absent: a plain `{}` as default is copied deeply, 1 µs each time."""
+    return Field(default_factory=dict, json_schema_extra={"default": {}}, **limits)
 
 
 def format_time(at: datetime) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from topics.base import Message, Money, RequestId, TenantName, UtcTime
+from topics.base import Message, Money, RequestId, TenantName, UtcTime, empty_object
 
 Lane = Literal["interactive", "standard", "bulk"]
 LANES: tuple[Lane, ...] = ("interactive", "standard", "bulk")
@@ -33,7 +33,7 @@ class TemplateRef(Message):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     version: Annotated[int, Field(strict=True, ge=1)] | None = None
-    variables: dict[str, Any] = {}
+    variables: dict[str, Any] = empty_object()
 
 
 class Parameters(Message):
@@ -70,7 +70,7 @@ class PromptRequest(Message):
     output_schema: dict[str, Any] | None = None
     model: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "fast"
     parameters: Parameters = Parameters()
-    provider_options: dict[str, Any] = {}
+    provider_options: dict[str, Any] = empty_object()
     lane: Lane = "standard"
     deadline: UtcTime | None = None
     max_cost_usd: Annotated[Money, Field(ge=0, le=1_000_000, decimal_places=9)] | None = None
@@ -80,8 +80,8 @@ class PromptRequest(Message):
     repair: Repair | None = None
     rerun: StrictBool = False
     subject: Annotated[str, StringConstraints(max_length=255)] | None = None
-    tags: dict[TagName, TagValue] = Field(default={}, max_length=10)
-    metadata: dict[str, Any] = {}
+    tags: dict[TagName, TagValue] = empty_object(max_length=10)
+    metadata: dict[str, Any] = empty_object()
     callback_url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2048)] | None = None
     submitted_at: UtcTime | None = None
 
