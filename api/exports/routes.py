@@ -23,7 +23,7 @@ _ORDER = {
 }  # fmt: skip
 _ROW = {"id": "order-981", "model": "gpt-4o-mini", "cost_usd": "0.0000094"}
 _ROWS: dict[str, Any] = {
-    "csv": "id,model,cost_usd\r\norder-981,gpt-4o-mini,0.0000094\r\n",
+    "csv": '"id","model","cost_usd"\n"order-981","gpt-4o-mini",0.0000094\n',
     "json": [_ROW],
     "jsonl": '{"id":"order-981","model":"gpt-4o-mini","cost_usd":"0.0000094"}\n',
     "parquet": "PAR1…",
