@@ -142,6 +142,7 @@ _LIST = (
     _gauge(
         "sink_oldest_seconds", "Age of the oldest record in hand that is not durable; 0 when there is none.", "sink"
     ),
+    _gauge("sink_waiting_seconds", "Since when a sink waits for what it needs, as an age; 0 when it does not.", "sink"),
     _gauge("sink_paused", "1 while an operator keeps the sink paused.", "sink"),
     # deliveries to tenants; outcome is delivered, retried, exhausted (the last attempt failed), gone (410) or dropped
     # (the endpoint was disabled or removed meanwhile)

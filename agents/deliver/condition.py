@@ -60,6 +60,17 @@ class Condition:
         """Whether it was told to carry nothing for now."""
         return self._held is not None
 
+    @property
+    def paused(self) -> bool:
+        """Whether operators hold it, and not that it does not know yet what they want."""
+        return self._held is not None and self._held_ready
+
+    @property
+    def waiting_s(self) -> float:
+        """Seconds since it began to wait for what it needs; 0 when it does not, or is paused."""
+        waits = not self.paused and (self._held is not None or self.trouble is not None)
+        return (self.now() - self._since).total_seconds() if waits else 0.0
+
     def stop(self) -> None:
         """Finish the batch in hand, commit it, and end. May be called more than once."""
         if not self.stopping:

@@ -83,7 +83,8 @@ class Watcher:
         oldest = self._condition.tally.oldest_at
         age = 0.0 if oldest is None else (self._condition.now() - oldest).total_seconds()
         self._metrics.gauge("sink_oldest_seconds", age, sink=self._name)
-        self._metrics.gauge("sink_paused", float(self._condition.held), sink=self._name)
+        self._metrics.gauge("sink_waiting_seconds", self._condition.waiting_s, sink=self._name)
+        self._metrics.gauge("sink_paused", float(self._condition.paused), sink=self._name)
 
     def _report(self, lag: int) -> Report:
         tally, trouble = self._condition.tally, self._condition.trouble

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from agents.deliver.condition import Condition
 from agents.deliver.policy import Policy
 from domain.errors import Unavailable
 from domain.ports import Item, Refused
@@ -59,6 +60,7 @@ async def test_a_sink_that_cannot_open_tells_what_lies_before_its_group(line: De
     assert (view.state(NOON), view.lag(NOON)) == ("waiting", 7)
     place = next(n for n in range(line.broker.partitions) if line.broker.end(RESULTS, n))
     assert line.metrics.value("consumer_lag", topic=RESULTS, partition=str(place)) == 7
+    assert line.metrics.value("sink_paused", sink="memory") == 0
     await until(lambda: line.health.trouble is None and line.uncommitted() == 0)
     await watcher.look()
     (view,) = await line.board.look()
@@ -66,6 +68,31 @@ async def test_a_sink_that_cannot_open_tells_what_lies_before_its_group(line: De
     assert line.metrics.value("consumer_lag", topic=RESULTS, partition=str(place)) == 0
     line.health.stop()
     await asyncio.wait_for(running, 5)
+
+
+async def test_how_long_a_sink_waits_is_told_and_ends_when_it_is_paused(line: Delivery) -> None:
+    passed = timedelta(0)
+    line.health = Condition("memory", lambda: NOON + passed)
+    watcher = line.watcher()
+
+    async def told(**seconds: float) -> float:
+        nonlocal passed
+        passed += timedelta(**seconds)
+        await watcher.look()
+        return line.metrics.value("sink_waiting_seconds", sink="memory")
+
+    assert await told(seconds=60) == 60  # the orders are not known yet, and no operator has paused it
+    assert line.metrics.value("sink_paused", sink="memory") == 0
+    assert await told(seconds=60) == 120  # its destination is not open
+    await line.board.pause("memory", True)
+    await told()
+    assert (await told(seconds=60), line.metrics.value("sink_paused", sink="memory")) == (0, 1)
+    await line.board.pause("memory", False)
+    line.health.well()
+    await told()
+    assert await told(seconds=60) == 0
+    line.health.troubled("write", "write: it is away")
+    assert await told(seconds=7) == 7
 
 
 async def test_a_sink_that_cannot_open_waits_from_its_first_report_on(line: Delivery) -> None:
