@@ -33,7 +33,7 @@ _ITS_OWN = frozenset({400, 404, 409, 413, 422, 429})
 class Seen:
     """What this worker sees of a deployment. `told` is what the fleet was told last: down or not.
 
-    `slots` are held by deliveries that go there first.
+    `slots` are held by deliveries that go there first; `trouble` is how the last call that failed did.
     """
 
     deployment: Deployment
@@ -41,6 +41,7 @@ class Seen:
     took: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_ANSWERS))
     told: bool = False
     slots: int = 0
+    trouble: str = ""
 
     @property
     def p50(self) -> float | None:
@@ -150,7 +151,10 @@ class Routes:
 
     def failed(self, deployment: Deployment, error: ModelError) -> None:
         ours = error.status in _ITS_OWN or error.status == 200
-        self._of(deployment).breaker.failed(self._clock(), ours)
+        seen = self._of(deployment)
+        # not the message: providers quote what they were asked
+        seen.trouble = error.outcome if error.status is None else f"{error.outcome}, status {error.status}"
+        seen.breaker.failed(self._clock(), ours)
 
     def left(self, deployment: Deployment, seconds: float) -> None:
         """A call was left after so many seconds: nobody knows what came of it, only that it took longer."""

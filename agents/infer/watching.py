@@ -107,6 +107,7 @@ class Watch:
             "event_id": event_id, "type": type, "tenant": EVERYBODY, "id": None, "run": None, "at": moment,
             "data": data,
         }  # fmt: skip
-        log.warning(type.replace(".", "_"), deployment=deployment.name)
+        last = {"last_failure": seen.trouble} if seen.trouble else {}
+        log.warning(type.replace(".", "_"), deployment=deployment.name, failures=seen.breaker.failures, **last)
         headers = head.EVENT.headers(event_id, format_time(moment))
         await self._producer.send([Record(table.EVENTS, encode(event), deployment.name.encode(), headers)])

@@ -72,6 +72,8 @@ async def tell_of_disabled(endpoints: Endpoints, producer: Producer, metrics: Me
     await producer.send([_event(one, now) for one in untold])
     await endpoints.told(untold)
     metrics.count("webhooks_disabled", len(untold))
+    for one in untold:
+        log.warning("webhook_disabled", tenant=one.tenant, endpoint=one.id, reason=one.disabled)
 
 
 async def measure(deliveries: Deliveries, metrics: Metrics, now: datetime, held: Collection[Lane]) -> None:

@@ -50,9 +50,9 @@ def apply(settings: Settings, table: Sequence[Topic]) -> list[TopicReport]:
     """Bring the brokers to `table`. Raises Unavailable, or Permanent where the broker's policy forbids a topic."""
     client = _client(settings)
     names = {settings.topic_prefix + topic.name for topic in table}
-    existing = _existing(client)
+    existing = _existing(client, settings)
     created = _create(client, settings, [t for t in table if settings.topic_prefix + t.name not in existing])
-    existing = _await_leaders(client, dict.fromkeys(names, 1))
+    existing = _await_leaders(client, settings, dict.fromkeys(names, 1))
     mine = {report.name for report in created}
     checked = _check(client, settings, [t for t in table if settings.topic_prefix + t.name not in mine], existing)
     reports = {report.name: report for report in (*created, *checked)}
@@ -65,7 +65,7 @@ def grow(settings: Settings, table: Sequence[Topic]) -> list[str]:
     Records keep their partitions; from now on keys may go to others. Raises Unavailable.
     """
     client = _client(settings)
-    existing, wanted = _existing(client), {settings.topic_prefix + t.name: t.partitions for t in table}
+    existing, wanted = _existing(client, settings), {settings.topic_prefix + t.name: t.partitions for t in table}
     thin = {
         name: count for name, count in wanted.items() if name in existing and len(existing[name].partitions) < count
     }
@@ -73,13 +73,13 @@ def grow(settings: Settings, table: Sequence[Topic]) -> list[str]:
         changes = client.create_partitions([NewPartitions(name, count) for name, count in thin.items()])
         for name, future in changes.items():
             _result(future, f"add partitions to {name}")
-        _await_leaders(client, thin)
+        _await_leaders(client, settings, thin)
     return list(thin)
 
 
 def lacking(settings: Settings, table: Sequence[Topic], timeout_s: float = _TIMEOUT_S) -> Lacking:
     """What a look at the brokers' list of topics shows. Raises Unavailable."""
-    existing, missing, thin = _existing(_client(settings), timeout_s), [], []
+    existing, missing, thin = _existing(_client(settings), settings, timeout_s), [], []
     for topic in table:
         name = settings.topic_prefix + topic.name
         if name not in existing:
@@ -109,11 +109,11 @@ def configuration(topic: Topic, replication: int) -> dict[str, str]:
     return config
 
 
-def _existing(client: AdminClient, timeout_s: float = _TIMEOUT_S) -> Mapping[str, TopicMetadata]:
+def _existing(client: AdminClient, settings: Settings, timeout_s: float = _TIMEOUT_S) -> Mapping[str, TopicMetadata]:
     try:
         return client.list_topics(timeout=timeout_s).topics
     except KafkaException as error:
-        raise translate(error.args[0], "list topics") from error
+        raise translate(error.args[0], f"list the topics of {settings.kafka}") from error
 
 
 def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) -> list[TopicReport]:
@@ -140,12 +140,14 @@ def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) ->
     return reports
 
 
-def _await_leaders(client: AdminClient, counts: Mapping[str, int]) -> Mapping[str, TopicMetadata]:
+def _await_leaders(
+    client: AdminClient, settings: Settings, counts: Mapping[str, int]
+) -> Mapping[str, TopicMetadata]:
     """The controller answers before the brokers know a new topic, or partition; whoever writes or reads next needs
     its leaders. `counts`: the partitions there are to be, by topic, at least."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
-        known = _existing(client)
+        known = _existing(client, settings)
         if all(name in known and _is_led(known[name], count) for name, count in counts.items()):
             return known
         time.sleep(0.05)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from agents.infer.handler import Infer
 from agents.infer.watching import Watch
 from connectors.memory.broker import MemoryProducer
@@ -94,7 +96,11 @@ async def test_a_provider_that_is_down_is_not_asked_and_everybody_is_told_once()
     second, other = await fleet.worker("w2")
     for n in range(4):
         await line.answer(request(f"a{n}", model="careful", cache="bypass"), first)
-    await watch.turn(line.seconds())
+    with capture_logs() as written:
+        await watch.turn(line.seconds())
+    [told] = written  # with what the calls said, but none of their words
+    assert (told["event"], told["deployment"]) == ("provider_degraded", "simulated/small")
+    assert told["last_failure"] == "error, status 500"
     other_routes = second._ports.caller.routes
     other_routes.sent(line.preparer.catalogue.deployments[0])
     await other.turn(line.seconds())

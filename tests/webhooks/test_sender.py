@@ -10,6 +10,7 @@ from itertools import pairwise
 import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook
+from structlog.testing import capture_logs
 
 from agents.notify.queueing import QueueSink
 from agents.notify.sender import Sender, SenderPorts
@@ -194,8 +195,11 @@ async def test_410_disables_the_endpoint_drops_what_waits_and_is_told(tenant: Te
     assert len(tenant.outlet.posted) <= 4  # those that were under way
     assert {line.status for line in await tenant.log()} == {"failed"}
     broker = MemoryBroker()
-    for _ in range(2):
-        await tell_of_disabled(tenant.endpoints, MemoryProducer(broker), tenant.metrics, tenant.now)
+    with capture_logs() as written:
+        for _ in range(2):
+            await tell_of_disabled(tenant.endpoints, MemoryProducer(broker), tenant.metrics, tenant.now)
+    [line] = written
+    assert (line["event"], line["tenant"], line["endpoint"]) == ("webhook_disabled", "acme", "wh_1")
     [value] = broker.values(EVENTS)
     told = LifecycleEvent.model_validate_json(value)
     assert (told.type, told.data["endpoint"], told.data["reason"]) == ("webhook.disabled", "wh_1", "gone")
