@@ -52,12 +52,14 @@ def plan(data: Path, processes: Sequence[ProcessState], alerts: Path | None = No
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'prometheus'}",
             f"--web.listen-address={HOST}:{seen}",
+            f"--web.external-url=http://{HOST}:{seen}",  # or its links name the machine, where it does not listen
         ],
         alertmanager=[
             alertmanager,
             f"--config.file={alerts or OPS / 'alertmanager' / 'quiet.yml'}",
             f"--storage.path={folder / 'alertmanager'}",
             f"--web.listen-address={HOST}:{told}",
+            f"--web.external-url=http://{HOST}:{told}",
             "--cluster.listen-address=",
         ],
         prometheus_url=f"http://{HOST}:{seen}",

@@ -1,6 +1,8 @@
 """Alerts reach people: the routes that ship, in a real Alertmanager, before receivers on this machine."""
 
 import asyncio
+import email
+import re
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,15 +14,8 @@ import yaml
 
 from .receiver import Receiver
 
+PATIENCE_S = 90.0
 SECRETS = ("smtp_password", "opsgenie_key", "pagerduty_key")
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def here(config: str, folder: Path, receiver: Receiver) -> str:
@@ -38,6 +33,11 @@ def here(config: str, folder: Path, receiver: Receiver) -> str:
     return yaml.safe_dump(parsed)
 
 
+def page(alert: str) -> str:
+    """Where `make site` puts the runbook."""
+    return f"https://docs.example.com/runbooks/{alert}.html"
+
+
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     found = Receiver()
@@ -50,20 +50,31 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def alertmanager(
     root: Path, tmp_path: Path, receiver: Receiver, tool: Callable[..., str]
 ) -> AsyncIterator[httpx.AsyncClient]:
+    """It chooses its port itself: one that was looked for before may be somebody's until it listens."""
     program = tool("prometheus-alertmanager", "alertmanager")
-    port, config = free_port(), tmp_path / "notify.yml"
+    config, log = tmp_path / "notify.yml", tmp_path / "log"
     config.write_text(here((root / "ops/alertmanager/notify.yml").read_text(), tmp_path, receiver))
-    words = [program, f"--config.file={config}", f"--storage.path={tmp_path}", f"--web.listen-address=127.0.0.1:{port}"]
-    process = subprocess.Popen(
-        [*words, "--cluster.listen-address="], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    words = [program, f"--config.file={config}", f"--storage.path={tmp_path}", "--web.listen-address=127.0.0.1:0"]
+    with log.open("wb") as told:
+        process = subprocess.Popen([*words, "--cluster.listen-address="], stdout=told, stderr=told)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            await until(lambda: answers(client))
+        async with httpx.AsyncClient(base_url=await address(process, log), timeout=PATIENCE_S) as client:
+            await until(lambda: answers(client), log)
             yield client
     finally:
-        process.terminate()
-        process.wait(10)
+        process.kill()  # nothing of it is looked at after this, so that nobody waits for what it would still send
+        process.wait()
+
+
+async def address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Where it listens, as its log tells."""
+
+    def found() -> list[str]:
+        assert process.poll() is None, log.read_text()
+        return re.findall(r'"Listening on" address=(127[.0-9]+:[0-9]+)', log.read_text())
+
+    await until(found, log)
+    return f"http://{found()[0]}"
 
 
 async def answers(client: httpx.AsyncClient) -> bool:
@@ -73,13 +84,17 @@ async def answers(client: httpx.AsyncClient) -> bool:
         return False
 
 
-async def until(happened: Callable[[], Any], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while True:
-            found = happened()
-            if await found if asyncio.iscoroutine(found) else found:
-                return
-            await asyncio.sleep(0.05)
+async def until(happened: Callable[[], Any], log: Path | None = None) -> None:
+    """Also on a machine that is busy with other tests. `log` says why it did not happen."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = happened()
+                if await found if asyncio.iscoroutine(found) else found:
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"not within {PATIENCE_S:g} s: {log.read_text() if log else happened}")
 
 
 async def raised(client: httpx.AsyncClient, alert: str, severity: str) -> None:
@@ -96,9 +111,10 @@ async def test_a_page_reaches_whoever_is_on_call_and_the_channel(
     await until(lambda: receiver.paths() == {"/pagerduty", "/opsgenie/v2/alerts", "/slack"})
     bodies = {path: body for path, _, body in receiver.posts}
     assert bodies["/pagerduty"]["payload"]["summary"] == "ProcessDown: ProcessDown happened."
-    assert bodies["/pagerduty"]["payload"]["custom_details"]["runbook"] == "docs/runbooks/ProcessDown.md"
+    assert bodies["/pagerduty"]["links"] == [{"text": "what to do", "href": page("ProcessDown")}]
     assert bodies["/opsgenie/v2/alerts"]["priority"] == "P1"
-    assert "docs/runbooks/ProcessDown.md" in bodies["/slack"]["attachments"][0]["text"]
+    assert page("ProcessDown") in bodies["/opsgenie/v2/alerts"]["description"]
+    assert bodies["/slack"]["attachments"][0]["text"] == f"ProcessDown happened. What to do: {page('ProcessDown')}\n"
     assert receiver.mails == []
 
 
@@ -106,7 +122,12 @@ async def test_a_ticket_reaches_the_channel_and_the_mail(alertmanager: httpx.Asy
     await raised(alertmanager, "SpendJumps", "ticket")
     await until(lambda: receiver.mails and receiver.paths())
     assert receiver.paths() == {"/slack"}
-    assert "SpendJumps" in receiver.mails[0]
+    mail = email.message_from_string(receiver.mails[0])
+    [part] = mail.get_payload()
+    told = part.get_payload(decode=True).decode()
+    assert mail["Subject"] == "FIRING SpendJumps"
+    assert re.match(r"FIRING since \d{4}-\d\d-\d\d \d\d:\d\d UTC: SpendJumps happened[.]\r?\n", told)
+    assert f"What to do: {page('SpendJumps')}" in told
 
 
 def test_amtool_finds_both_configurations_valid(root: Path, tool: Callable[..., str]) -> None:

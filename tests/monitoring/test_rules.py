@@ -120,6 +120,14 @@ def test_every_alert_says_how_urgent_it_is_and_what_to_do(alerts: dict[str, dict
         assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
 
 
+def test_what_is_counted_is_told_in_whole_numbers(alerts: dict[str, dict[str, Any]]) -> None:
+    """increase() extrapolates: one webhook endpoint would be 1.008 of them."""
+    counting = [rule for rule in alerts.values() if "increase(" in rule["expr"] or "changes(" in rule["expr"]]
+    assert len(counting) > 10
+    fractions = [rule["alert"] for rule in counting if re.search(r"\$value \| humanize ", rule["annotations"]["summary"])]
+    assert fractions == []
+
+
 def test_every_alert_is_tested_quiet_and_firing(root: Path, alerts: dict[str, dict[str, Any]]) -> None:
     files = sorted((root / "tests/monitoring").glob("*_test.yml"))
     cases = [case for file in files for case in yaml.safe_load(file.read_text())["tests"]]

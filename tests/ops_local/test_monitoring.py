@@ -39,6 +39,15 @@ def test_the_configuration_holds_the_rules_and_looks_nowhere_else() -> None:
     assert "dns_sd_configs" not in yaml.safe_dump(config)
 
 
+def test_links_in_alerts_lead_to_where_they_listen(tmp_path: Path, monkeypatch) -> None:
+    for name in ("prometheus", "alertmanager"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    watch = monitoring.plan(tmp_path, PROCESSES)
+    assert f"--web.external-url={watch.prometheus_url}" in watch.prometheus
+    assert f"--web.external-url={watch.alertmanager_url}" in watch.alertmanager
+
+
 def test_what_is_not_installed_is_named_with_the_command_that_brings_it(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="prometheus is not installed: apt-get install"):
