@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 Steps = list[tuple[str, ...]]
 LOOKS = frozenset({
     ("status",), ("doctor",), ("logs",), ("usage",), ("explain",), ("budgets", "list"), ("cache", "stats"),
-    ("dead-letters", "list"), ("schemas", "list"), ("sinks", "list"), ("tenants", "list"),
+    ("dead-letters", "list"), ("schemas", "list"), ("sinks", "list"), ("tenants", "list"), ("webhooks", "list"),
 })  # fmt: skip
 CHANGES = frozenset({
     ("ask",), ("budgets", "create"), ("dead-letters", "redrive"), ("dead-letters", "show"), ("migrate",),

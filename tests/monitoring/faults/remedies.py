@@ -33,9 +33,8 @@ def redrive_strangers(line: Line, tenant: str, ids: list[str]) -> None:
 
 def redrive_failed(line: Line) -> None:
     line.of.provide()
-    words = step("ProviderDown", "dead-letters", "redrive", without="--no")
-    line.command(*words)
-    line.command(*(word for word in words if word != "--dry-run"))
+    line.command(*step("ProviderDown", "dead-letters", "redrive", without="--rate"))
+    line.command(*step("ProviderDown", "dead-letters", "redrive"))
     until(lambda: not _open(line, "provider_error"), SOON, lambda: f"{_open(line, 'provider_error')} are left")
 
 
