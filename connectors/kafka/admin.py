@@ -140,9 +140,7 @@ def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) ->
     return reports
 
 
-def _await_leaders(
-    client: AdminClient, settings: Settings, counts: Mapping[str, int]
-) -> Mapping[str, TopicMetadata]:
+def _await_leaders(client: AdminClient, settings: Settings, counts: Mapping[str, int]) -> Mapping[str, TopicMetadata]:
     """The controller answers before the brokers know a new topic, or partition; whoever writes or reads next needs
     its leaders. `counts`: the partitions there are to be, by topic, at least."""
     deadline = time.monotonic() + _TIMEOUT_S

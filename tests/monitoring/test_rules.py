@@ -124,7 +124,9 @@ def test_what_is_counted_is_told_in_whole_numbers(alerts: dict[str, dict[str, An
     """increase() extrapolates: one webhook endpoint would be 1.008 of them."""
     counting = [rule for rule in alerts.values() if "increase(" in rule["expr"] or "changes(" in rule["expr"]]
     assert len(counting) > 10
-    fractions = [rule["alert"] for rule in counting if re.search(r"\$value \| humanize ", rule["annotations"]["summary"])]
+    fractions = [
+        rule["alert"] for rule in counting if re.search(r"\$value \| humanize ", rule["annotations"]["summary"])
+    ]
     assert fractions == []
 
 
