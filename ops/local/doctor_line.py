@@ -65,7 +65,12 @@ class Line:
     def _left(self, name: str, seen: Course) -> Check:
         """Nothing that waits is a stage nobody started yet, or a sink that was taken away."""
         verdict = "fail" if seen.lag else "warn"
-        told = f"nobody runs {_what(name)}: its consumer group has no member, and {seen.lag} events wait"
+        none = f"its consumer group has no member, and {seen.lag} events wait"
+        if name.startswith(SINK):  # which joins the group only once its destination is open
+            told = f"{_what(name)} is not run, or cannot open its destination: {none}"
+            start = "" if self._embedded else f", and where it is stopped {_run(name)}"
+            return Check(_what(name), verdict, told, f"structured-prompt sinks list {self._where}{start}")
+        told = f"nobody runs {_what(name)}: {none}"
         return Check(_what(name), verdict, told, self._logs(name) if self._embedded else _run(name))
 
     def _look_at(self, name: str) -> str:
@@ -83,8 +88,7 @@ class Line:
         return f"{_run(name)}, once more, here or on another machine"
 
     def _logs(self, name: str) -> str:
-        process = name if name.startswith(SINK) else f"worker-{_stage(name)}-1"
-        return f"structured-prompt logs {process} {self._where}"
+        return f"structured-prompt logs worker-{_stage(name)}-1 {self._where}"
 
     @property
     def _embedded(self) -> bool:

@@ -111,7 +111,7 @@ async def test_a_stage_that_nobody_runs(stand: Stand) -> None:
     assert embedded["the stage intake"][2] == "structured-prompt logs worker-intake-1 --data /d"
 
 
-async def test_a_sink_that_nobody_runs_any_more(stand: Stand) -> None:
+async def test_a_sink_that_reads_nothing_any_more(stand: Stand) -> None:
     await stand.join(*GROUPS)
     assert set(await stand.told()) == {"line"}, "a sink that never was is missed by nobody"
     stand.produce(RESULTS, 5)
@@ -119,10 +119,13 @@ async def test_a_sink_that_nobody_runs_any_more(stand: Stand) -> None:
     assert await stand.told() == {
         "the sink clickhouse": (
             "fail",
-            "nobody runs the sink clickhouse: its consumer group has no member, and 4 events wait",
-            "structured-prompt sink clickhouse",
+            "the sink clickhouse is not run, or cannot open its destination: its consumer group has no member, "
+            "and 4 events wait",
+            "structured-prompt sinks list --use-env, and where it is stopped structured-prompt sink clickhouse",
         )
     }
+    embedded = await stand.told(where="--data /d")
+    assert embedded["the sink clickhouse"][2] == "structured-prompt sinks list --data /d"
 
 
 async def test_a_stage_and_a_sink_that_stand(stand: Stand) -> None:
