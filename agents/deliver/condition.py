@@ -118,9 +118,9 @@ class Condition:
 
     def troubled(self, call: str, reason: str) -> None:
         """A call failed and will be tried again."""
-        self._troubles.pop(START, None)
-        if not self._troubles:
+        if not self._troubles:  # what failed before it was ever well has waited since the start
             self._since = self.now()
+        self._troubles.pop(START, None)
         self._troubles[call] = reason
 
     @property

@@ -83,12 +83,13 @@ async def test_how_long_a_sink_waits_is_told_and_ends_when_it_is_paused(line: De
 
     assert await told(seconds=60) == 60  # the orders are not known yet, and no operator has paused it
     assert line.metrics.value("sink_paused", sink="memory") == 0
-    assert await told(seconds=60) == 120  # its destination is not open
+    line.health.troubled(OPENING, f"{OPENING}: it does not answer")
+    assert await told(seconds=60) == 120  # the first call took a minute to fail
     await line.board.pause("memory", True)
     await told()
     assert (await told(seconds=60), line.metrics.value("sink_paused", sink="memory")) == (0, 1)
     await line.board.pause("memory", False)
-    line.health.well()
+    line.health.well(OPENING)
     await told()
     assert await told(seconds=60) == 0
     line.health.troubled("write", "write: it is away")
