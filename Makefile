@@ -68,8 +68,9 @@ docs: $(STAMP) ## write what is generated: schemas, and the pages of settings, c
 	$(BIN)/python -m cli.settings_page
 	$(BIN)/python -m cli.pages
 
+# not --quiet: warnings that are not told are not counted either, and then nothing is strict
 site: $(STAMP) ## build the documentation site into build/site; a broken link fails
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP) ## measure the line beside a prototype, about ten minutes; docs/benchmarks.md says how to keep the figures
 	@$(BIN)/python -m benchmarks

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,11 +40,50 @@ def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(target), link
 
 
-def test_the_site_builds_strictly(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """What the site is made of, to be changed."""
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copytree(ROOT / "ops" / "site", tmp_path / "ops" / "site")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    return tmp_path
+
+
+def build(source: Path) -> subprocess.CompletedProcess[str]:
+    """Does what `make site` does."""
+    recipe = re.search(r"^site: .*\n\t@(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe
+    command = recipe[1].replace("$(BIN)/mkdocs", f"{sys.executable} -m mkdocs")
+    return subprocess.run(["sh", "-c", command], cwd=source, capture_output=True, text=True, check=False)
+
+
+def test_the_site_builds_strictly(source: Path) -> None:
+    done = build(source)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 · How do providers compare" in (tmp_path / "queries.html").read_text()
+    site = source / "build" / "site"
+    assert "10 · How do providers compare" in (site / "queries.html").read_text()
+    found = json.loads((site / "search" / "search_index.json").read_text())["docs"]
+    light = {one["location"].split("/")[0] for one in found if one.get("boost", 1) < 1}
+    assert light == {"runbooks", "decisions"}, "a page that explains comes before notes that name the thing"
+
+
+def test_a_fault_of_a_page_fails_the_site(source: Path) -> None:
+    (source / "docs" / "lost.md").write_text("# Lost\n[nowhere](away.md) [no such part](index.md#away)\n")
+    done = build(source)
+    assert done.returncode != 0
+    for fault in ('not included in the "nav"', "'away.md'", "'#away'"):
+        assert fault in done.stdout + done.stderr
+
+
+def test_no_picture_needs_a_program_that_the_site_has_not() -> None:
+    assert [page.name for page in DOCS.rglob("*.md") if "```mermaid" in page.read_text()] == []
+
+
+def test_the_picture_of_the_states_has_the_ways_of_the_table() -> None:
+    text = (DOCS / "life-of-a-request.md").read_text().split("## States")[1].split("\n| table |")[0]
+    told = re.findall(r"^\| (\S+) \| (\S+) \| \w", text, re.MULTILINE)
+    drawn = re.findall(r'data-from="(\w*)" data-to="(\w+)"', (DOCS / "assets" / "states.svg").read_text())
+    assert sorted(drawn) == sorted((begin.strip("–"), end) for begin, end in told if begin != "from")
 
 
 def test_a_link_out_of_the_site_becomes_a_path() -> None:
