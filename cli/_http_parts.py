@@ -83,7 +83,7 @@ def _body(body: Part | None) -> Iterator[str]:
     yield f"\nThe body: {_kind(content['schema'])}{optional}."
     examples = content.get("examples", {"": {"value": content.get("example")}})
     for one in examples.values():
-        yield _block(one["value"])
+        yield block(one["value"])
 
 
 def _parted(responses: Part) -> tuple[list[tuple[str, Part]], list[tuple[str, Part]]]:
@@ -135,11 +135,11 @@ def _named(response: Part) -> list[str]:
 def _example(response: Part) -> Iterator[str]:
     for kind_, one in response.get("content", {}).items():
         if "example" in one and kind_ == JSON:
-            yield _block(one["example"])
+            yield block(one["example"])
             return
 
 
-def _block(value: object) -> str:
+def block(value: object) -> str:
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     if text.count("\n") > LONGEST and isinstance(value, dict):
         lines = (f"  {orjson.dumps(name).decode()}: {orjson.dumps(part).decode()}" for name, part in value.items())

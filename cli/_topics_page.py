@@ -1,5 +1,6 @@
 """docs/topics.md, from topics/schemas/asyncapi.json and the words of api/words.yaml: AsyncAPI, to be read."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
@@ -8,6 +9,7 @@ import orjson
 import yaml
 
 from cli._fields import absent, kind
+from cli._http_parts import block
 
 HEAD = """\
 # Topics
@@ -32,10 +34,16 @@ def page() -> str:
     words = yaml.safe_load(files("api").joinpath("words.yaml").read_text(encoding="utf-8"))["fields"]
     lines = [HEAD + "\n".join(_topic(channel) for channel in document["channels"].values())]
     lines += ["\n## Headers\n| header | what it says |\n| --- | --- |", *_headers(document)]
+    parts: dict[str, Schema] = {}
     for name in SHOWN:
-        lines.append(f"\n## {name}\n{document['components']['messages'][name]['summary']}\n")
-        lines += ["| field | type | default | what it says |\n| --- | --- | --- | --- |"]
-        lines += _fields(name, document["components"]["schemas"][name], words)
+        message, schema = document["components"]["messages"][name], document["components"]["schemas"][name]
+        parts |= schema.get("$defs", {})
+        lines += [f"\n## {name}\n{message['summary']}\n", *_fields(name, schema, words)]
+        lines.append(block(message["examples"][0]["payload"]))
+    lines.append("\n## Parts of messages")
+    for name, part in sorted(parts.items()):
+        if "properties" in part:
+            lines += [f"\n### {name}\n{_first(part)}\n", *_fields(name, part, words)]
     return "\n".join(lines) + "\n"
 
 
@@ -58,8 +66,14 @@ def _headers(document: Schema) -> Iterator[str]:
 
 
 def _fields(message: str, schema: Schema, words: Mapping[str, str]) -> Iterator[str]:
+    yield "| field | type | default | what it says |\n| --- | --- | --- | --- |"
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
         said = field.get("description") or words.get(f"{message}.{name}") or words[name]
         default = "required" if name in required else absent(field.get("default"))
-        yield f"| `{name}` | {kind(field)} | {default} | {said} |"
+        yield f"| `{name}` | {kind(field, lambda part: f'[{part}](#{part.lower()})')} | {default} | {said} |"
+
+
+def _first(part: Schema) -> str:
+    """The first sentence of what a part says of itself."""
+    return re.split(r"(?<=\.)\s", str(part.get("description", "")), maxsplit=1)[0]

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from topics import headers
 from topics.call import PromptCall
+from topics.examples import EXAMPLES
 from topics.records import ControlMessage, DeadLetter, LifecycleEvent, UsageRecord
 from topics.request import PromptRequest
 from topics.result import PromptResult
@@ -96,6 +97,7 @@ def _schema(name: str, components: str | None = None) -> dict[str, Any]:
 
 def _message(name: str, envelope: headers.Envelope) -> dict[str, Any]:
     model, _ = MESSAGES[name]
+    shown = {"examples": [{"name": name, "payload": EXAMPLES[name]}]} if name in EXAMPLES else {}
     return {
         "name": envelope.type,
         "title": name,
@@ -103,6 +105,7 @@ def _message(name: str, envelope: headers.Envelope) -> dict[str, Any]:
         "contentType": "application/json",
         "headers": {"$ref": "#/components/schemas/Headers"},
         "payload": {"$ref": f"#/components/schemas/{name}"},
+        **shown,
     }
 
 

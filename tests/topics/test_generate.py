@@ -1,14 +1,18 @@
 """The published schemas are what the code reads and writes."""
 
+import base64
+import hashlib
 import json
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from pydantic import TypeAdapter
 
 from benchmarks.codec import REQUEST, result
 from topics import generate
 from topics.codec import encode
+from topics.examples import EXAMPLES
 from topics.table import TABLE
 
 
@@ -40,6 +44,20 @@ def test_messages_match_their_schemas():
     assert jsonschema_rs.is_valid(schema("PromptRequest"), json.loads(REQUEST))
     assert jsonschema_rs.is_valid(schema("PromptResult"), json.loads(encode(result())))
     assert not jsonschema_rs.is_valid(schema("PromptRequest"), {**json.loads(REQUEST), "promt": "x"})
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_an_example_is_a_message_of_its_kind(name):
+    jsonschema_rs.validate(schema(name), EXAMPLES[name])
+    model, _ = generate.MESSAGES[name]
+    read = TypeAdapter(model).validate_json(json.dumps(EXAMPLES[name]))
+    assert [key for key in EXAMPLES[name] if not hasattr(read, key)] == []
+
+
+def test_the_letter_of_the_examples_describes_its_own_value():
+    letter = EXAMPLES["DeadLetter"]
+    value = base64.b64decode(letter["value"])
+    assert (letter["size"], letter["sha256"]) == (len(value), hashlib.sha256(value).hexdigest())
 
 
 def test_every_reference_of_the_asyncapi_document_has_a_target():
