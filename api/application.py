@@ -10,7 +10,7 @@ from functools import partial
 
 from fastapi import APIRouter, FastAPI
 
-from api import documentation
+from api import docs, documentation
 from api.analyze import routes as analyze_routes
 from api.analyze.marks import Marks
 from api.analyze.service import Analyze
@@ -116,7 +116,7 @@ def create_app(ports: ApiPorts, settings: Settings, now: Callable[[], datetime] 
     )
     app.state.parts = parts
     app.openapi = lambda: documentation.complete(app)  # type: ignore[method-assign]  # FastAPI's documented way
-    documentation.serve(app)
+    docs.serve(app)
     app.include_router(contact.router(settings.security_contact, now))
     app.include_router(started)
     app.include_router(_jobs(ports, waiters))

@@ -1,15 +1,11 @@
 """What /openapi.json says beside the routes: problems, examples, security, the bodies that routes read themselves."""
 
-from importlib.resources import files
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
-from starlette.responses import Response
 
 from api import answer_headers, documented, scopes, words
 from api.budget_schemas import BudgetFields, NewBudget
@@ -168,29 +164,6 @@ def header(name: str, description: str, example: str) -> dict[str, Any]:
     schema = {"type": "string"}
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema,
             "example": example}  # fmt: skip
-
-
-def serve(app: FastAPI) -> None:
-    """`/docs`, with its assets from here: the page works where there is no internet."""
-    # the package of fastapi_offline carries Swagger UI; its own application class is not needed
-    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]), name="assets")
-
-    pages = files("api").joinpath("pages")
-    page, script = (pages.joinpath(name).read_bytes() for name in ("docs.html", "start.js"))
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return Response(page, media_type="text/html")
-
-    @app.get("/docs/start.js", include_in_schema=False)
-    async def start() -> Response:
-        return Response(script, media_type="text/javascript")
-
-    @app.get("/postman.json", include_in_schema=False)
-    async def postman(request: Request) -> JSONResponse:
-        from api.postman import collection
-
-        return JSONResponse(collection(app.openapi(), str(request.base_url).rstrip("/")))
 
 
 def complete(app: FastAPI) -> dict[str, Any]:

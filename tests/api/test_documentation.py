@@ -15,6 +15,20 @@ async def test_the_page_and_its_assets_come_from_here(door: Door) -> None:
         assert (await door.client.get(f"/docs/assets/{asset}")).status_code == 200
 
 
+async def test_the_page_has_no_column_for_links_that_no_answer_has(door: Door) -> None:
+    """It made the page wider than a telephone once an answer was shown."""
+    page = await door.client.get("/docs")
+    [sheet] = [href for href in re.findall(r'href="(/docs/[\w.]+css)"', page.text) if "assets" not in href]
+    style = await door.client.get(sheet)
+    assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert ".response-col_links { display: none; }" in style.text
+    described = (await door.client.get("/openapi.json")).json()
+    answers = [
+        one for verbs in described["paths"].values() for verb in verbs.values() for one in verb["responses"].values()
+    ]
+    assert [one for one in answers if "links" in one] == []
+
+
 async def test_no_example_looks_like_a_crash_of_ours_to_a_scanner(door: Door) -> None:
     """ZAP takes this phrase for an error that was disclosed (risk: medium), wherever it stands."""
     for path in ("/openapi.json", "/asyncapi.json", "/postman.json", "/docs"):

@@ -78,7 +78,9 @@ async def test_an_answer_tells_a_browser_to_keep_and_frame_nothing(name: str) ->
     assert "strict-transport-security" not in answer.headers, "a promise that plain HTTP cannot make"
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/start.js", "/docs/assets/swagger-ui.css", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/start.js", "/docs/page.css", "/docs/assets/swagger-ui.css", "/openapi.json"]
+)
 async def test_documents_may_be_kept_and_are_asked_for_anew(door: Door, path: str) -> None:
     answer = await door.strangers.get(path)
     assert answer.status_code == 200
@@ -92,7 +94,7 @@ async def test_the_documentation_needs_nothing_inline(door: Door) -> None:
     page = answer.text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=|javascript:", page)
     sources = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(sources) == 4
+    assert len(sources) == 5
     assert all(source.startswith("/docs/") for source in sources)
     for source in sources:
         assert (await door.strangers.get(source)).status_code == 200
