@@ -86,6 +86,14 @@ def test_the_settings_of_a_process_are_ones_it_takes(name: str, services: dict[s
     assert loaded.simulated_provider_url == "http://provider:9500/v1"
 
 
+def test_what_a_provider_of_the_catalogue_needs_is_passed_on(root: Path, services: dict[str, Any]) -> None:
+    catalogue = (root / "domain/routing/models.yaml").read_text()
+    needed = set(re.findall(r"key_env: (\w+)", catalogue)) | set(re.findall(r"base_url: \"\$\{(\w+)\}", catalogue))
+    assert {"GEMINI_API_KEY", "AZURE_API_BASE"} <= needed
+    for name in ("api", "worker-intake", "worker-infer"):
+        assert needed - services[name]["environment"].keys() == set(), name
+
+
 @pytest.mark.parametrize("name", sorted(PROCESSES | ON_DEMAND | ONCE))
 def test_the_command_of_a_process_is_one_of_ours(name: str, services: dict[str, Any]) -> None:
     words = list(services[name]["command"])
