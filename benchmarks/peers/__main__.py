@@ -22,13 +22,14 @@ from benchmarks.peers.probes import BUDGET, PATIENCE_S, PROBES, Asker, most_of_o
 from benchmarks.processes import Failed, Process
 
 T = TypeVar("T")
+PAGES = (report.PAGE, report.PAGE.with_name("comparisons.md"))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(GATEWAYS)}; all without")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write the table into the pages of docs/")
     arguments = parser.parse_args()
     names = arguments.names or list(GATEWAYS)
     if unknown := [name for name in names if name not in GATEWAYS]:
@@ -40,7 +41,8 @@ def main() -> int:
     text = _table(_columns(names))
     print(text)
     if arguments.write:
-        report.write("peers", text)
+        for page in PAGES:
+            report.write("peers", text, page)
     return 0
 
 

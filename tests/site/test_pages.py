@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from api.problems import TITLES
+from benchmarks.peers.__main__ import PAGES as PAGES_OF_PEERS
 from ops.site.links import outside
 from topics.request import PromptRequest
 
@@ -105,3 +106,9 @@ def test_every_request_of_the_page_on_publishing_is_one() -> None:
     assert len(found) == 2
     for request in found:
         assert PromptRequest.model_validate(request).prompt
+
+
+def test_the_figures_beside_gateways_are_the_same_on_both_pages() -> None:
+    told = [re.search(r"<!-- peers -->.*<!-- /peers -->", page.read_text(), re.DOTALL) for page in PAGES_OF_PEERS]
+    assert len({found and found[0] for found in told}) == 1
+    assert all(told)
