@@ -57,3 +57,9 @@ def test_the_program_takes_what_the_page_tells(page: Path, tmp_path: Path, monke
 def test_a_word_that_is_none_is_noticed() -> None:
     assert refused("budgets create support --amount 5") is not None
     assert refused("usage --by template,model") is None
+
+
+def test_no_page_tells_a_port_of_the_api_that_nothing_listens_on() -> None:
+    """It is in `$API_URL`, or 8000; 8080 is where `make staging WITH=processes` redirects from."""
+    told = {page.name for page in PAGES if re.search(r"(?:localhost|127\.0\.0\.1):80(?!00\b)\d\d", page.read_text())}
+    assert told == set()

@@ -5,7 +5,7 @@ import http from 'k6/http';
 import { check, sleep } from 'k6';
 import { Counter, Trend } from 'k6/metrics';
 
-const URL = (__ENV.URL || 'http://127.0.0.1:8080').replace(/\/$/, '');
+const URL = (__ENV.URL || 'http://127.0.0.1:8000').replace(/\/$/, '');
 const HEADERS = { 'Content-Type': 'application/json', Authorization: `Bearer ${__ENV.KEY || ''}` };
 const PATIENCE_S = 120;
 const BATCH = 20;
