@@ -88,7 +88,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "stage": "intake",
         "attempts": 0,
         "code": "unreadable",
-        "reason": "not a JSON object in UTF-8",
+        "reason": "not JSON: unexpected end of data: line 1 column 13 (char 12)",
         "errors": [],
         "tenant": None,
         "id": None,

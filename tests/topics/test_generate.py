@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from benchmarks.codec import REQUEST, result
 from topics import generate
-from topics.codec import encode
+from topics.codec import Unreadable, encode, read_request
 from topics.examples import EXAMPLES
 from topics.table import TABLE
 
@@ -58,6 +58,9 @@ def test_the_letter_of_the_examples_describes_its_own_value():
     letter = EXAMPLES["DeadLetter"]
     value = base64.b64decode(letter["value"])
     assert (letter["size"], letter["sha256"]) == (len(value), hashlib.sha256(value).hexdigest())
+    with pytest.raises(Unreadable) as refused:
+        read_request(value)
+    assert (refused.value.code, refused.value.reason) == (letter["code"], letter["reason"])
 
 
 def test_every_reference_of_the_asyncapi_document_has_a_target():
