@@ -52,8 +52,9 @@ def given_up(work: Work, verdict: Verdict) -> Ending:
     if verdict.outcome == "length":
         cut = "the answer was cut at max_tokens; allow more tokens or ask for less"
         return replace(failed("invalid_output", cut, verdict.problems), output=verdict.value)
-    asked = f"asked {work.attempt} times" if work.attempt > 1 else "asked once"
-    return failed("invalid_output", f"{asked}, the answer still breaks its schema", verdict.problems)
+    # of several calls some may have failed: only of the last one it is known that it broke the schema
+    calls = f"after {work.attempt} calls, the last answer breaks" if work.attempt > 1 else "the answer breaks"
+    return failed("invalid_output", f"{calls} the output schema", verdict.problems)
 
 
 def limited(work: Work) -> dict[str, Any]:
