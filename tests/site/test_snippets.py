@@ -1,4 +1,4 @@
-"""The Python programs of the pages on publishing and consuming, run as they stand."""
+"""The Python programs of the README and of the pages on publishing and consuming, run as they stand."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_what_is_published_is_a_request_and_what_is_consumed_is_a_result(engines
     run("publishing.md", engines, topics)
     kept = run("consuming.md", engines, topics) if _answered(engines, topics) else ""
     assert kept.splitlines() == ["python-1 completed {'label': 'positive'}"]
+
+
+def test_the_program_of_the_readme_prints_its_result(engines: Engines, topics: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        said = pool.submit(run, "../README.md", engines, topics)
+        assert _answered(engines, topics)
+        printed = json.loads(said.result())
+    assert printed["id"].startswith("order-")
+    assert printed["status"] == "completed"
 
 
 @pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat's lines are run where it is installed")
