@@ -30,8 +30,7 @@ T = TypeVar("T")
 _TURN_S = 0.25
 _TURN_AHEAD_S = 0.02
 """While a batch is being written: its commit waits for the end of a turn."""
-_CHUNK = 100
-"""Records between two looks at the size of a batch, which may exceed its bound by as many."""
+_CHUNK = 100  # records between two looks at the size of a batch, which may exceed its bound by as many
 _KEEP_ALIVE_S = 5.0
 
 
@@ -65,6 +64,7 @@ class BatchConsumer:
         self._starts: dict[Place, int] = {}
         self._owed = Owed()
         self._read_at = 0.0
+        self._fenced: Conflict | None = None
 
     async def batches(self) -> AsyncIterator[Sequence[Item]]:
         """See domain.ports.BatchSource. Raises Conflict when another process has the same instance name."""
@@ -137,8 +137,10 @@ class BatchConsumer:
         while True:
             await asyncio.sleep(_KEEP_ALIVE_S)
             if time.monotonic() - self._read_at >= _KEEP_ALIVE_S:
-                with suppress(Conflict):  # the next read raises it where somebody listens
+                try:
                     await self._call(self._poll_paused)
+                except Conflict as error:  # librdkafka tells it once; the next read raises it where somebody listens
+                    self._fenced = error
 
     # --- on the consumer's thread ---
 
@@ -177,6 +179,8 @@ class BatchConsumer:
 
     def _read(self) -> bool:
         """One turn. True when enough was read: a batch where one is waited for, a part of one where it is not yet."""
+        if self._fenced is not None:
+            raise self._fenced
         ahead, now = self._ahead, time.monotonic()
         end = now + (_TURN_S if self._wanted else _TURN_AHEAD_S)
         with suppress(Unavailable):  # whoever commits is told
@@ -242,9 +246,5 @@ class BatchConsumer:
     def _start(self, place: Place, partition: TopicPartition, low: int) -> int:
         """Where reading began in a partition that has delivered nothing yet."""
         if place not in self._starts and self._client is not None:
-            try:
-                committed = self._client.committed([TopicPartition(partition.topic, partition.partition)], timeout=5)
-            except KafkaException as error:
-                raise translate(error.args[0], "read committed offsets") from error
-            self._starts[place] = max(committed[0].offset, low, 0)
+            self._starts[place] = max(reading.committed(self._client, partition), low, 0)
         return self._starts[place]

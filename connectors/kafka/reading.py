@@ -107,6 +107,15 @@ def items(messages: Sequence[Message], names: Mapping[str, str]) -> list[Item]:
     return items
 
 
+def committed(client: Consumer, partition: TopicPartition) -> int:
+    """Where its group goes on; negative where it never committed. Raises Unavailable."""
+    try:
+        [found] = client.committed([TopicPartition(partition.topic, partition.partition)], timeout=PATIENCE_S)
+    except KafkaException as error:
+        raise translate(error.args[0], "read committed offsets") from error
+    return found.offset
+
+
 def targets(
     client: Consumer, names: Mapping[Place, str], starts: Mapping[Place, datetime | int]
 ) -> list[TopicPartition]:

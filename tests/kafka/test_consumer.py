@@ -206,6 +206,28 @@ async def test_a_second_process_of_the_same_name_fences_the_first(producer, make
             await read(first, 10, commit=False)
 
 
+async def test_one_that_was_fenced_while_its_batch_was_written_is_told_when_it_reads_on(
+    producer, make_topic, member, monkeypatch
+):
+    """librdkafka tells it once: to whoever polls next, and that is what keeps the member alive."""
+    monkeypatch.setattr(consumer_module, "_KEEP_ALIVE_S", 0.1)
+    topic = make_topic(partitions=1)
+    await producer.send([Record(topic, b"%d" % i) for i in range(40)])
+    small = Bounds(rows=10, seconds=0.1)
+    async with member(topic, small, "sink-1") as first, member(topic, small, "sink-1") as second, asyncio.timeout(40):
+        source = first.batches()
+        await anext(source)
+        assert numbers(await read(second, 10, commit=False)) == list(range(10))
+        await asyncio.sleep(4)  # longer than a heartbeat
+        with pytest.raises(Conflict, match="instance name"):
+            await _to_the_end(source)
+
+
+async def _to_the_end(source):
+    async for _ in source:
+        pass
+
+
 async def test_the_next_batch_is_read_while_the_last_is_written_and_neither_is_committed(producer, make_topic, member):
     topic = make_topic(partitions=1)
     await producer.send([Record(topic, b"%d" % i) for i in range(100)])
