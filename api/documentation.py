@@ -18,6 +18,7 @@ from api.sink_schemas import SinkReplay
 from api.source_schemas import NewSource
 from api.webhook_schemas import NewWebhook, WebhookChange
 from domain.forgetting.invalidation import Invalidation
+from topics.examples import EXAMPLES
 from topics.request import PromptRequest
 from topics.result import FieldError, PromptResult
 
@@ -60,48 +61,10 @@ READ = (
     SchedulePause, NewSource,
 )  # fmt: skip
 COMPONENTS = (PromptResult, ProblemDetails, *READ)
-REQUEST_EXAMPLE = {
-    "id": "order-981",
-    "prompt": "Where is my parcel? It was due on Monday!",
-    "output_schema": {
-        "type": "object",
-        "properties": {"label": {"enum": ["positive", "negative", "neutral"]}},
-        "required": ["label"],
-    },
-    "model": "fast",
-    "tags": {"team": "support"},
-}
+_SENT = EXAMPLES["PromptRequest"]
+REQUEST_EXAMPLE = {name: _SENT[name] for name in ("id", "prompt", "output_schema", "tags")} | {"model": "fast"}
 TEMPLATE_EXAMPLE = {"template": {"name": "sentiment", "variables": {"text": "The parcel came a day early."}}}
-RESULT_EXAMPLE = {
-    "id": "order-981",
-    "tenant": "acme",
-    "run": 1,
-    "status": "completed",
-    "output": {"label": "negative"},
-    "error": None,
-    "model": "gpt-4o-mini",
-    "provider": "openai",
-    "cached": None,
-    "usage": {
-        "input_tokens": 31,
-        "output_tokens": 8,
-        "cached_input_tokens": 0,
-        "reasoning_tokens": 0,
-        "cost_usd": "0.0000094",
-        "attempts": 1,
-    },
-    "timings": {"queued_ms": 4, "provider_ms": 412, "total_ms": 421},
-    "template": None,
-    "output_schema": None,
-    "request_hash": "sha256:" + "4f" * 32,
-    "api_key_id": "key_93ac0f1b22d4e677",
-    "batch_id": None,
-    "subject": None,
-    "tags": {"team": "support"},
-    "metadata": {},
-    "submitted_at": "2026-01-01T00:00:00.000Z",
-    "completed_at": "2026-01-01T00:00:00.421Z",
-}
+RESULT_EXAMPLE = {**EXAMPLES["PromptResult"], "api_key_id": "key_93ac0f1b22d4e677"}
 ALWAYS = ("unauthenticated", "forbidden", "insufficient_scope", "unavailable", "internal")
 _STATUSES = {code: status for code, (status, _) in TITLES.items()}
 _DETAILS = {

@@ -1,11 +1,15 @@
 """A topic of one's own on the real broker."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connectors.kafka.consumer import BatchConsumer, Bounds
 from connectors.kafka.producer import KafkaProducer
+
+QUICK = Bounds(seconds=0.1)
 
 
 @pytest.fixture
@@ -36,3 +40,18 @@ def make_topic(kafka, topic_prefix) -> Iterator[Callable[..., str]]:
     yield make
     for deleted in (client.delete_topics(made) if made else {}).values():
         deleted.result(10)
+
+
+@pytest.fixture
+def member(kafka, topic_prefix):
+    """A member of the group `sink`, closed at the end of its block."""
+
+    @asynccontextmanager
+    async def member(topic, bounds=QUICK, instance=None):
+        consumer = BatchConsumer(kafka, [topic], "sink", bounds, prefix=topic_prefix, instance=instance)
+        try:
+            yield consumer
+        finally:
+            await consumer.close()
+
+    return member

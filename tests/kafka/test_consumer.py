@@ -2,51 +2,18 @@
 
 import asyncio
 import gc
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from connectors.kafka import consumer as consumer_module
 from connectors.kafka.consumer import BatchConsumer, Bounds
-from domain.errors import Conflict, Unavailable
+from domain.errors import Unavailable
 from domain.ports import Record
+from tests.kafka.members import numbers, read
 
 pytestmark = pytest.mark.integration
-QUICK = Bounds(seconds=0.1)
-
-
-@pytest.fixture
-def member(kafka, topic_prefix):
-    """A member of the group `sink`, closed at the end of its block."""
-
-    @asynccontextmanager
-    async def member(topic, bounds=QUICK, instance=None):
-        consumer = BatchConsumer(kafka, [topic], "sink", bounds, prefix=topic_prefix, instance=instance)
-        try:
-            yield consumer
-        finally:
-            await consumer.close()
-
-    return member
-
-
-async def read(consumer, count, commit=True):
-    """Batches until `count` items were seen."""
-    batches = []
-    async with asyncio.timeout(30), aclosing(consumer.batches()) as source:
-        async for batch in source:
-            batches.append(batch)
-            if commit:
-                await consumer.commit(batch)
-            if sum(map(len, batches)) >= count:
-                return batches
-    return batches
-
-
-def numbers(batches):
-    return sorted(int(item.value) for batch in batches for item in batch)
 
 
 async def test_items_carry_what_the_record_had(producer, make_topic, member):
@@ -135,20 +102,6 @@ async def test_a_partition_that_left_is_not_committed_by_its_former_owner(produc
         assert numbers(await read(consumer, 1)) == [1]
 
 
-async def test_a_member_that_waits_for_its_sink_stays_and_answers(producer, make_topic, member, monkeypatch):
-    monkeypatch.setattr(consumer_module, "_KEEP_ALIVE_S", 0.05)
-    topic = make_topic(partitions=1)
-    await producer.send([Record(topic, b"1")])
-    async with member(topic) as consumer, asyncio.timeout(30), aclosing(consumer.batches()) as source:
-        assert numbers([await anext(source)]) == [1]
-        await producer.send([Record(topic, b"%d" % i) for i in range(2, 50)])
-        await asyncio.sleep(0.5)
-        seen = []
-        while len(seen) < 48:
-            seen += numbers([await anext(source)])
-        assert sorted(seen) == list(range(2, 50))
-
-
 async def test_lag_counts_what_was_not_finished(producer, make_topic, member):
     topic = make_topic(partitions=1)
     await producer.send([Record(topic, b"%d" % i) for i in range(30)])
@@ -194,38 +147,6 @@ async def test_what_is_unread_is_unknown_while_no_broker_answers(make_topic):
     with pytest.raises(Unavailable, match="how far the group is"):
         await consumer.unread()
     await consumer.close()
-
-
-async def test_a_second_process_of_the_same_name_fences_the_first(producer, make_topic, member):
-    topic = make_topic(partitions=1)
-    await producer.send([Record(topic, b"1")])
-    async with member(topic, instance="sink-1") as first, member(topic, instance="sink-1") as second:
-        await read(first, 1, commit=False)
-        assert numbers(await read(second, 1, commit=False)) == [1]
-        with pytest.raises(Conflict, match="instance name"):
-            await read(first, 10, commit=False)
-
-
-async def test_one_that_was_fenced_while_its_batch_was_written_is_told_when_it_reads_on(
-    producer, make_topic, member, monkeypatch
-):
-    """librdkafka tells it once: to whoever polls next, and that is what keeps the member alive."""
-    monkeypatch.setattr(consumer_module, "_KEEP_ALIVE_S", 0.1)
-    topic = make_topic(partitions=1)
-    await producer.send([Record(topic, b"%d" % i) for i in range(40)])
-    small = Bounds(rows=10, seconds=0.1)
-    async with member(topic, small, "sink-1") as first, member(topic, small, "sink-1") as second, asyncio.timeout(40):
-        source = first.batches()
-        await anext(source)
-        assert numbers(await read(second, 10, commit=False)) == list(range(10))
-        await asyncio.sleep(4)  # longer than a heartbeat
-        with pytest.raises(Conflict, match="instance name"):
-            await _to_the_end(source)
-
-
-async def _to_the_end(source):
-    async for _ in source:
-        pass
 
 
 async def test_the_next_batch_is_read_while_the_last_is_written_and_neither_is_committed(producer, make_topic, member):

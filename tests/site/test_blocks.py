@@ -69,7 +69,8 @@ def test_json_is_json() -> None:
 
 def test_bodies_with_parts_are_requests() -> None:
     for block in of("json", "docs/content-parts.md"):
-        PromptRequest.model_validate({"id": "one", "tenant": "demo", **whole(block.text)})
+        asked = PromptRequest.model_validate({"id": "one", "tenant": "demo", **whole(block.text)})
+        assert asked.messages, block.page
 
 
 def _sources() -> None:
@@ -94,7 +95,7 @@ def _routing() -> None:
 def _prices() -> None:
     shipped, [block] = yaml.safe_load(SHIPPED_MODELS.read_text()), of("yaml", "docs/budgets.md")
     shipped["models"][0] |= yaml.safe_load(block.text)
-    catalogue_file.read(yaml.safe_dump(shipped))
+    assert len(catalogue_file.read(yaml.safe_dump(shipped)).models[0].price) == 2
 
 
 def _provider() -> None:
