@@ -1,4 +1,4 @@
-"""What a consumer takes of what its client has fetched: of each topic in turn, not partition after partition.
+"""What a consumer takes of what its client has fetched, and when that fetches more.
 
 A client hands out its buffers in the order they came. Behind a flood of one topic, of which it holds thousands of
 records, another topic would wait until all of them were handed out.
@@ -47,3 +47,24 @@ async def in_turn(
         if not records:
             raise
     return records
+
+
+SOON_S = 0.03
+"""While records lie here untaken, so long nothing is asked for, and so long the broker may keep what is asked then."""
+
+
+def ask_soon(fetcher: Any) -> None:
+    """Let nobody wait at the broker because of what lies here.
+
+    While records of a partition lie untaken, aiokafka asks for nothing for 0.1 s, then for all partitions but those.
+    The broker keeps a fetch that has nothing to give, and no other is sent meanwhile: whoever came into a partition
+    that it left out, or before it was sent, waited for that.
+    """
+    actions, patience_ms = fetcher._get_actions_per_node, fetcher._fetch_max_wait_ms
+
+    def ask(assignment: Any) -> Any:
+        fetcher._fetch_max_wait_ms = int(1000 * SOON_S) if fetcher._records else patience_ms
+        return actions(assignment)
+
+    fetcher._prefetch_backoff = SOON_S
+    fetcher._get_actions_per_node = ask

@@ -76,7 +76,7 @@ async def identical(asker: Asker) -> str:
     await asker.told(latency_ms={"mean": 500})
     answers = await asker.ask_all(["The parcel came on time and whole, thank you."] * AT_ONCE)
     calls = (await asker.bill())["calls"]
-    return f"{_done(answers)} answered, {calls} calls{_refused(answers)}"
+    return f"{_done(answers)} answered, {_calls(calls)}{_refused(answers)}"
 
 
 async def invalid(asker: Asker) -> str:
@@ -84,7 +84,7 @@ async def invalid(asker: Asker) -> str:
     answers = [await asker.ask(f"The parcel came late and broken, order {number}.") for number in range(10)]
     verdicts = Counter(_verdict(answer) for answer in answers)
     calls = (await asker.bill())["calls"]
-    return f"{', '.join(f'{count} {verdict}' for verdict, count in verdicts.most_common())}; {calls} calls"
+    return f"{', '.join(f'{count} {verdict}' for verdict, count in verdicts.most_common())}; {_calls(calls)}"
 
 
 async def capped(asker: Asker) -> str:
@@ -105,7 +105,7 @@ async def over_budget(asker: Asker) -> str:
     await asker.told(latency_ms={"mean": 300})
     answers = await asker.ask_all([QUESTION.format(number) for number in range(10, 10 + AT_ONCE)], None)
     calls = (await asker.bill())["calls"]
-    return f"{calls} calls, {_done(answers)} answered{_refused(answers)}"
+    return f"{_calls(calls)}, {_done(answers)} answered{_refused(answers)}"
 
 
 PROBES: dict[str, tuple[str, Callable[[Asker], Awaitable[str]]]] = {
@@ -114,6 +114,10 @@ PROBES: dict[str, tuple[str, Callable[[Asker], Awaitable[str]]]] = {
     "capped": (f"a provider of {CAP} requests/s, {CAPPED} at once", capped),
 }
 BUDGET = f"a budget for 1.33 calls at the most that one may cost, {AT_ONCE} at once"
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"
 
 
 def _done(answers: list[Answer]) -> int:

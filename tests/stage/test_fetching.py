@@ -1,15 +1,18 @@
 """What is taken of the topics of which something was fetched."""
 
+import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
 
 from agents.consumer import WHILE_HELD_S, StageConsumer
-from agents.fetching import Fetched, by_topic, in_turn
+from agents.fetching import SOON_S, Fetched, ask_soon, by_topic, in_turn
 
 
 class Place(NamedTuple):
@@ -117,3 +120,27 @@ async def test_S6_a_worker_that_is_full_for_long_stays_in_its_group() -> None:
     assert subscription.fetcher_idle_time >= 299, "by this aiokafka decides whether to leave"
     await consumer._next(1.0)
     assert subscription.fetcher_idle_time < 299
+
+
+async def test_what_lies_here_untaken_keeps_the_records_of_others_at_the_broker_for_a_moment_only() -> None:
+    cluster = SimpleNamespace(leader_for_partition=lambda _: 0)
+    client = SimpleNamespace(_loop=asyncio.get_running_loop(), _metadata_max_age_ms=1_000, cluster=cluster)
+    fetcher = Fetcher(client, SubscriptionState(), fetch_max_wait_ms=200)
+    ask_soon(fetcher)
+    flood, quiet = TopicPartition("flood", 0), TopicPartition("quiet", 0)
+    state = SimpleNamespace(has_valid_position=True, paused=False, position=3)
+    assignment = SimpleNamespace(tps=[flood, quiet], state_value=lambda _: state)
+
+    def asked() -> list[tuple[int, list[str]]]:
+        requests = fetcher._get_actions_per_node(assignment)[0]
+        return [(request._max_wait_ms, sorted(topic for topic, _ in request._topics)) for _, request in requests]
+
+    try:
+        assert asked() == [(200, ["flood", "quiet"])]
+        fetcher._records[flood] = SimpleNamespace(calculate_backoff=lambda: SOON_S)
+        assert asked() == [], "what was just fetched is about to be taken"
+        fetcher._records[flood] = SimpleNamespace(calculate_backoff=lambda: 0)
+        assert asked() == [(1_000 * SOON_S, ["quiet"])]
+        assert fetcher._prefetch_backoff == SOON_S
+    finally:
+        await fetcher.close()
