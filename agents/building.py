@@ -28,7 +28,6 @@ from connectors.catalog import Outside, utc_now
 from connectors.kafka import security
 from connectors.kafka.group import GroupObserver
 from domain.errors import Unavailable
-from topics.table import CALLS
 
 log = structlog.get_logger("worker")
 UPKEEP_EVERY = 3600.0
@@ -102,9 +101,8 @@ async def _intake(process: Process) -> list[Source]:
 
 async def _infer(process: Process) -> list[Source]:
     settings, handler = process.settings, await handlers.infer(process)
-    lane_of = {topic: lane for lane, topic in CALLS.items()}
     return [
-        EachSource(settings.topic_prefix + topic, handler, settings.infer_slots, share, lane_of[topic])
+        EachSource(settings.topic_prefix + topic, handler, settings.infer_slots, share)
         for topic, share in FLOW["infer"].reads.items()
     ]
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agents.line import Delivery
-from agents.returning import Returning
 from domain.errors import StructuredPromptError
 
 PATIENCE = 0.02
@@ -32,13 +31,11 @@ class Outside:
     has to be proven that it may be called).
 
     A provider that answers sooner frees nothing: its answers only wait for us. `more` is called as the count grows.
-    `returning`: of each lane, where those wait that were answered.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.more: Callable[[], None] = _nothing
-        self.returning: dict[str, Returning] = {}
         self.due: dict[Wait, float] = {}
         self._waits: dict[float, deque[Wait]] = {PATIENCE: deque(), PROOF: deque()}
         self._timer: asyncio.TimerHandle | None = None
@@ -52,11 +49,6 @@ class Outside:
         if self._timer is None:
             self._timer = loop.call_later(PATIENCE, self._look, loop)
         return wait
-
-    async def back(self, lane: str) -> None:
-        """A call of this lane was answered: it goes on at once, or in its turn beside a better lane."""
-        if (returning := self.returning.get(lane)) is not None:
-            await returning.turn()
 
     def late(self, now: float) -> float:
         """By how many seconds a wait is over its limit, by the event loop's clock; not above 0 when none is."""

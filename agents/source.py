@@ -13,7 +13,6 @@ import structlog
 
 from agents.contract import Batch, Each, NotForUs, Outside
 from agents.line import Delivery
-from agents.returning import Returning
 from agents.stage import Stage
 from agents.trying import Halted, attempt
 from agents.turns import Turns
@@ -85,11 +84,10 @@ class EachSource(Source):
     Sources of one stage share its slots: one that may fill more of them keeps room that the others cannot take. The
     same share holds for what may be inside at once. A source beside which a better one is in use takes a part of that,
     and so does one whose tenants come singly behind the flood of another: who is inside shares one interpreter and the
-    batches of the ledger, and a call would wait behind all of them. Beside a better lane this holds as well for those
-    that come back from outside, of which there may be many times as many.
+    batches of the ledger, and a call would wait behind all of them.
     """
 
-    def __init__(self, topic: str, handler: Each, slots: int, share: float = 1.0, lane: str = "") -> None:
+    def __init__(self, topic: str, handler: Each, slots: int, share: float = 1.0) -> None:
         super().__init__(topic)
         self._handler = handler
         self._slots = max(1, int(slots * share))
@@ -97,10 +95,8 @@ class EachSource(Source):
         self._turns = Turns(RECENTLY)
         self._outside = handler.outside
         self._outside.more = self._more
-        self._returning = self._outside.returning[lane] = Returning(self._may_return)
 
     def begin(self) -> None:
-        self._returning.go_on()
         running, turns = self.stage.running, self._turns
         aside = max(self._of_worse(), self._outside.count)
         if not turns.singly and (not turns.ready or len(running) >= self._room(self.stage.policy.inside) + aside):
@@ -138,20 +134,20 @@ class EachSource(Source):
 
     def _is_crowded(self) -> bool:
         now = time.monotonic()
-        return self._turns.flooded(now, self._in_hand) or self._is_beside_better(now)
-
-    def _is_beside_better(self, now: float) -> bool:
-        sources = self.stage.sources
-        return any(better.used_at > now - RECENTLY for better in sources[: sources.index(self)])
+        if self._turns.flooded(now, self._in_hand):
+            return True
+        moment = now - RECENTLY
+        for better in self.stage.sources:
+            if better is self:
+                return False
+            if better.used_at > moment:
+                return True
+        return False
 
     @property
     def _in_hand(self) -> int:
         """Calls of this lane that have begun and do not wait for somebody else."""
-        return max(0, len(self.tasks) - self._outside.count - len(self._returning))
-
-    def _may_return(self, more: int) -> bool:
-        few = self._in_hand + more <= self._room(self.stage.policy.crowded)
-        return few or not self._is_beside_better(time.monotonic())
+        return max(0, len(self.tasks) - self._outside.count)
 
     def _more(self) -> None:
         self.stage.begin()

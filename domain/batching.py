@@ -8,9 +8,6 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-PORTION = 64
-"""So many of a batch go on in one turn of the event loop. All of a large one at once held it for 50 ms."""
-
 
 class Batcher(Generic[Item, Answer]):
     """Collects single items into calls of `run`, which answers in the order of its batch.
@@ -60,16 +57,8 @@ class Batcher(Generic[Item, Answer]):
 def _resolve_all(batch: Sequence[tuple[Item, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]) -> None:
     if len(answers) != len(batch):
         raise ValueError(f"{len(answers)} answers to a batch of {len(batch)}")
-    _hand_out([(future, answer) for (_, future), answer in zip(batch, answers, strict=True)])
-
-
-def _hand_out(answers: Sequence[tuple[asyncio.Future[Answer], Answer | Exception]], start: int = 0) -> None:
-    """A portion now, each of the others in a turn of the loop of its own; meanwhile the next batch is on its way."""
-    end = start + PORTION
-    for future, answer in answers[start:end]:
+    for (_, future), answer in zip(batch, answers, strict=True):
         _resolve(future, answer)
-    if end < len(answers):
-        asyncio.get_running_loop().call_soon(_hand_out, answers, end)
 
 
 def _resolve(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:

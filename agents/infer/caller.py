@@ -116,7 +116,6 @@ class Caller:
         seconds = time.perf_counter() - started
         self.pace.answered(work.deployment, reply, seconds)
         self.routes.answered(work.deployment, seconds)
-        await self.outside.back(work.call.lane)
         return self._judged(work, reply, sent_at, seconds, speech)
 
     def _judged(self, work: Work, reply: ModelReply, sent_at: datetime, seconds: float, speech: Speech | None) -> Step:

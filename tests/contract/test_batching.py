@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from domain.batching import PORTION, Batcher, ByLane
+from domain.batching import Batcher, ByLane
 from domain.errors import Unavailable
 from tests.held import Held, is_freed_after
 
@@ -52,24 +52,3 @@ async def test_a_batch_with_an_answer_too_few_is_a_failure_of_all() -> None:
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [ValueError] * 3
-
-
-async def test_of_a_large_batch_a_portion_goes_on_in_a_turn_and_the_next_batch_does_not_wait_for_that() -> None:
-    sizes: list[int] = []
-
-    async def run(batch: Sequence[int]) -> list[int]:
-        sizes.append(len(batch))
-        return list(batch)
-
-    batches = Batcher(run)
-    waiting = [batches.submit(number) for number in range(3 * PORTION + 1)]
-    done: list[int] = []
-    for _ in range(4):
-        await asyncio.sleep(0)
-        done.append(sum(one.done() for one in waiting))
-        if len(done) == 1:
-            waiting.append(batches.submit(-1))
-    assert done == [PORTION, 2 * PORTION + 1, 3 * PORTION + 1, 3 * PORTION + 2]
-    async with asyncio.timeout(5):
-        assert await asyncio.gather(*waiting) == [*range(3 * PORTION + 1), -1]
-    assert sizes == [3 * PORTION + 1, 1]
