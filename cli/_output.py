@@ -1,11 +1,13 @@
 """How commands speak: tables for people, JSON for scripts, errors on standard error without a traceback."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 WIDE = 160
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # controls but LF, bidi overrides
 
 
 def print_json(value: object) -> None:
@@ -17,15 +19,19 @@ def print_error(message: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table as wide as the terminal; None is shown as a dash. The first column is copied, so it is not folded."""
+    """A table as wide as the terminal; None is shown as a dash. The first column is copied, so it is not folded.
+
+    Cells are what somebody sent: brackets in them are no markup, and what would steer a terminal is spelt out.
+    """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, header_style="bold", box=None, pad_edge=False)
     for place, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
-        table.add_row(*("–" if cell is None else _text(cell) for cell in row))
+        table.add_row(*(Text("–" if cell is None else _harmless(_text(cell))) for cell in row))
     console = Console()
     # a pipe or a file has no width of its own: 80 columns would fold every cell
     Console(width=None if console.is_terminal else WIDE).print(table)
@@ -44,3 +50,8 @@ def _text(value: object) -> str:
     from topics.base import format_time
 
     return format_time(value) if isinstance(value, datetime) else str(value)
+
+
+def _harmless(text: str) -> str:
+    """What steers a terminal as its escape; lines stay lines."""
+    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -18,13 +18,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, but 
 
 from connectors.kafka import security
 from connectors.kafka.errors import translate
+from connectors.kafka.reading import QUIET
 from domain.errors import Unavailable
 from domain.settings import Settings
 from topics.table import MIB, Topic
 
 _TIMEOUT_S = 15.0
-_QUIET = {"log_level": 0}
-"""Brokers that are away are an error of ours, in one sentence, and not a line for each attempt."""
 _OVERHEAD = 192 * 1024
 """Keys, headers (64 KiB may be carried over) and the frame of a batch, beside the value."""
 
@@ -90,7 +89,7 @@ def lacking(settings: Settings, table: Sequence[Topic], timeout_s: float = _TIME
 
 
 def _client(settings: Settings) -> AdminClient:
-    return AdminClient({**security.librdkafka(settings), **_QUIET})
+    return AdminClient({**security.librdkafka(settings), **QUIET})
 
 
 def configuration(topic: Topic, replication: int) -> dict[str, str]:

@@ -25,7 +25,8 @@ class KafkaOriginals:
         return await asyncio.to_thread(self._read, sources) if sources else []
 
     def _read(self, sources: Sequence[Source]) -> list[bytes | None]:
-        config = {**reading.configuration(self._connection, f"originals-{uuid4()}", None), "enable.partition.eof": True}
+        config = reading.configuration(self._connection, f"originals-{uuid4()}", None)
+        config |= {**reading.QUIET, "enable.partition.eof": True}
         found: dict[int, bytes | None] = {}
         with closing(Consumer(config)) as client:
             # in the order of their places, so that neighbours come out of one fetch

@@ -18,6 +18,8 @@ from topics.table import TABLE
 PATIENCE_S = 5.0
 """For the answer to a question that is asked again in a moment."""
 OURS = frozenset(topic.name for topic in TABLE)
+QUIET = {"log_level": 0}
+"""Brokers that are away are an error of ours, in one sentence, and not a line for each attempt."""
 log = logging.getLogger(__name__)
 REBALANCING = {
     # a rebalance is under way or over: the records of partitions that left come again, to their new owner

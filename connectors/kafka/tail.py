@@ -30,7 +30,7 @@ class Tail:
     ) -> None:
         self._names = {prefix + topic: topic for topic in topics}
         config = reading.configuration(connection, f"tail-{uuid4()}", None)
-        self._client = Consumer({**config, "fetch.wait.max.ms": _SILENCE_MS})
+        self._client = Consumer({**config, **reading.QUIET, "fetch.wait.max.ms": _SILENCE_MS})
         try:
             self._ends = _patiently(self._find_ends)
             starts = dict(self._ends) if since is None else _patiently(lambda: self._find_starts(since))

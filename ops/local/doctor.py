@@ -140,7 +140,9 @@ def _pgvector(caller: Mapping[str, str], families: tuple[str, ...]) -> Check:
             there = (installed(None) / "share" / "postgresql" / "extension" / "vector.control").exists()
         except StackError:
             there = False
-        return Check(name, "ok", "pgvector") if there else Check(name, "warn", "off: no pgvector", "install the extra")
+        if there:
+            return Check(name, "ok", "pgvector")
+        return Check(name, "warn", "off: no pgvector", "install the extra `structured-prompt[local]`")
     try:
         missing = asyncio.run(lacking_at(url))
     except Unavailable as error:

@@ -23,3 +23,18 @@ def test_what_names_a_row_is_in_one_piece_however_much_stands_beside_it(capsys):
     id = f"wh_{'7' * 32}"
     print_table(("id", "url", "last_error"), [(id, "https://hooks.example/" + "in/" * 30, "it answered 404: " * 30)])
     assert id in capsys.readouterr().out
+
+
+def test_brackets_of_a_cell_are_no_markup(capsys):
+    print_table(("id", "what to do"), [("[/a]", "install the extra `structured-prompt[local]`, or [red]not[/red]")])
+    assert capsys.readouterr().out.splitlines()[1].split(None, 1) == [
+        "[/a]",
+        "install the extra `structured-prompt[local]`, or [red]not[/red]",
+    ]
+
+
+def test_what_somebody_sent_does_not_steer_the_terminal(capsys):
+    print_table(("id", "detail"), [("\x1b]0;owned\x07", "a\nb\x9b2J\u202e\r")])
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\x9b", "\u202e", "\r"} & set(out)
+    assert all(spelt in out for spelt in ("\\x1b]0;owned\\x07", "\\x9b2J\\u202e\\r"))
