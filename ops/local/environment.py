@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "providers": (
         "STRUCTURED_PROMPT_MODELS",
         "STRUCTURED_PROMPT_LITELLM",
+        "STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL",
         "HTTPS_PROXY",
         "HTTP_PROXY",
         "NO_PROXY",

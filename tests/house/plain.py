@@ -18,7 +18,7 @@ class Finder(PathFinder):
     def find_spec(
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return None if fullname.split(".")[0] in cls.absent else super().find_spec(fullname, path, target)
+        return None if fullname.split(".", maxsplit=1)[0] in cls.absent else super().find_spec(fullname, path, target)
 
 
 def extra_packages() -> set[str]:

@@ -17,6 +17,7 @@ from connectors.sinks import SINKS
 from domain import settings
 from ops.local.tools import found
 from tests.house.test_containers import ON_DEMAND, PROCESSES
+from topics.table import CALLS, REQUESTS
 
 VERSIONS = ("1.29", "1.37")
 OPEN = ("ingress.enabled=true", "ingress.host=api.example.com", "ingress.tlsSecret=tls", "keda.authentication=kafka")
@@ -113,6 +114,8 @@ def test_pods_can_change_nothing_and_are_asked_on_the_port_of_metrics(helm: Call
         pod = one["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         assert pod["securityContext"]["runAsNonRoot"]
+        # a Service structured-prompt-api would be a setting STRUCTURED_PROMPT_API_PORT
+        assert pod["enableServiceLinks"] is False
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         if one["kind"] == "Deployment":
@@ -128,3 +131,42 @@ def test_without_keda_the_replicas_hold(helm: Callable[..., str]) -> None:
         one["spec"].get("replicas") for one in rendered(helm, "keda.enabled=false") if one["kind"] == "Deployment"
     ]
     assert None not in replicas
+
+
+def test_what_scales_names_the_topics_that_its_group_reads(helm: Callable[..., str]) -> None:
+    """Without a name KEDA counts every topic of the brokers for a group that committed nothing."""
+    objects = rendered(helm, "settings.STRUCTURED_PROMPT_TOPIC_PREFIX=eu.")
+    triggers = [one["spec"]["triggers"] for one in objects if one["kind"] == "ScaledObject"]
+    read = {(one["metadata"]["consumerGroup"], one["metadata"]["topic"]) for scaled in triggers for one in scaled}
+    assert read == {
+        ("eu.structured-prompt.intake", f"eu.{REQUESTS}"),
+        *(("eu.structured-prompt.infer", f"eu.{topic}") for topic in CALLS.values()),
+    }
+
+
+def test_fewer_at_most_than_at_least_is_refused(helm: Callable[..., str]) -> None:
+    told = helm("template", "sp", "ops/helm", "--set", "processes.worker-infer.scale.min=13", fails=True)
+    assert "processes.worker-infer.scale: min 13 is above max 12" in told
+
+
+def test_what_the_hooks_leave_nobody_keeps(helm: Callable[..., str]) -> None:
+    """Only the jobs are hooks: helm removes no hook when it uninstalls, and these end before it gives up waiting."""
+    hooks = [one for one in rendered(helm) if "helm.sh/hook" in one["metadata"].get("annotations", {})]
+    assert {one["kind"] for one in hooks} == {"Job"}
+    for one in hooks:
+        assert "serviceAccountName" not in one["spec"]["template"]["spec"]
+        assert one["spec"]["activeDeadlineSeconds"] < 15 * 60
+
+
+def test_names_are_asked_of_whom_the_values_name(helm: Callable[..., str]) -> None:
+    dns = ("networkPolicy.dns.namespace=openshift-dns", "networkPolicy.dns.port=5353",
+           "networkPolicy.dns.addresses={169.254.20.10/32}")  # fmt: skip
+    (policy, *_) = [one for one in rendered(helm, *dns) if one["kind"] == "NetworkPolicy"]
+    asked = policy["spec"]["egress"][0]
+    assert asked == {
+        "to": [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}},
+            {"ipBlock": {"cidr": "169.254.20.10/32"}},
+        ],
+        "ports": [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}],
+    }

@@ -1,4 +1,4 @@
-"""What `pip install structured-prompt` brings is enough for every command, or the command says which extra is missing."""
+"""What `pip install structured-prompt` brings is enough for every command, or a command says which extra is missing."""
 
 import os
 import subprocess

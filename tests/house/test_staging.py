@@ -3,6 +3,8 @@
 import json
 import re
 import stat
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from domain import settings
+from ops.staging import __main__ as staging_main
 from ops.staging import secrets
 from tests.house.test_containers import ON_DEMAND, PROCESSES
 
@@ -73,6 +76,26 @@ def test_no_password_has_a_default(services: dict[str, Any]) -> None:
     """A variable of the first file that has one is demanded by the second, and is one that is made."""
     demanded = set(re.findall(r"\$\{(\w+):\?", json.dumps(services)))
     assert demanded == {*secrets.SECRETS, "DOMAIN"}
+
+
+def test_it_migrates_before_it_stops_anything_and_replaces_who_reads_before_who_writes(
+    base: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    called: list[str] = []
+
+    def run(words: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        called.append(" ".join(words).partition(" -f ops/staging/compose.yml ")[2])
+        return subprocess.CompletedProcess(words, int("topics" in words), "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(secrets, "FILE", tmp_path / ".env")
+    assert staging_main.by_containers("staging.example.com", tmp_path) == 1
+    steps = [" ".join(step) for step in staging_main.STEPS]
+    assert [step for step in called if step] == steps[:3], "what fails ends it before the old version is stopped"
+    assert steps[:3] == ["build", "run --rm migrate", "run --rm topics"]
+    replaced = [name for step in staging_main.STEPS[3:] for name in step if name in base]
+    assert replaced == [*staging_main.READERS, "api"]
+    assert set(replaced) == PROCESSES
 
 
 def test_every_process_believes_caddy_and_nobody_else(staging: dict[str, Any], services: dict[str, Any]) -> None:

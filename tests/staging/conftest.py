@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from ops.local.tools import found
 from ops.smoke import edge
 from tests.conftest import _await, _process
 from tests.shield.conftest import free_port
+
+ROOT = Path(__file__).parents[2]
 
 
 class Staged:
@@ -42,6 +45,15 @@ def caddy_or_skip() -> None:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def caddy_version() -> tuple[int, ...]:
+    """Of the Caddy that is tried; one of `make tools` knows its version only from its go.mod."""
+    told = subprocess.run([found("caddy") or "caddy", "version"], capture_output=True, text=True, check=False).stdout
+    pinned = (ROOT / "ops/tools/caddy/go.mod").read_text()
+    version = re.match(r"v?(\d+)\.(\d+)\.(\d+)", told) or re.search(r"caddy/v2 v(\d+)\.(\d+)\.(\d+)", pinned)
+    assert version
+    return tuple(int(part) for part in version.groups())
 
 
 Fronted = Callable[[str], "Staged"]

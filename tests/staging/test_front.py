@@ -1,6 +1,11 @@
 """What stands in front in staging: its own Caddyfile, before the API."""
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -8,7 +13,8 @@ import pytest
 from api.documentation import ProblemDetails
 from ops.smoke import edge
 from ops.smoke.routes import Round, described, in_order
-from tests.staging.conftest import Fronted, Staged
+from tests.shield.conftest import free_port
+from tests.staging.conftest import Fronted, Staged, caddy_version
 
 
 def test_the_smoke_tests_find_the_front_as_it_should_be(staged: Staged) -> None:
@@ -37,6 +43,42 @@ def test_where_no_api_answers_the_front_says_so_as_the_api_would(fronted: Fronte
         edge.HEADERS, True
     )
     assert "caddy" not in str(answer.headers).lower()
+
+
+def test_a_request_with_a_body_waits_for_an_api_that_is_being_replaced(fronted: Fronted) -> None:
+    if caddy_version() < (2, 11, 4):
+        pytest.skip("Caddy before 2.11.4 forgets the body of a request that waits: make tools TOOLS=caddy")
+    port = free_port()
+    with fronted(f"127.0.0.1:{port}").client() as client, ThreadPoolExecutor() as beside:
+        asked = [beside.submit(client.post, "/v1/analyze", content=b"{}", timeout=30) for _ in range(5)]
+        time.sleep(1)  # they are refused meanwhile, ten times a second
+        with answering(port):
+            answers = [one.result() for one in asked]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"{}")] * 5
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Says what it was sent."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def answering(port: int) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", port), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
 
 
 def chunks(size: int) -> Iterator[bytes]:

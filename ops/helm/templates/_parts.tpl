@@ -34,8 +34,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "sp.pod" -}}
-serviceAccountName: {{ .Release.Name }}
 automountServiceAccountToken: false
+# else a Service `structured-prompt-…` of the namespace becomes STRUCTURED_PROMPT_… here, which are settings
+enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
