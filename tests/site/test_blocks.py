@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jsonschema
 import pytest
 import yaml
 
@@ -22,6 +23,7 @@ from topics.request import PromptRequest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 FENCED = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+COMPOSE = ROOT / "tests/house/schemas/compose-spec.json"
 INDENTED = re.compile(r"(?:\A|^\n)((?:    (?! *(?:[-*]|\d+\.) ).*\n)+)", re.MULTILINE)
 SHELL = {"sh", "console"}
 PROGRAMS = {"python": 4, "js": 2, "go": 1, "java": 1, "sql": 10}
@@ -73,6 +75,18 @@ def test_bodies_with_parts_are_requests() -> None:
         assert asked.messages, block.page
 
 
+def _override() -> None:
+    [block] = of("yaml", "docs/containers.md")
+    second = yaml.safe_load(block.text)
+    jsonschema.Draft7Validator(json.loads(COMPOSE.read_text())).validate(second)
+    first = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    for name, service in second["services"].items():
+        place = first["services"]["sources"]["environment"]["STRUCTURED_PROMPT_SOURCES"]
+        assert name in first["services"]
+        assert service["environment"]["STRUCTURED_PROMPT_SOURCES"] == place
+        assert service["volumes"] == first["services"]["sources"]["volumes"]
+
+
 def _sources() -> None:
     text = "".join(block.text for block in of("yaml", "docs/sources.md"))
     secrets = dict.fromkeys(sources.secret_names(text), "user:password") | {"FORMS_SECRET": "whsec_" + "c2VjcmV0" * 4}
@@ -110,6 +124,7 @@ def _blocklist() -> None:
 
 READERS: dict[str, Callable[[], None]] = {
     "docs/budgets.md": _prices,
+    "docs/containers.md": _override,
     "docs/prompt-safety.md": _blocklist,
     "docs/providers.md": _provider,
     "docs/routing.md": _routing,
