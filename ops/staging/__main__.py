@@ -58,7 +58,9 @@ def by_containers(domain: str, _: Path) -> int:
     for step in STEPS:
         status = subprocess.run([*COMPOSE, *step], cwd=ROOT, check=False).returncode
         if status:
-            return refused(f"`{' '.join((*COMPOSE, *step))}` ended with {status}: what ran before goes on")
+            return refused(
+                f"`{' '.join((*COMPOSE, *step))}` ended with {status}; {' '.join(COMPOSE)} ps -a shows what runs"
+            )
     key = "exec api structured-prompt keys create --use-env --tenant demo --name me"
     print(f"https://{domain} answers. A key: {' '.join(COMPOSE)} {key}")
     return 0
