@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 WIDE = 160
-_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # controls but LF, bidi overrides
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)  # controls but LF and tab, bidi overrides
 
 
 def print_json(value: object) -> None:
@@ -15,7 +17,12 @@ def print_json(value: object) -> None:
 
 
 def print_error(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {_harmless(message)}", file=sys.stderr)
+
+
+def print_text(text: str) -> None:
+    """An answer: to a pipe or a file as it is, to a terminal without what would steer it."""
+    print(_harmless(text) if sys.stdout.isatty() else text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:

@@ -21,7 +21,7 @@ import uuid_utils
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli._output import print_error, print_json, print_table
+from cli._output import print_error, print_json, print_table, print_text
 from cli._rows import Broken, Defaults, Refusal, Row, request, rows
 from cli._sending import Results, Waiting, send
 from cli._stack import Stack
@@ -86,7 +86,7 @@ def _answer(row: dict[str, Any], as_json: bool) -> None:
     elif error:
         print_error(f"{error['code']}: {error['message']}")
     else:
-        print(row["output"] if isinstance(row["output"], str) else json.dumps(row["output"], indent=2))
+        print_text(row["output"] if isinstance(row["output"], str) else json.dumps(row["output"], indent=2))
         cost, took = row["usage"]["cost_usd"], row["timings"]["total_ms"]
         print(f"{row['provider']}/{row['model']}, {took} ms, {cost} USD", file=sys.stderr)
     if error:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
-from cli._output import print_json, print_table
+from cli._output import print_error, print_json, print_table, print_text
 
 AT = datetime(2026, 1, 1, 2, 0, 0, 123456, timezone(timedelta(hours=2)))
 
@@ -38,3 +38,14 @@ def test_what_somebody_sent_does_not_steer_the_terminal(capsys):
     out = capsys.readouterr().out
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\r"} & set(out)
     assert all(spelt in out for spelt in ("\\x1b]0;owned\\x07", "\\x9b2J\\u202e\\r"))
+
+
+def test_an_answer_goes_to_a_pipe_as_it_is_and_steers_no_terminal(capsys, monkeypatch):
+    answer = "one\ttwo\n\x1b[2Jthree"
+    print_text(answer)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    print_text(answer)
+    print_error(answer)
+    captured = capsys.readouterr()
+    assert captured.out == f"{answer}\none\ttwo\n\\x1b[2Jthree\n"
+    assert captured.err == "error: one\ttwo\n\\x1b[2Jthree\n"
