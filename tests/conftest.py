@@ -1,7 +1,8 @@
 """The one place where tests get engines from, and the guard that keeps them from calling anybody real.
 
-Engines are containers when a container engine answers on this machine, the embedded stack otherwise, or with
-`pytest --engines DIR` an embedded stack that already runs in DIR. No environment variable can point a test elsewhere.
+Engines are containers when a container engine answers on this machine and can start them, the embedded stack otherwise,
+or with `pytest --engines DIR` an embedded stack that already runs in DIR. No environment variable can point a test
+elsewhere.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from hypothesis import HealthCheck, settings
 
 from ops.local.environment import clean, is_setting, read_env
 from ops.local.instance import is_running, read_state
+from ops.local.kafka import CONFIG
 from ops.local.ports import Ports, is_free
 
 LOOPBACK = ("127.", "::1", "localhost")
@@ -77,10 +79,9 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         try:
             if given:
                 urls = _running(Path(given).absolute())
-            elif _container_engine_answers():
-                urls = stack.enter_context(_containers())
             else:
-                urls = stack.enter_context(_embedded(tmp_path_factory.mktemp("engines")))
+                urls = _in_containers(stack, request.config)
+                urls = urls or stack.enter_context(_embedded(tmp_path_factory.mktemp("engines")))
             provider = stack.enter_context(_provider(tmp_path_factory.mktemp("provider")))
         except (OSError, RuntimeError, ImportError) as error:
             if os.environ.get("CI"):
@@ -162,6 +163,26 @@ def _container_engine_answers() -> bool:
             return False
 
 
+def _in_containers(stack: ExitStack, config: pytest.Config) -> dict[str, str] | None:
+    """Addresses of engines in containers; None where no engine answers, or cannot start them, as without a registry."""
+    if not _container_engine_answers():
+        return None
+    try:
+        return stack.enter_context(_containers())
+    except Exception as error:  # noqa: BLE001  (testcontainers hands on what each of its clients raises)
+        terminal = config.pluginmanager.get_plugin("terminalreporter")
+        if terminal:
+            terminal.write_line(f"the embedded engines are used, for containers do not start: {error}")
+        return None
+
+
+def _broker_settings() -> dict[str, str]:
+    """Those of the embedded broker, as variables of the image, but for where it is."""
+    lines = [line.split("=", 1) for line in CONFIG.splitlines() if "{" not in line]
+    own = {"process.roles", "node.id", "inter.broker.listener.name", "listener.security.protocol.map"}
+    return {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in lines if name not in own}
+
+
 @contextmanager
 def _containers() -> Iterator[dict[str, str]]:
     from testcontainers.community.clickhouse import ClickHouseContainer
@@ -170,9 +191,13 @@ def _containers() -> Iterator[dict[str, str]]:
     from testcontainers.community.redis import RedisContainer
 
     account = {"username": "app", "password": "app", "dbname": "structured_prompt"}
+    broker = KafkaContainer("confluentinc/cp-kafka:8.1.0").with_kraft()
+    for name, value in _broker_settings().items():
+        broker.with_env(name, value)
+    server = PostgresContainer("pgvector/pgvector:pg18", **account, driver=None)
     with (
-        KafkaContainer("confluentinc/cp-kafka:8.1.0").with_kraft() as kafka,
-        PostgresContainer("pgvector/pgvector:pg18", **account, driver=None) as postgres,
+        broker as kafka,
+        server.with_command("postgres -c max_connections=200") as postgres,
         RedisContainer("redis:7-alpine").with_command("redis-server --databases 512") as redis,
         ClickHouseContainer("clickhouse/clickhouse-server:25.8", port=8123, **account) as clickhouse,
     ):
