@@ -19,7 +19,7 @@ JOBS ?= 2
 # programs written in Go that are in no package registry of Python's: a folder each in ops/tools
 TOOLS ?= $(notdir $(patsubst %/go.mod,%,$(wildcard ops/tools/*/go.mod)))
 # of them, what is not found on the machine either; a system's Caddy is mostly older than the one that staging runs
-LACKING = $(foreach name,$(TOOLS),$(if $(filter-out caddy,$(name)),$(if $(shell command -v $(name) 2> /dev/null),,$(name)),$(name)))
+LACKING = $(filter caddy,$(TOOLS)) $(foreach name,$(filter-out caddy,$(TOOLS)),$(if $(shell command -v $(name) 2> /dev/null),,$(name)))
 SCENARIO ?= mixed
 URL ?=
 KEY ?=

@@ -181,3 +181,9 @@ def test_exports_are_made_by_a_process_of_its_own_where_their_bucket_is_named(tm
 def test_use_env_without_its_variable_is_refused(tmp_path):
     with pytest.raises(StackError, match="--use-env asks for REDIS_URL"):
         Stack(Wishes(tmp_path, tmp_path, HARMLESS, use_env=("redis",)))
+
+
+def test_the_simulated_provider_is_one_of_the_providers():
+    given = {"STRUCTURED_PROMPT_SIMULATED_PROVIDER_URL": "http://provider:9500/v1"}
+    assert clean(given, ["providers"]) == given
+    assert clean(given, ["kafka", "postgres", "redis", "clickhouse"]) == {}
